@@ -1,0 +1,53 @@
+"""Squared distance between the weights and a kernel estimate of the density ratio (LSIF)."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from adiw_tune.divergences.ratio import smoothers
+
+
+@dataclass(frozen=True)
+class SquaredDistance:
+    """Half the mean squared distance of w to the density ratio, estimated with kernels.
+
+        f(w) = mean_i (w_i - ρ_i)² / 2,   ρ_i = mean_j a_i(v_j) / mean_l a_i(z_l)
+
+    a_i(x) is the share of source point i in the smoother of :mod:`adiw_tune.divergences.ratio`,
+    so ρ_i compares the mass that the target and the source itself send to point i. The numerator
+    alone is the usual estimate; the denominator removes its bias at the rim of the sample, and
+    makes w = 1 optimal when source and target are the same sample.
+
+    Args:
+        bandwidth: kernel width in units of the median pairwise distance, above 0.
+
+    Source: Kanamori, Hido, Sugiyama, "A least-squares approach to direct importance estimation",
+    JMLR 2009.
+    """
+
+    bandwidth: float = 1.0
+
+    def prepare(self, source: Tensor, target: Tensor) -> "SquaredDistanceObjective":
+        """The ratio estimate ρ."""
+        at_target, at_source = smoothers(source, target, self.bandwidth)
+        # A point's own kernel is the largest of its row, so its mass is at least 1/n²: no 0/0.
+        return SquaredDistanceObjective(at_target.mean(dim=0) / at_source.mean(dim=0))
+
+
+@dataclass(frozen=True)
+class SquaredDistanceObjective:
+    """f(w) = mean_i (w_i - ρ_i)² / 2 with ρ: [n]. One full step solves it."""
+
+    ratio: Tensor
+
+    def value(self, w: Tensor) -> Tensor:
+        """f(w)."""
+        return (w - self.ratio).square().mean() / 2
+
+    def gradient(self, w: Tensor) -> Tensor:
+        """(w - ρ)/n."""
+        return (w - self.ratio) / len(w)
+
+    def curvature(self, w: Tensor) -> Tensor:
+        """1/n, the only eigenvalue."""
+        return w.new_tensor(1.0) / len(w)

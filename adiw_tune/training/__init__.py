@@ -1,0 +1,13 @@
+"""The loop that trains, the methods it compares, and the configuration that fixes a run."""
+
+from adiw_tune.training.config import METHODS, TrialConfig
+from adiw_tune.training.loop import EpochReport, TrainingDivergedError, TrainingRun, load_splits
+
+__all__ = [
+    "METHODS",
+    "EpochReport",
+    "TrainingDivergedError",
+    "TrainingRun",
+    "TrialConfig",
+    "load_splits",
+]

@@ -1,0 +1,149 @@
+"""The one thing that, with the device, fixes a training run."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from adiw_tune.divergences import make_divergence
+from adiw_tune.errors import UserError
+from adiw_tune.tasks import find_task, parse_shift
+from adiw_tune.weights import FeasibleSet, WeightSolver
+
+METHODS = ("adiw", "diw", "erm", "clean-only")
+WARM_STARTS = ("off", "memory", "decay")
+REPRESENTATIONS = ("loss", "feature")
+
+
+@dataclass(frozen=True)
+class TrialConfig:
+    """A validated training run: data, method, weights, optimisation and seed.
+
+    Args:
+        task: a name of :data:`adiw_tune.tasks.TASKS`.
+        shift: none, symmetric:R, pair:R or class-prior:RHO.
+        method: adiw, or what it is compared with: diw (the QP solved exactly in each mini-batch),
+            erm (all weights 1), clean-only (trained on the reference rows alone).
+        divergence: what adiw minimises: mmd, kl, squared or wasserstein. diw has mmd only.
+        steps: projected-gradient steps in each mini-batch, at least 1.
+        step_size: of one such step, dimensionless, in (0, 2); 1 is 1/L.
+        bandwidth: kernel width in units of the median pairwise distance, above 0; None is 1, and
+            the only choice for a divergence without a kernel.
+        warm_start: where the steps start: off (at 1), memory (at the sample's last weight) or
+            decay (at 1 + decay * (last weight - 1)).
+        decay: in (0, 1), for warm_start decay only.
+        warmup_epochs: how many first epochs run with w = 1.
+        representation: what weights are estimated on: loss (one number a sample) or feature (the
+            last hidden layer together with the label).
+        cap: largest weight, at least 1.
+        slack: how far the mean weight may be from 1, in [0, 1).
+        epochs: passes over the training rows, at least 1.
+        batch_size: training rows in a mini-batch.
+        reference_batch_size: reference rows in a mini-batch.
+        learning_rate: Adam's, above 0.
+        reference_size, select_size: rows in these splits; None for the task's default.
+        seed: fixes the splits, the shift, initialisation and the order of samples.
+    """
+
+    task: str = "digits"
+    shift: str = "symmetric:0.4"
+    method: str = "adiw"
+    divergence: str = "mmd"
+    steps: int = 5
+    step_size: float = 1.0
+    bandwidth: float | None = None
+    warm_start: str = "off"
+    decay: float | None = None
+    warmup_epochs: int = 1
+    representation: str = "loss"
+    cap: float = 50.0
+    slack: float = 0.0
+    epochs: int = 8
+    batch_size: int = 256
+    reference_batch_size: int = 256
+    learning_rate: float = 1e-3
+    reference_size: int | None = None
+    select_size: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        find_task(self.task)
+        parse_shift(self.shift)
+        make_divergence(self.divergence, self.bandwidth)
+        self.solver()
+        self._check_choices()
+        self._check_numbers()
+
+    def _check_choices(self) -> None:
+        for name, choices in (
+            ("method", METHODS),
+            ("warm_start", WARM_STARTS),
+            ("representation", REPRESENTATIONS),
+        ):
+            if getattr(self, name) not in choices:
+                raise UserError(
+                    f"unknown {name} '{getattr(self, name)}': choose one of {', '.join(choices)}"
+                )
+        if self.method == "diw" and self.divergence != "mmd":
+            raise UserError("method diw solves the mmd problem only: use divergence mmd")
+        if self.divergence == "wasserstein" and self.representation != "loss":
+            raise UserError("wasserstein needs one number per sample: use representation loss")
+        if (self.warm_start == "decay") != (self.decay is not None):
+            raise UserError("decay goes with warm_start decay, and with nothing else")
+        if self.decay is not None and not 0 < self.decay < 1:
+            raise UserError(f"decay must lie in (0, 1); got {self.decay}")
+
+    def _check_numbers(self) -> None:
+        for name, least in (
+            ("warmup_epochs", 0),
+            ("epochs", 1),
+            ("batch_size", 1),
+            ("reference_batch_size", 1),
+            ("seed", 0),
+        ):
+            if getattr(self, name) < least:
+                raise UserError(f"{name} must be at least {least}; got {getattr(self, name)}")
+        if not self.learning_rate > 0:
+            raise UserError(f"learning_rate must be above 0; got {self.learning_rate}")
+
+    def solver(self) -> WeightSolver:
+        """The few-step solver that this configuration asks for."""
+        return WeightSolver(self.steps, self.step_size, FeasibleSet(self.cap, self.slack))
+
+    @property
+    def retention(self) -> float:
+        """How much of a weight's distance from 1 the next start keeps: 0 off, 1 memory."""
+        if self.decay is not None:
+            return self.decay
+        return 1.0 if self.warm_start == "memory" else 0.0
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> Self:
+        """From keyword values as a search space or a record gives them, types checked."""
+        fields = {field.name: field.type for field in dataclasses.fields(cls)}
+        for name, value in values.items():
+            if name not in fields:
+                raise UserError(f"unknown parameter '{name}': choose from {', '.join(fields)}")
+            if not _fits(value, str(fields[name])):
+                raise UserError(f"{name} must be of type {_type_name(fields[name])}; got {value!r}")
+        return cls(**values)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Every field, for records."""
+        return dataclasses.asdict(self)
+
+
+def _type_name(annotation: Any) -> str:
+    return getattr(annotation, "__name__", str(annotation))
+
+
+def _fits(value: Any, annotation: str) -> bool:
+    if value is None:
+        return "None" in annotation
+    if isinstance(value, bool):
+        return False
+    if "str" in annotation:
+        return isinstance(value, str)
+    if "float" in annotation:
+        return isinstance(value, int | float)
+    return isinstance(value, int)

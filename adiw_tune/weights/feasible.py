@@ -1,0 +1,57 @@
+"""The set that weights must lie in, and the exact Euclidean projection onto it."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from adiw_tune.errors import UserError
+
+
+@dataclass(frozen=True)
+class FeasibleSet:
+    """{w : 0 <= w_i <= cap, |mean(w) - 1| <= slack}.
+
+    Args:
+        cap: largest weight, at least 1. 50 is the published DIW's.
+        slack: how far the mean may be from 1, in [0, 1). 0 means mean(w) = 1. The published DIW
+            takes (√n - 1)/√n, which at n = 256 is 0.94 and binds almost never.
+    """
+
+    cap: float = 50.0
+    slack: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.cap >= 1:
+            raise UserError(f"cap must be at least 1, or no weights have mean 1; got {self.cap}")
+        if not 0 <= self.slack < 1:
+            raise UserError(f"slack must lie in [0, 1); got {self.slack}")
+
+    def project(self, w: Tensor) -> Tensor:
+        """The point of the set nearest to ``w``: [n] -> [n], exactly, without a host round trip.
+
+        It is clip(w - τ, 0, cap), where τ = 0 if clip(w, 0, cap) already has a mean in the band
+        and else makes the mean equal the bound it violates.
+        """
+        x = w.double()  # a breakpoint sum in float32 loses digits when one entry is huge
+        mean = x.clamp(0, self.cap).mean()
+        wanted = mean.clamp(1 - self.slack, 1 + self.slack)
+        tau = torch.where(mean == wanted, torch.zeros_like(mean), _shift(x, self.cap, wanted))
+        return (x - tau).clamp(0, self.cap).to(w.dtype)
+
+
+def _shift(x: Tensor, cap: float, wanted_mean: Tensor) -> Tensor:
+    """The τ for which mean(clip(x - τ, 0, cap)) = wanted_mean, in one pass over 2n breakpoints.
+
+    As τ falls, entry i leaves 0 at τ = x_i and reaches the cap at τ = x_i - cap, so the sum is
+    piecewise linear in τ with these breakpoints, and its slope is the number of entries between.
+    """
+    n = len(x)
+    knots, order = torch.cat([x, x - cap]).sort(descending=True)
+    slope = torch.where(order < n, 1.0, -1.0).to(x.dtype).cumsum(0)  # below knots[k]
+    gaps = knots[:-1] - knots[1:]
+    sums = torch.cat([x.new_zeros(1), (slope[:-1] * gaps).cumsum(0)])
+    wanted = wanted_mean * n
+    k = (torch.searchsorted(sums, wanted.reshape(1)) - 1).clamp(0, 2 * n - 2)
+    rest = (wanted - sums[k]) / slope[k].clamp_min(1)
+    return (knots[k] - rest).squeeze(0)

@@ -1,0 +1,63 @@
+"""Divergence, solver and memory as one object: the three lines for anyone's training loop."""
+
+import torch
+from torch import Tensor, nn
+
+from adiw_tune.divergences import Divergence, make_divergence
+from adiw_tune.weights.memory import WeightMemory
+from adiw_tune.weights.solver import WeightSolver
+
+
+class ImportanceWeighter(nn.Module):
+    """Importance weights of each mini-batch, estimated inside the training loop (ADIW).
+
+        weighter = ImportanceWeighter(len(train_set), "mmd")
+        ...
+        w = weighter(losses, reference_losses, index)
+        (w * losses).mean().backward()
+
+    Move it with ``.to(device)``; its ``state_dict`` holds the remembered weights.
+
+    Args:
+        size: number of training samples; ``index`` runs over 0 .. size - 1.
+        divergence: a name of :data:`adiw_tune.divergences.DIVERGENCES`, or any Divergence.
+        solver: number and size of the steps, and the feasible set.
+        retention: how much of a weight's distance from 1 the next start keeps, in [0, 1]: 1
+            remembers, 0 starts at w = 1 each time.
+
+    Source: Fang et al., "Accelerated dynamic importance weighting", arXiv 2605.25499.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        divergence: str | Divergence = "mmd",
+        solver: WeightSolver | None = None,
+        retention: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.divergence = (
+            make_divergence(divergence) if isinstance(divergence, str) else divergence
+        )
+        self.solver = solver or WeightSolver()
+        self.memory = WeightMemory(size, retention)
+
+    @torch.no_grad()
+    def forward(self, source: Tensor, target: Tensor, index: Tensor) -> Tensor:
+        """Weights of one mini-batch, with mean 1 by default: [n], dtype and device of ``source``.
+
+        Args:
+            source: [n] losses or [n, d] features of the training rows. Not differentiated.
+            target: [m] or [m, d], the same of the reference rows.
+            index: [n], which training samples these are.
+        """
+        objective = self.divergence.prepare(_at_least_float32(source), _at_least_float32(target))
+        start = self.memory.read(index).to(_at_least_float32(source).dtype)
+        w = self.solver.solve(objective, start)
+        self.memory.write(index, w)
+        return w.to(source.dtype)
+
+
+def _at_least_float32(z: Tensor) -> Tensor:
+    """Half-precision losses are too coarse for distances between them."""
+    return z.float() if z.dtype in (torch.float16, torch.bfloat16) else z
