@@ -1,4 +1,4 @@
-"""The one error a user is meant to see."""
+"""What ends a command other than success."""
 
 
 class UserError(ValueError):
@@ -6,3 +6,7 @@ class UserError(ValueError):
 
     The command line prints it without a traceback and exits with code 2.
     """
+
+
+class SearchInterrupted(Exception):
+    """Ctrl-C: the search stopped before its end, and can be resumed."""

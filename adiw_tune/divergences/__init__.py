@@ -1,5 +1,7 @@
 """What is minimised: how far the weighted training sample is from the reference sample."""
 
+from dataclasses import fields
+
 from adiw_tune.divergences.base import Divergence, WeightObjective
 from adiw_tune.divergences.kl import KL
 from adiw_tune.divergences.mmd import MMD
@@ -18,7 +20,7 @@ DIVERGENCES: dict[str, type] = {
 
 def has_bandwidth(name: str) -> bool:
     """Whether the divergence called ``name`` has a kernel, and so a bandwidth to choose."""
-    return "bandwidth" in DIVERGENCES[name].__dataclass_fields__
+    return any(field.name == "bandwidth" for field in fields(DIVERGENCES[name]))
 
 
 def make_divergence(name: str, bandwidth: float | None = None) -> Divergence:

@@ -52,8 +52,9 @@ def _download(root: Path) -> Path:
     try:
         FashionMNIST(str(root), download=True)
     except (OSError, RuntimeError) as error:
+        why = str(error).splitlines()[0]
         raise UserError(
-            f"Fashion-MNIST is not here and could not be downloaded ({str(error).splitlines()[0]}): "
+            f"Fashion-MNIST is not here and could not be downloaded ({why}): "
             "give --data-dir, set ADIW_DATA_DIR or install Debian's dataset-fashion-mnist"
         ) from error
     return root / "FashionMNIST" / "raw"

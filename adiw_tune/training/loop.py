@@ -73,6 +73,7 @@ class TrainingRun:
         self._reference_order = torch.Generator().manual_seed(config.seed + 2)
         self.epoch = 0
         self.train_seconds = 0.0
+        self.loss = math.nan  # of the last epoch
 
     @property
     def finished(self) -> bool:
@@ -85,11 +86,15 @@ class TrainingRun:
         loss = self._train_epoch()
         self.train_seconds += self._now() - start
         self.epoch += 1
+        self.loss = loss
         if not math.isfinite(loss):
             raise TrainingDivergedError(f"the training loss became {loss} in epoch {self.epoch}")
-        return EpochReport(
-            self.epoch, self.accuracy(self.splits.select), self.train_seconds, loss
-        )
+        return self.report()
+
+    def report(self) -> EpochReport:
+        """Measure on the select split where the run stands."""
+        accuracy = self.accuracy(self.splits.select)
+        return EpochReport(self.epoch, accuracy, self.train_seconds, self.loss)
 
     @torch.no_grad()
     def accuracy(self, split: Split) -> float:
@@ -148,6 +153,7 @@ class TrainingRun:
         return {
             "epoch": self.epoch,
             "train_seconds": self.train_seconds,
+            "loss": self.loss,
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "weigher": {} if self.weigher is None else self.weigher.state_dict(),
@@ -160,6 +166,7 @@ class TrainingRun:
         """Go on from ``state``, which a run of the same configuration gave."""
         self.epoch = state["epoch"]
         self.train_seconds = state["train_seconds"]
+        self.loss = state["loss"]
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.weigher is not None:

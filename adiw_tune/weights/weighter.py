@@ -36,9 +36,7 @@ class ImportanceWeighter(nn.Module):
         retention: float = 1.0,
     ) -> None:
         super().__init__()
-        self.divergence = (
-            make_divergence(divergence) if isinstance(divergence, str) else divergence
-        )
+        self.divergence = make_divergence(divergence) if isinstance(divergence, str) else divergence
         self.solver = solver or WeightSolver()
         self.memory = WeightMemory(size, retention)
 

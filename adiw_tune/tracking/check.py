@@ -1,0 +1,143 @@
+"""Is the tracking store usable? Asked before a search starts, because MLflow itself takes minutes.
+
+MLflow retries a dead server for minutes and a broken database with growing pauses; these checks
+answer within seconds, in one line, and never repeat a password that stands in the address.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import sqlite3
+import urllib.error
+import urllib.request
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from adiw_tune.errors import UserError
+
+_HEALTH_SECONDS = 5
+_RIGHT = "use sqlite:////absolute/path/mlflow.db or http(s)://your-mlflow-server"
+
+
+def default_tracking_uri() -> str:
+    """Return $MLFLOW_TRACKING_URI, or else an SQLite file `mlflow.db` in the working directory."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path.cwd() / 'mlflow.db'}"
+
+
+def without_credentials(text: str) -> str:
+    """Return the text with every `user:password@` in an address replaced by `***@`."""
+    return re.sub(r"://[^/\s]*@", "://***@", text)
+
+
+def one_line(error: BaseException) -> str:
+    """Return what went wrong as one line that holds no credentials."""
+    text = " ".join(without_credentials(str(error)).split())
+    return text[:500] or type(error).__name__
+
+
+def is_server(uri: str) -> bool:
+    """Tell whether the address names an MLflow server, as opposed to a database file."""
+    return uri.startswith(("http://", "https://"))
+
+
+def sqlite_path(uri: str) -> Path | None:
+    """Return the absolute path of an `sqlite:///` address, None for any other address."""
+    match = re.fullmatch(r"sqlite:///([^?]+)(\?.*)?", uri)
+    return Path(unquote(match[1])).absolute() if match else None
+
+
+def check_tracking_uri(uri: str) -> None:
+    """Raise UserError with one line if runs cannot be recorded under this address.
+
+    A server is asked once, with a timeout of 5 s. A database file is opened only if it exists;
+    MLflow creates a missing one, so there only its directory is looked at.
+    """
+    if is_server(uri):
+        _check_server(uri)
+    elif path := sqlite_path(uri):
+        _check_sqlite(uri, path)
+    else:
+        raise UserError(f"tracking URI {without_credentials(uri)!r}: {_why_not(uri)}; {_RIGHT}")
+
+
+def _why_not(uri: str) -> str:
+    if uri.startswith("sqlite:"):
+        return "an SQLite address needs a file"
+    scheme = urlsplit(uri).scheme
+    if scheme in ("", "file"):
+        return "MLflow no longer writes to plain directories"
+    return f"the scheme {scheme!r} is not supported here"
+
+
+def _check_server(uri: str) -> None:
+    shown = without_credentials(uri)
+    try:
+        with urllib.request.urlopen(_health_request(uri), timeout=_HEALTH_SECONDS) as answer:
+            body = answer.read(100)
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise UserError(
+            f"tracking server {shown} answers {error.code} to /health; check the address, the "
+            "credentials and the server's --allowed-hosts"
+        ) from None
+    except (OSError, ValueError) as error:  # refused, timed out, unknown host, bad TLS, bad port
+        reason = one_line(getattr(error, "reason", None) or error)
+        raise UserError(
+            f"tracking server {shown} does not answer ({reason}); start it or correct the address"
+        ) from None
+    if body.strip() != b"OK":
+        raise UserError(f"{shown} answers, but not as an MLflow server; correct the address")
+
+
+def _health_request(uri: str) -> urllib.request.Request:
+    parts = urlsplit(uri)
+    bare = parts._replace(netloc=parts.netloc.rpartition("@")[2], path=parts.path.rstrip("/"))
+    request = urllib.request.Request(f"{urlunsplit(bare)}/health")
+    user = unquote(parts.username or os.environ.get("MLFLOW_TRACKING_USERNAME", ""))
+    password = unquote(parts.password or os.environ.get("MLFLOW_TRACKING_PASSWORD", ""))
+    if user:
+        pair = base64.b64encode(f"{user}:{password}".encode()).decode()
+        request.add_header("Authorization", f"Basic {pair}")
+    elif token := os.environ.get("MLFLOW_TRACKING_TOKEN"):
+        request.add_header("Authorization", f"Bearer {token}")
+    return request
+
+
+def _check_sqlite(uri: str, path: Path) -> None:
+    if not path.parent.is_dir():
+        raise UserError(f"tracking URI {uri}: {path.parent} is not a directory; create it")
+    # SQLite keeps its journal next to the file, so the directory must be writable as well.
+    if not os.access(path.parent, os.W_OK):
+        raise UserError(f"tracking URI {uri}: {path.parent} is not writable; choose another place")
+    if not path.exists():
+        return
+    if not path.is_file() or not os.access(path, os.R_OK | os.W_OK):
+        raise UserError(f"tracking URI {uri}: {path} is not a writable file; choose another one")
+    if _has_tables(uri, path):
+        _check_mlflow_opens(uri)
+
+
+def _has_tables(uri: str, path: Path) -> bool:
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=5)) as database:
+            return bool(database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
+    except sqlite3.Error as error:
+        raise UserError(
+            f"tracking URI {uri}: {path} is not a usable SQLite database ({one_line(error)}); "
+            "name another file"
+        ) from None
+
+
+def _check_mlflow_opens(uri: str) -> None:
+    from mlflow import MlflowClient  # 2.6 s, so only here
+
+    try:
+        MlflowClient(tracking_uri=uri).search_experiments(max_results=1)
+    except Exception as error:  # whatever MLflow or SQLAlchemy raises, the remedy is the same
+        raise UserError(
+            f"tracking URI {uri}: MLflow cannot open it ({one_line(error)}); name another file or "
+            f"run `mlflow db upgrade {uri}`"
+        ) from None

@@ -1,0 +1,178 @@
+"""MLflow's saved view of one search: the only file that knows that undocumented format.
+
+MLflow 3.16 and newer keep a shared view of an experiment's page in an experiment tag. Nothing else
+here depends on it: if a later MLflow changes the format, the page opens without our three charts.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+import zlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_TAG = "mlflow.sharedViewState."
+_TIME_SECTION, _PARAMETER_SECTION = "adiw-time", "adiw-parameters"
+_MOST_PARALLEL_AXES = 6  # more than this and the labels run into each other
+_MOST_COLUMNS = 8
+
+
+def view_key(parent_run_id: str) -> str:
+    """Return the key of a search's saved view; it is the same each time it is saved."""
+    return f"adiw-{parent_run_id}"
+
+
+def view_address(base_url: str, experiment_id: str, key: str) -> str:
+    """Return the address under which a browser opens the saved view."""
+    # Without workflowType MLflow may open the experiment in its GenAI mode, which has no charts.
+    query = urlencode(
+        {
+            "viewStateShareKey": key,
+            "compareRunsMode": "CHART",
+            "workflowType": "machine_learning",
+        }
+    )
+    return f"{base_url.rstrip('/')}/#/experiments/{experiment_id}/runs?{query}"
+
+
+def run_address(base_url: str, experiment_id: str, run_id: str) -> str:
+    """Return the address of one run's page, where a search's parent shows the decision."""
+    page = f"#/experiments/{experiment_id}/runs/{run_id}?workflowType=machine_learning"
+    return f"{base_url.rstrip('/')}/{page}"
+
+
+def save_view(
+    client: MlflowClient,
+    experiment_id: str,
+    parent_run_id: str,
+    search_name: str,
+    parameter_names: Sequence[str],
+) -> str:
+    """Save, or overwrite, the view of this search's trials and return its key.
+
+    Args:
+        client: a client of the store that holds the runs.
+        experiment_id: the experiment, whose tag holds the view.
+        parent_run_id: the search's parent run; its children are what the view shows.
+        search_name: what the Views menu calls it.
+        parameter_names: axes of the parallel coordinates, most telling first. MLflow leaves out a
+            trial that lacks one of them, so give those that every trial has.
+    """
+    key = view_key(parent_run_id)
+    state = json.dumps(_page_state(parent_run_id, parameter_names), separators=(",", ":"))
+    packed = base64.b64encode(zlib.compress(state.encode(), 9)).decode()
+    now = int(time.time() * 1000)
+    view = {
+        "name": f"{search_name}: accuracy against time",
+        "createdAt": now,
+        "updatedAt": now,
+        "state": f"deflate;{packed}",
+    }
+    client.set_experiment_tag(experiment_id, _TAG + key, json.dumps(view))
+    return key
+
+
+def _page_state(parent_run_id: str, parameter_names: Sequence[str]) -> dict[str, Any]:
+    columns = ["metrics.`accuracy`", "metrics.`train_seconds`", "tags.`front`", "tags.`best`"]
+    columns += [f"params.`{name}`" for name in parameter_names]
+    return {
+        "searchFilter": f"tags.`mlflow.parentRunId` = '{parent_run_id}'",
+        # Ordered by start time, MLflow would nest the children under a parent that is not shown.
+        "orderByKey": "metrics.`accuracy`",
+        "orderByAsc": False,
+        "startTime": "ALL",
+        "lifecycleFilter": "Active",
+        "datasetsFilter": [],
+        "modelVersionFilter": "All Runs",
+        "selectedColumns": columns[:_MOST_COLUMNS],
+        "columnOrder": [],
+        "columnWidths": {},
+        "runsExpanded": {},
+        "runsPinned": [],
+        "runsHidden": [],
+        "runsVisibilityMap": {},
+        "runsHiddenMode": "SHOW_ALL",
+        "viewMaximized": False,
+        "runListHidden": False,
+        "isAccordionReordered": False,
+        "useGroupedValuesInCharts": True,
+        "hideEmptyCharts": True,
+        "groupBy": None,
+        "groupsExpanded": {},
+        "autoRefreshEnabled": True,
+        "globalLineChartConfig": {
+            "xAxisKey": "step",
+            "lineSmoothness": 0,
+            "selectedXAxisMetricKey": "",
+        },
+        "compareRunSections": [
+            _section(_TIME_SECTION, "Accuracy against training time", columns=2),
+            _section(_PARAMETER_SECTION, "Parameters and accuracy", columns=1),
+        ],
+        "compareRunCharts": _charts(parameter_names),
+    }
+
+
+def _section(key: str, name: str, columns: int) -> dict[str, Any]:
+    return {
+        "uuid": key,
+        "name": name,
+        "columns": columns,  # three narrow charts in a row, MLflow's default, cannot be read
+        "display": True,
+        "isReordered": True,
+        "deleted": False,
+        "isGenerated": False,
+    }
+
+
+def _charts(parameter_names: Sequence[str]) -> list[dict[str, Any]]:
+    def chart(kind: str, name: str, **fields: Any) -> dict[str, Any]:
+        place = {"uuid": f"adiw-{name}", "type": kind, "metricSectionId": _TIME_SECTION}
+        common = {"runsCountToCompare": 100, "deleted": False, "isGenerated": False}
+        return place | common | fields
+
+    axes = list(parameter_names[:_MOST_PARALLEL_AXES])
+    return [
+        chart(
+            "SCATTER",
+            "tradeoff",
+            xaxis={"key": "train_seconds", "type": "METRIC"},
+            yaxis={"key": "accuracy", "type": "METRIC"},
+        ),
+        chart("LINE", "progress", **_progress_line()),
+        chart(
+            "PARALLEL",
+            "parameters",
+            metricSectionId=_PARAMETER_SECTION,
+            selectedParams=axes,
+            selectedMetrics=["accuracy"],
+            showAllRuns=True,
+        ),
+        # MLflow adds a chart for each metric that has none; a deleted one counts as present.
+        chart("LINE", "no-seconds", metricKey="train_seconds", deleted=True),
+        chart("LINE", "no-loss", metricKey="loss", deleted=True),
+    ]
+
+
+def _progress_line() -> dict[str, Any]:
+    return {
+        "metricKey": "accuracy",
+        "selectedMetricKeys": ["accuracy"],
+        "xAxisKey": "metric",
+        "selectedXAxisMetricKey": "train_seconds",
+        "useGlobalXaxisKey": False,
+        "useGlobalLineSmoothing": True,
+        "lineSmoothness": 0,
+        "xAxisScaleType": "linear",
+        "scaleType": "linear",
+        "range": {},
+        "yAxisKey": "metric",
+        "yAxisExpressions": [],
+        "ignoreOutliers": False,
+    }

@@ -1,0 +1,160 @@
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adiw_tune.tracking.outbox import Outbox
+from adiw_tune.tracking.runs import SearchRuns
+from adiw_tune.tracking.ui import ServedUi
+
+from .helpers import (
+    FakeSearch,
+    all_runs,
+    children,
+    expected_history,
+    make_search,
+    stored_history,
+)
+
+
+@pytest.fixture(autouse=True)
+def _environment_restored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Outbox sets these for its process; take them back after each test."""
+    for name in ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEOUT"):
+        monkeypatch.setenv(name, "0")
+        monkeypatch.delenv(name)
+
+
+def append(path: Path, events: list[dict[str, Any]]) -> None:
+    with path.open("a") as file:
+        file.writelines(json.dumps(event) + "\n" for event in events)
+
+
+def wait_for(condition: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.02)
+
+
+def start(folder: Path, uri: str) -> Outbox:
+    def open_runs() -> SearchRuns:
+        return SearchRuns.open(uri, "digits", {}, "search-1")
+
+    return Outbox(folder / "events.jsonl", open_runs, folder / "outbox.json")
+
+
+def kill(served: ServedUi) -> None:
+    assert served.server is not None
+    os.killpg(served.server.pid, signal.SIGKILL)
+    served.server.wait()
+
+
+def test_events_written_while_it_runs_are_delivered(
+    uri: str, search: FakeSearch, tmp_path: Path
+) -> None:
+    outbox = start(tmp_path, uri)  # before the file exists
+    cut = len(search.events) // 2
+    append(tmp_path / "events.jsonl", search.events[:cut])
+    wait_for(lambda: outbox.pending == 0, "the first half")
+    append(tmp_path / "events.jsonl", search.events[cut:])
+    assert outbox.close(60)
+    assert outbox.last_error is None
+    assert stored_history(uri) == expected_history(search.events)
+
+
+def test_a_server_killed_in_mid_stream_loses_and_doubles_nothing(
+    uri: str, tmp_path: Path, servers: Callable[..., ServedUi]
+) -> None:
+    search = make_search(30)
+    path = tmp_path / "events.jsonl"
+    served = servers()
+    outbox = start(tmp_path, served.base_url)
+    third = len(search.events) // 3
+    append(path, search.events[:third])
+    wait_for(lambda: len(children(uri)) >= 2, "the first trials")
+    kill(served)  # within a batch: some trials are there, the batch is not accepted
+    append(path, search.events[third : 2 * third])
+    wait_for(lambda: outbox.last_error, "the outbox to notice")
+    assert outbox.pending > 0
+    servers(int(served.base_url.rpartition(":")[2]))
+    append(path, search.events[2 * third :])
+    assert outbox.close(60)
+    assert outbox.last_error is None
+    assert stored_history(uri) == expected_history(search.events)
+
+    (tmp_path / "outbox.json").unlink()  # as after a crash before the position was written
+    assert start(tmp_path, served.base_url).close(60)
+    assert stored_history(uri) == expected_history(search.events)
+    assert len(all_runs(uri)) == 31
+
+
+def test_close_tells_that_a_dead_server_has_not_everything(
+    search: FakeSearch, tmp_path: Path, uri: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    append(tmp_path / "events.jsonl", search.events)
+    outbox = start(tmp_path, "http://anna:s3cret@127.0.0.1:9")
+    wait_for(lambda: outbox.last_error, "the error")
+    assert not outbox.close(0.1)
+    assert outbox.pending == len(search.events)
+    assert "s3cret" not in f"{outbox.last_error} {caplog.text}"
+    assert start(tmp_path, uri).close(60)  # the next one delivers all of it
+    assert stored_history(uri) == expected_history(search.events)
+
+
+def test_a_torn_last_line_is_left_until_it_is_whole(
+    uri: str, search: FakeSearch, tmp_path: Path
+) -> None:
+    path = tmp_path / "events.jsonl"
+    whole, last = search.events[:-1], json.dumps(search.events[-1])
+    append(path, whole)
+    with path.open("a") as file:
+        file.write(last[:30])
+    assert start(tmp_path, uri).close(60)
+    assert children(uri)["trial07"].info.status == "RUNNING"
+    with path.open("a") as file:
+        file.write(last[30:] + "\n")
+    assert start(tmp_path, uri).close(60)
+    assert children(uri)["trial07"].info.status == "FINISHED"
+
+
+def test_after_a_torn_line_the_resumed_search_is_read_on(
+    uri: str, search: FakeSearch, tmp_path: Path
+) -> None:
+    path = tmp_path / "events.jsonl"
+    append(path, search.events[:10])
+    with path.open("a") as file:
+        file.write(json.dumps(search.events[10])[:25])  # killed here
+    append(path, search.events[10:])  # glued to the torn piece
+    assert start(tmp_path, uri).close(60)
+    assert stored_history(uri) == expected_history(search.events)
+
+
+def test_a_resumed_outbox_goes_on_where_it_stopped(
+    uri: str, search: FakeSearch, tmp_path: Path
+) -> None:
+    append(tmp_path / "events.jsonl", search.events[:12])
+    assert start(tmp_path, uri).close(60)
+    position = json.loads((tmp_path / "outbox.json").read_text())
+    assert position["offset"] == (tmp_path / "events.jsonl").stat().st_size
+    append(tmp_path / "events.jsonl", search.events[12:])
+    assert start(tmp_path, uri).close(60)
+    assert stored_history(uri) == expected_history(search.events)
+
+
+def test_our_own_mistakes_are_shown_and_nothing_is_thrown_away(
+    uri: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    append(tmp_path / "events.jsonl", [{"event": "end", "trial": "t", "status": "asleep"}])
+    outbox = start(tmp_path, uri)
+    wait_for(lambda: outbox.last_error, "the error")
+    assert outbox.last_error is not None
+    assert "KeyError" in outbox.last_error
+    assert "KeyError" in caplog.text
+    assert not outbox.close(0.1)
+    assert outbox.pending == 1
