@@ -122,7 +122,8 @@ def _scaled(values: pd.Series) -> pd.Series:
 
 def _knee(front: pd.DataFrame) -> tuple[int, str]:
     height = _scaled(front["accuracy"]) - _scaled(front["train_seconds"])
-    row = len(front) - 1 - int(height[::-1].argmax())  # a tie goes to the more accurate
+    # A tie goes to the more accurate; rounded, so that the last digits of a sum cannot break it.
+    row = len(front) - 1 - int(height.round(9)[::-1].argmax())
     if len(front) == 1:
         return row, "no other trial is as accurate or as fast"
     return row, f"it is the knee of the front: {_against_ends(front, row)}"

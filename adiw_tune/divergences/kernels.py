@@ -40,7 +40,8 @@ def median_distance(a: Tensor, b: Tensor) -> Tensor:
 def scaled_squared_distances(a: Tensor, b: Tensor, sigma: Tensor) -> Tensor:
     """‖a_i - b_j‖² / 2σ² as [n, m]; the Gaussian kernel is exp of its negative.
 
-    Divided before squaring, so that losses of 1e30 do not overflow float32.
+    Divided before squaring, so that losses of 1e30 rarely overflow float32. What still does is
+    held at the largest number: a row of infinities would make the softmax of its negative NaN.
     """
     scale = sigma * 2**0.5
-    return squared_distances(a / scale, b / scale)
+    return squared_distances(a / scale, b / scale).clamp_max(torch.finfo(a.dtype).max)

@@ -33,25 +33,31 @@ class FeasibleSet:
         It is clip(w - τ, 0, cap), where τ = 0 if clip(w, 0, cap) already has a mean in the band
         and else makes the mean equal the bound it violates.
         """
-        x = w.double()  # a breakpoint sum in float32 loses digits when one entry is huge
-        mean = x.clamp(0, self.cap).mean()
+        x = w.double()
+        clipped = x.clamp(0, self.cap)
+        mean = clipped.mean()
         wanted = mean.clamp(1 - self.slack, 1 + self.slack)
-        tau = torch.where(mean == wanted, torch.zeros_like(mean), _shift(x, self.cap, wanted))
-        return (x - tau).clamp(0, self.cap).to(w.dtype)
+        shifted = _with_mean(x, self.cap, wanted)
+        return torch.where(mean == wanted, clipped, shifted).to(w.dtype)
 
 
-def _shift(x: Tensor, cap: float, wanted_mean: Tensor) -> Tensor:
-    """The τ for which mean(clip(x - τ, 0, cap)) = wanted_mean, in one pass over 2n breakpoints.
+def _with_mean(x: Tensor, cap: float, wanted_mean: Tensor) -> Tensor:
+    """clip(x - τ, 0, cap) with the τ that gives it this mean, in one pass over 2n breakpoints.
 
     As τ falls, entry i leaves 0 at τ = x_i and reaches the cap at τ = x_i - cap, so the sum is
     piecewise linear in τ with these breakpoints, and its slope is the number of entries between.
+
+    With k = ⌊wanted sum / cap⌋, τ lies within cap below the (k+1)-largest entry. Measured from
+    there, entries beyond ±cap are at a bound whatever their size, and no digits are lost to them.
     """
     n = len(x)
-    knots, order = torch.cat([x, x - cap]).sort(descending=True)
-    slope = torch.where(order < n, 1.0, -1.0).to(x.dtype).cumsum(0)  # below knots[k]
+    wanted = (wanted_mean * n).reshape(1)
+    rank = (wanted / cap).long().clamp(max=n - 1)
+    y = (x - x.sort(descending=True).values[rank]).clamp(-cap, cap)
+    knots, order = torch.cat([y, y - cap]).sort(descending=True)
+    slope = torch.where(order < n, 1.0, -1.0).to(y.dtype).cumsum(0)  # below knots[k]
     gaps = knots[:-1] - knots[1:]
-    sums = torch.cat([x.new_zeros(1), (slope[:-1] * gaps).cumsum(0)])
-    wanted = wanted_mean * n
-    k = (torch.searchsorted(sums, wanted.reshape(1)) - 1).clamp(0, 2 * n - 2)
-    rest = (wanted - sums[k]) / slope[k].clamp_min(1)
-    return (knots[k] - rest).squeeze(0)
+    sums = torch.cat([y.new_zeros(1), (slope[:-1] * gaps).cumsum(0)])
+    k = (torch.searchsorted(sums, wanted) - 1).clamp(0, 2 * n - 2)
+    tau = knots[k] - (wanted - sums[k]) / slope[k].clamp_min(1)
+    return (y - tau).clamp(0, cap)
