@@ -46,6 +46,6 @@ DIGITS = Task(
     classes=10,
     load=load_digits,
     network=small_cnn,
-    reference_size=150,
+    reference_size=50,
     select_size=250,
 )

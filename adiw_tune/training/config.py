@@ -23,7 +23,8 @@ class TrialConfig:
         task: a name of :data:`adiw_tune.tasks.TASKS`.
         shift: none, symmetric:R, pair:R or class-prior:RHO.
         method: adiw, or what it is compared with: diw (the QP solved exactly in each mini-batch),
-            erm (all weights 1), clean-only (trained on the reference rows alone).
+            erm (all weights 1), clean-only (trained on the reference rows alone, with as many
+            updates).
         divergence: what adiw minimises: mmd, kl, squared or wasserstein. diw has mmd only.
         steps: projected-gradient steps in each mini-batch, at least 1.
         step_size: of one such step, dimensionless, in (0, 2); 1 is 1/L.

@@ -46,7 +46,8 @@ class TrainingRun:
     """One configuration in training: ``run_epoch()`` until ``finished``.
 
     ``state_dict`` holds everything that the rest of the run depends on: network, optimiser,
-    remembered weights, generators and seconds spent. On the CPU a run continued from it gives the
+    remembered weights, generators and seconds spent. The seed sets torch's global generator too,
+    which initialisation and dropout draw from. On the CPU a run continued from it gives the
     numbers of one that was never stopped. On CUDA, atomic additions in some backward kernels make
     runs differ in the last digits.
 
@@ -62,9 +63,8 @@ class TrainingRun:
         self.config = config
         self.device = torch.device(device)
         self.splits = load_splits(config, data_dir).to(self.device)
-        with torch.random.fork_rng():
-            torch.manual_seed(config.seed)
-            self.network: Network = find_task(config.task).network().to(self.device)
+        torch.manual_seed(config.seed)  # initialisation now, dropout later
+        self.network: Network = find_task(config.task).network().to(self.device)
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=config.learning_rate)
         self.rows = training_rows(config, self.splits.train, self.splits.reference)
         weigher = make_weigher(config, len(self.rows))
@@ -114,10 +114,19 @@ class TrainingRun:
         self.network.train()
         references = self._reference_batches()
         total = torch.zeros((), device=self.device)
-        order = torch.randperm(len(self.rows), generator=self._order).to(self.device)
+        order = self._epoch_order()
         for index in order.split(self.config.batch_size):
             total += self._step(index, references) * len(index)
-        return float(total) / len(self.rows)
+        return float(total) / len(order)
+
+    def _epoch_order(self) -> Tensor:
+        """Row numbers, as many as there are training rows for every method.
+
+        So that an epoch of clean-only, which has few rows, has as many updates as any other.
+        """
+        length, n = len(self.splits.train), len(self.rows)
+        passes = [torch.randperm(n, generator=self._order) for _ in range(-(-length // n))]
+        return torch.cat(passes)[:length].to(self.device)
 
     def _step(self, index: Tensor, references: Iterator[Split]) -> Tensor:
         """One weighted update on the rows ``index``; its loss, still on the device."""
@@ -143,8 +152,12 @@ class TrainingRun:
                 if len(index) == min(size, len(reference)):  # a short rest is a poor sample
                     yield reference[index]
 
+    @property
+    def _on_cuda(self) -> bool:
+        return self.device.type == "cuda"
+
     def _now(self) -> float:
-        if self.device.type == "cuda":
+        if self._on_cuda:
             torch.cuda.synchronize(self.device)
         return time.perf_counter()
 
@@ -160,6 +173,7 @@ class TrainingRun:
             "order": self._order.get_state(),
             "reference_order": self._reference_order.get_state(),
             "torch": torch.get_rng_state(),
+            "cuda": torch.cuda.get_rng_state(self.device) if self._on_cuda else None,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -174,6 +188,8 @@ class TrainingRun:
         self._order.set_state(state["order"])
         self._reference_order.set_state(state["reference_order"])
         torch.set_rng_state(state["torch"])
+        if self._on_cuda and state["cuda"] is not None:
+            torch.cuda.set_rng_state(state["cuda"], self.device)
 
 
 def load_splits(config: TrialConfig, data_dir: Path | None = None) -> Splits:
