@@ -30,7 +30,9 @@ def median_distance(a: Tensor, b: Tensor) -> Tensor:
     0 and the mean distance takes its place; if all coincide any bandwidth gives the same kernel.
     """
     pooled = torch.cat([a, b])
-    pooled = pooled[:: 1 + (len(pooled) - 1) // _POINTS_FOR_MEDIAN]
+    if len(pooled) > _POINTS_FOR_MEDIAN:  # every k-th in sorted order: no matter how rows came
+        in_order = pooled[pooled[:, 0].argsort()]
+        pooled = in_order[:: 1 + (len(pooled) - 1) // _POINTS_FOR_MEDIAN]
     distances = squared_distances(pooled, pooled).sqrt()
     median, mean = distances.median(), distances.mean()
     typical = torch.where(median > 0, median, mean)

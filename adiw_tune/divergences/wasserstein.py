@@ -82,13 +82,12 @@ class WassersteinObjective:
         return self.gaps @ size
 
     def gradient(self, w: Tensor) -> Tensor:
-        """∂f/∂w_i = (Σ_{q >= position_i} s_q - Σ_q s_q F_q) / n with s = gap h'(D), F target CDF."""
+        """∂f/∂w_i = (Σ_{q >= position_i} s_q - Σ_q s_q F_q)/n; s = gap h'(D), F the target's CDF."""
         difference = self.difference(w)
-        if self.smoothing:
-            slope = (difference / self.smoothing).clamp(-1, 1)
-        else:
-            slope = difference.sign()
-        pull = self.gaps * slope
+        rounded = (
+            (difference / self.smoothing).clamp(-1, 1) if self.smoothing else difference.sign()
+        )
+        pull = self.gaps * rounded
         suffix = torch.cat([pull, pull.new_zeros(1)]).flip(0).cumsum(0).flip(0)
         return (suffix[self.position] - pull @ self.target_cdf) / len(w)
 

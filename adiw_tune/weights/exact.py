@@ -11,7 +11,8 @@ from adiw_tune.weights.feasible import FeasibleSet
 def solve_mmd_exactly(objective: MMDObjective, feasible: FeasibleSet) -> Tensor:
     """argmin w'Qw/2 - q'w over the feasible set, by cvxopt's interior-point QP: [n].
 
-    Copies Q to the host and the weights back: the cost that the few-step solver avoids.
+    Copies Q to the host and the weights back: the cost that the few-step solver avoids. From
+    losses that are no longer numbers come weights that are not, for the loop to report.
 
     Source: Fang et al., "Rethinking importance weighting for deep learning under distribution
     shift", NeurIPS 2020.
@@ -21,6 +22,8 @@ def solve_mmd_exactly(objective: MMDObjective, feasible: FeasibleSet) -> Tensor:
     n = len(objective.linear)
     quadratic = objective.quadratic.double().cpu().numpy() * n  # scaled to entries of order 1/n
     linear = objective.linear.double().cpu().numpy() * n
+    if not (np.isfinite(quadratic).all() and np.isfinite(linear).all()):
+        return torch.full_like(objective.linear, torch.nan)
     ones = np.ones((1, n))
     rows = [-np.eye(n), np.eye(n)]
     bounds = [np.zeros(n), np.full(n, feasible.cap)]

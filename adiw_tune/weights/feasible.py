@@ -52,7 +52,7 @@ def _with_mean(x: Tensor, cap: float, wanted_mean: Tensor) -> Tensor:
     """
     n = len(x)
     wanted = (wanted_mean * n).reshape(1)
-    rank = (wanted / cap).long().clamp(max=n - 1)
+    rank = (wanted / cap).long().clamp(0, n - 1)
     y = (x - x.sort(descending=True).values[rank]).clamp(-cap, cap)
     knots, order = torch.cat([y, y - cap]).sort(descending=True)
     slope = torch.where(order < n, 1.0, -1.0).to(y.dtype).cumsum(0)  # below knots[k]
