@@ -1,9 +1,10 @@
 """The command line: one thin command for each thing a user does."""
 
 import json
+import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -40,6 +41,8 @@ TextOrJson = Annotated[Literal["text", "json"], typer.Option("--format")]
 
 def main() -> None:
     """Run the command line; bad input becomes one line and exit code 2."""
+    # MLflow tells about each table it makes, between our lines.
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     try:
         app()
     except UserError as error:
@@ -234,8 +237,9 @@ def _telling_how_to_resume(name: str, storage: Path) -> Iterator[None]:
     except (KeyboardInterrupt, SearchInterrupted):
         from adiw_tune.search.record import SearchRecord
 
-        record = SearchRecord.open(storage, name)
-        _err.print(f"stopped; go on by: {record.resume_command()}", markup=False)
+        with suppress(UserError):  # it may have been stopped before anything was written
+            record = SearchRecord.open(storage, name)
+            _err.print(f"stopped; go on by: {record.resume_command()}", markup=False)
         raise
 
 
@@ -243,9 +247,15 @@ def _show_result(record: "SearchRecord") -> None:
     from adiw_tune.decide import DEFAULT_POLICY, decide, parse_policy
     from adiw_tune.terminal import decision_text, front_table
 
+    trials = record.trials()
+    if not (trials["status"] == "finished").any():
+        raise UserError(
+            f"none of the {len(trials)} trials of '{record.settings.name}' finished; the first: "
+            f"{trials['reason'].iloc[0]}"
+        )
     _out.print(f"front of '{record.settings.name}': accuracy against training seconds")
     _out.print(front_table(record.front()))
-    decision = decide(record.trials(), parse_policy(DEFAULT_POLICY))
+    decision = decide(trials, parse_policy(DEFAULT_POLICY))
     _out.print("\n" + decision_text(decision, record.train_command()), markup=False)
     _out.print(f"look at it: {record.ui_command()}", markup=False)
 

@@ -125,7 +125,10 @@ def _knee(front: pd.DataFrame) -> tuple[int, str]:
     # A tie goes to the more accurate; rounded, so that the last digits of a sum cannot break it.
     row = len(front) - 1 - int(height.round(9)[::-1].argmax())
     if len(front) == 1:
-        return row, "no other trial is as accurate or as fast"
+        return (
+            row,
+            "it is alone on the front: none is more accurate, and none as accurate is faster",
+        )
     return row, f"it is the knee of the front: {_against_ends(front, row)}"
 
 

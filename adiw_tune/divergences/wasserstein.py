@@ -82,7 +82,7 @@ class WassersteinObjective:
         return self.gaps @ size
 
     def gradient(self, w: Tensor) -> Tensor:
-        """∂f/∂w_i = (Σ_{q >= position_i} s_q - Σ_q s_q F_q)/n; s = gap h'(D), F the target's CDF."""
+        """∂f/∂w_i = (Σ_{q >= position_i} s_q - Σ_q s_q F_q)/n, s = gap h'(D), F target's CDF."""
         difference = self.difference(w)
         rounded = (
             (difference / self.smoothing).clamp(-1, 1) if self.smoothing else difference.sign()

@@ -1,9 +1,11 @@
 """Ray Tune's view of a search, written down as events."""
 
+import pickle
 from pathlib import Path
 from time import time
 from typing import Any
 
+from ray.exceptions import RayActorError
 from ray.tune import Callback
 
 from adiw_tune.search.record import EventLog
@@ -95,9 +97,10 @@ class EventCallback(Callback):
 
 def _reason(trial: Any) -> str:
     """What the trial raised, as one line."""
-    error = trial.get_pickled_error()
+    path = trial.pickled_error_file  # on this machine: Ray copies it to the storage only later
+    error = pickle.loads(Path(path).read_bytes()) if path and Path(path).exists() else None
+    if error is None or isinstance(error, RayActorError):
+        return "the trial's process ended unexpectedly"
     cause = getattr(error, "cause", None) or error
-    if cause is None:
-        return "the trial's process ended"
     lines = str(cause).strip().splitlines()
-    return f"{type(cause).__name__}: {lines[-1] if lines else ''}"
+    return f"{type(cause).__name__}: {lines[0] if lines else 'no message'}"

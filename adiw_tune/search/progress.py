@@ -39,7 +39,7 @@ class _Watcher:
         self.record = record
         self.console = console
         self.stop = threading.Event()
-        self.begin = time.monotonic()
+        self.first_trial: float | None = None  # when it was seen running
         self.ended_before = _ended(record.trials())
         self.told: set[str] = set(self.ended_before["trial"])
 
@@ -54,7 +54,7 @@ class _Watcher:
                 live.update(self._display())
 
     def _tell_ended(self) -> None:
-        trials = self.record.trials()
+        trials = self._look()
         ended = _ended(trials)
         for _, row in ended[~ended["trial"].isin(self.told)].iterrows():
             self.told.add(row["trial"])
@@ -66,21 +66,28 @@ class _Watcher:
                 soft_wrap=True,
             )
 
-    def _display(self) -> RenderableType:
+    def _look(self) -> pd.DataFrame:
         trials = self.record.trials()
+        if self.first_trial is None and len(trials) > len(self.ended_before):
+            self.first_trial = time.monotonic()
+        return trials
+
+    def _display(self) -> RenderableType:
+        trials = self._look()
         counts = trials["status"].value_counts()
         total, done = self.record.settings.trials, len(_ended(trials))
         status = Text(
             f"{counts.get('finished', 0)} done, {counts.get('running', 0)} running, "
             f"{counts.get('failed', 0)} failed of {total} trials; {self._time_left(done)}"
         )
-        return Group(ProgressBar(total=total, completed=done, width=60), status, _front(trials))
+        bar = ProgressBar(total=total, completed=done, width=60)
+        return Group(bar, Text(), status, _front(trials))
 
     def _time_left(self, done: int) -> str:
         newly = done - len(self.ended_before)
-        if not newly:
+        if not newly or self.first_trial is None:
             return "time left not known yet"
-        left = (time.monotonic() - self.begin) / newly * (self.record.settings.trials - done)
+        left = (time.monotonic() - self.first_trial) / newly * (self.record.settings.trials - done)
         return f"about {left / 60:.0f} min left" if left >= 90 else f"about {left:.0f} s left"
 
 

@@ -128,8 +128,10 @@ class SearchRecord:
 
     def _arguments(self) -> str:
         storage = self.folder.parent
-        option = "" if storage == DEFAULT_STORAGE.absolute() else f" --storage {storage}"
-        return shlex.quote(self.settings.name) + option
+        words = [self.settings.name]
+        if storage != DEFAULT_STORAGE.absolute():
+            words += ["--storage", str(storage)]
+        return shlex.join(words)
 
 
 class EventLog:

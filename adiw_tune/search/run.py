@@ -22,7 +22,7 @@ from adiw_tune.search.record import (
     with_settings,
 )
 from adiw_tune.search.space import SpaceFile
-from adiw_tune.tracking.check import check_tracking_uri
+from adiw_tune.tracking.check import check_tracking_uri, one_line
 from adiw_tune.tracking.outbox import Outbox
 from adiw_tune.training import TrialConfig, load_splits
 
@@ -105,6 +105,10 @@ def _check(request: SearchRequest) -> None:
             "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead"
         )
     check_tracking_uri(request.tracking_uri)
+    if request.address is not None:
+        from adiw_tune.search.tuning import check_cluster
+
+        check_cluster(request.address)
 
 
 def _check_data(configs: list[TrialConfig], data_dir: Path | None) -> None:
@@ -118,12 +122,16 @@ def _check_data(configs: list[TrialConfig], data_dir: Path | None) -> None:
 
 
 def _run(record: SearchRecord, console: Console) -> None:
+    from mlflow.exceptions import MlflowException
+
     from adiw_tune.search import tuning
     from adiw_tune.tracking.runs import SearchRuns
 
     def open_runs() -> SearchRuns:
         settings = record.settings
-        parameters = settings.model_dump(exclude={"name", "search_id", "tracking_uri"})
+        parameters = settings.model_dump(
+            exclude={"name", "search_id", "tracking_uri"}, exclude_none=True
+        )
         return SearchRuns.open(settings.tracking_uri, settings.name, parameters, settings.search_id)
 
     outbox = Outbox(record.events.path, open_runs, record.folder / "sent.json")
@@ -135,14 +143,24 @@ def _run(record: SearchRecord, console: Console) -> None:
     finally:
         console.print("sending the last events to MLflow ...", style="dim")
         delivered = outbox.close(_SECONDS_FOR_LAST_EVENTS)
+    if not delivered:
+        raise UserError(_unsent(record, outbox.last_error))
+    try:
+        if complete:
+            _finish(record, open_runs())
+        else:
+            open_runs().interrupt()
+    except MlflowException as error:
+        raise UserError(_unsent(record, one_line(error))) from error
     if not complete:
         raise SearchInterrupted
-    if not delivered:
-        raise UserError(
-            f"all trials have run, but MLflow did not take their last events "
-            f"({outbox.last_error}): when it answers, run {record.resume_command()}"
-        )
-    _finish(record, open_runs())
+
+
+def _unsent(record: SearchRecord, why: str | None) -> str:
+    return (
+        f"MLflow did not take the last of the search ({why}), which is kept: "
+        f"when it answers, run {record.resume_command()}"
+    )
 
 
 def _close_lost_trials(record: SearchRecord) -> None:

@@ -4,8 +4,10 @@ import math
 from typing import Any
 
 import optuna
+from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
+from adiw_tune.search.record import EventLog
 from adiw_tune.search.space import SpaceFile
 
 METRICS = ["accuracy", "train_seconds"]
@@ -23,12 +25,24 @@ class TradeoffSearch(OptunaSearch):
         space: what to propose from.
         seed: of the sampler. Proposals depend on measured seconds too, so that two searches of
             one seed begin alike and then part.
+        trials: how many to propose, less those which ``events`` holds and this searcher lacks: a
+            kill can take the last second of Ray's state, with a trial that ended in it.
+        events: of the search.
     """
 
-    def __init__(self, space: SpaceFile, seed: int) -> None:
+    def __init__(self, space: SpaceFile, seed: int, trials: int, events: EventLog) -> None:
+        self._trials = trials
+        self._events = events
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
         super().__init__(space, metric=METRICS, mode=MODES, sampler=sampler)
+
+    def suggest(self, trial_id: str) -> Any:
+        """A proposal for ``trial_id``, or Tune's word for there being no more."""
+        ended = {event["trial"] for event in self._events if event["event"] == "end"}
+        if len(ended | self._ot_trials.keys()) >= self._trials:
+            return Searcher.FINISHED
+        return super().suggest(trial_id)
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adiw_tune.errors import UserError
+from adiw_tune.tracking.check import one_line
 from adiw_tune.training import TrialConfig
 
 if TYPE_CHECKING:
@@ -34,7 +35,12 @@ class SpaceFile:
         """One point of the space: every field of the configuration, so that records are whole."""
         if self._space is None:
             self._space = self._load()
-        values = self._space(trial)
+        try:
+            values = self._space(trial)
+        except Exception as error:
+            raise UserError(
+                f"space() in '{self.path}' failed: {type(error).__name__}: {one_line(error)}"
+            ) from error
         if not isinstance(values, dict):
             raise UserError(
                 f"space() in '{self.path}' must return a dict of parameters; "
@@ -52,7 +58,7 @@ class SpaceFile:
             names = runpy.run_path(str(self.path))
         except Exception as error:
             raise UserError(
-                f"space file '{self.path}' does not run: {type(error).__name__}: {error}"
+                f"space file '{self.path}' does not run: {type(error).__name__}: {one_line(error)}"
             ) from error
         if not callable(names.get("space")):
             raise UserError(
@@ -71,11 +77,8 @@ class SpaceFile:
         return [self._draw(study.ask()) for _ in range(_CHECK_DRAWS)]
 
     def _draw(self, trial: "optuna.Trial") -> TrialConfig:
+        values = self(trial)
         try:
-            return TrialConfig.from_mapping(self(trial))
+            return TrialConfig.from_mapping(values)
         except UserError as error:
             raise UserError(f"space file '{self.path}': {error}") from error
-        except Exception as error:
-            raise UserError(
-                f"space() in '{self.path}' failed: {type(error).__name__}: {error}"
-            ) from error

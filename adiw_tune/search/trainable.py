@@ -27,13 +27,15 @@ def trainable(config: dict[str, Any], data_dir: Path | None = None) -> None:
         UserError: ``config`` is not a valid configuration, or the data is not there.
         TrainingDivergedError: the loss became NaN or infinite.
     """
+    import ray
     from ray import tune
 
-    device = "cuda" if torch.cuda.is_available() else "cpu"  # Tune hides GPUs not given
+    device = "cuda" if ray.get_gpu_ids() and torch.cuda.is_available() else "cpu"
     run = TrainingRun(TrialConfig.from_mapping(config), device, data_dir)
     if checkpoint := tune.get_checkpoint():
         with checkpoint.as_directory() as folder:
-            run.load_state_dict(torch.load(Path(folder) / "run.pt", weights_only=True))
+            state = torch.load(Path(folder) / "run.pt", map_location="cpu", weights_only=True)
+            run.load_state_dict(state)
     if run.finished:  # killed between its last epoch and Tune's taking note of it
         _report(run, run.report(), with_checkpoint=True)
     last_checkpoint = time.monotonic()

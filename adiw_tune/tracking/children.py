@@ -113,8 +113,9 @@ class TrialRuns:
 
 
 def _label(config: Mapping[str, Any]) -> str:
-    """Return the divergence, or for a baseline without one its method."""
-    return str(config.get("divergence") or config.get("method") or "trial")
+    """Return the divergence; for a method that minimises none, or only one, the method."""
+    method = config.get("method", "adiw")
+    return str(config.get("divergence", "trial") if method == "adiw" else method)
 
 
 def _parts(items: list[Item], size: int) -> Iterator[list[Item]]:

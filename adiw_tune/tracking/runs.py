@@ -111,12 +111,10 @@ class SearchRuns:
             status = "FAILED"
         self._client.set_terminated(self.parent_run_id, status)
 
-    def fail(self, reason: str) -> None:
-        """End the search as FAILED with a reason in one line; children still running are KILLED."""
+    def interrupt(self) -> None:
+        """Mark the search, and trials still running, as KILLED until it is resumed."""
         self._mark_children(None, None)
-        self._client.set_tag(self.parent_run_id, "failure", reason[:5000])
-        self._client.set_tag(self.parent_run_id, NOTE, f"The search failed: {reason}"[:5000])
-        self._client.set_terminated(self.parent_run_id, "FAILED")
+        self._client.set_terminated(self.parent_run_id, "KILLED")
 
     def _mark_children(self, front: set[str] | None, best: str | None) -> list[Run]:
         """Tag each child with its place (unless `front` is None) and end those still running."""
@@ -157,8 +155,8 @@ class SearchRuns:
         for status in ("finished", "failed", "stopped"):
             numbers[f"trials_{status}"] = float((trials["status"] == status).sum())
         if decision is not None:
-            numbers["best_accuracy"] = float(decision["accuracy"])
-            numbers["best_train_seconds"] = float(decision["train_seconds"])
+            numbers["picked_accuracy"] = float(decision["accuracy"])
+            numbers["picked_train_seconds"] = float(decision["train_seconds"])
             self._client.set_tag(self.parent_run_id, "divergence", str(decision["divergence"]))
         known = self._client.get_run(self.parent_run_id).data.metrics
         now = int(time.time() * 1000)

@@ -61,7 +61,7 @@ def test_a_resumed_search_goes_on_in_the_same_runs(uri: str, search: FakeSearch)
     first = opened(uri)
     cut = len(search.events) // 2
     first.record(search.events[:cut])
-    first.fail("the machine went down")
+    first.interrupt()
     resumed = opened(uri, {**PARAMETERS, "samples": 16})
     assert resumed.parent_run_id == first.parent_run_id
     parent = client(uri).get_run(resumed.parent_run_id)
@@ -121,7 +121,7 @@ def test_finish_writes_the_decision_and_leaves_nothing_running(
     assert tag(uri, "best")["trial07"] == "yes"
     parent = client(uri).get_run(runs.parent_run_id)
     assert parent.info.status == "FINISHED"
-    assert parent.data.metrics["best_accuracy"] == pytest.approx(search.decision["accuracy"])
+    assert parent.data.metrics["picked_accuracy"] == pytest.approx(search.decision["accuracy"])
     assert parent.data.metrics["trials_failed"] == 1
     note = parent.data.tags["mlflow.note.content"]
     assert f"**{search.decision['divergence']}**" in note
@@ -145,7 +145,7 @@ def test_an_extended_search_is_finished_again_without_duplicates(uri: str) -> No
     best = tag(uri, "best")
     assert [trial for trial, value in best.items() if value == "yes"] == ["trial07"]
     assert len(all_runs(uri)) == 9
-    history = client(uri).get_metric_history(runs.parent_run_id, "best_accuracy")
+    history = client(uri).get_metric_history(runs.parent_run_id, "picked_accuracy")
     assert [point.step for point in history] == [6, 8]
     experiment = client(uri).get_experiment(runs.experiment_id)
     assert f"mlflow.sharedViewState.{view_key(runs.parent_run_id)}" in experiment.tags
@@ -170,13 +170,11 @@ def test_a_search_without_any_trial(uri: str, search: FakeSearch) -> None:
     assert client(uri).get_run(runs.parent_run_id).info.status == "FAILED"
 
 
-def test_fail_ends_everything_with_the_reason(uri: str, search: FakeSearch) -> None:
+def test_interrupt_leaves_nothing_running(uri: str, search: FakeSearch) -> None:
     runs = opened(uri)
     runs.record(search.events[: EPOCHS + 1])
-    runs.fail("Ray could not start")
-    assert {run.info.status for run in all_runs(uri)} == {"FAILED", "KILLED"}
-    parent = client(uri).get_run(runs.parent_run_id)
-    assert parent.data.tags["failure"] == "Ray could not start"
+    runs.interrupt()
+    assert {run.info.status for run in all_runs(uri)} == {"KILLED"}
 
 
 def test_find_returns_a_recorded_search_and_creates_none(uri: str) -> None:

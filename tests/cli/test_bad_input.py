@@ -1,0 +1,189 @@
+"""Bad input: exit code 2, one line that names it, no traceback, nothing written."""
+
+from __future__ import annotations
+
+import gzip
+import sys
+from pathlib import Path
+
+import pytest
+
+from adiw_tune.cli import main
+
+from .conftest import Finished
+from .helpers import adiw_tune
+
+GOOD = "def space(trial):\n    return {'epochs': 1}\n"
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with a good space, a bad data directory, and nothing else."""
+    for name in ("MLFLOW_TRACKING_URI", "ADIW_DATA_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "good.py").write_text(GOOD)
+    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(b"\0\0\x08")[:-4])
+    return tmp_path
+
+
+def refusal(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> str:
+    """Run the command line here; what it says, once it is known to have left no trace."""
+    before = sorted(Path.cwd().rglob("*"))
+    monkeypatch.setattr(sys, "argv", ["adiw-tune", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    printed = capsys.readouterr()
+    assert ended.value.code == 2
+    assert printed.out == ""
+    (line,) = printed.err.splitlines()
+    assert line.startswith("error: ")
+    assert sorted(Path.cwd().rglob("*")) == before
+    return line
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ("'divergence': 'js'", "unknown divergence 'js'"),
+        ("'task': 'mnist'", "unknown task 'mnist'"),
+        ("'shift': 'rotation:3'", "'rotation"),
+        ("'shift': 'symmetric:1.0'", "1.0"),
+        ("'shift': 'pair:-0.1'", "-0.1"),
+        ("'method': 'kmm'", "unknown method 'kmm'"),
+        ("'reference_size': 5000", "reference_size 5000"),
+        ("'epohcs': 1", "unknown parameter 'epohcs'"),
+        ("'task': 'fashion-mnist'", "train-images-idx3-ubyte.gz' is damaged"),
+    ],
+)
+def test_a_space_that_asks_for_what_there_is_not(
+    here: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    values: str,
+    told: str,
+) -> None:
+    (here / "bad.py").write_text(f"def space(trial):\n    return {{'epochs': 1, {values}}}\n")
+    arguments = ["search", "bad.py", "--name", "s", "--data-dir", "data"]
+    assert told in refusal(arguments, monkeypatch, capsys)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["none.py"], "no space file 'none.py'"),
+        (["file"], "does not run: SyntaxError"),
+        (["good.py", "--name", "a/b"], "'a/b' cannot name a search"),
+        (["good.py", "--name", "../s"], "'../s' cannot name a search"),
+        (["good.py", "--name", ".."], "'..' cannot name a search"),
+        (["good.py", "--name", ""], "'' cannot name a search"),
+        (["good.py", "--name", "data", "--storage", "."], "search 'data' exists in '.'"),
+        (["good.py", "--trials", "0"], "--trials must be at least 1; got 0"),
+        (["good.py", "--concurrency", "-1"], "--concurrency must be at least 1; got -1"),
+        (["good.py", "--seed", "-1"], "seed must be at least 0; got -1"),
+        (["good.py", "--storage", "file"], "cannot write to storage 'file'"),
+        (["good.py", "--storage", "/proc/here"], "cannot write to storage '/proc/here'"),
+        (["good.py", "--tracking-uri", "http://127.0.0.1:9"], "http://127.0.0.1:9 does not answer"),
+        (["good.py", "--tracking-uri", "./mlruns"], "no longer writes to plain directories"),
+        (["good.py", "--tracking-uri", "sqlite:////none/mlflow.db"], "/none is not a directory"),
+        (["good.py", "--tracking-uri", "sqlite:///file"], "file is not a usable SQLite database"),
+        (["good.py", "--address", "127.0.0.1:9"], "no Ray cluster at '127.0.0.1:9'"),
+        (["good.py", "--address", "here"], "no Ray cluster at 'here'"),
+        (["good.py", "--address", "auto"], "no Ray cluster at 'auto'"),
+    ],
+)
+def test_a_search_that_cannot_start(
+    here: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    told: str,
+) -> None:
+    arguments = ["search", "--name", "s", *options]
+    assert told in refusal(arguments, monkeypatch, capsys)
+
+
+@pytest.mark.parametrize("uri", ["http://me:s3cret@127.0.0.1:9", "postgresql://me:s3cret@db/x"])
+def test_a_password_in_the_tracking_uri_is_refused_and_not_repeated(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], uri: str
+) -> None:
+    arguments = ["search", "good.py", "--name", "s", "--tracking-uri", uri]
+    line = refusal(arguments, monkeypatch, capsys)
+    assert "MLFLOW_TRACKING_PASSWORD" in line
+    assert "s3cret" not in line
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--task", "mnist"], "unknown task 'mnist'"),
+        (["--shift", "symmetric"], "symmetric"),
+        (["--shift", "symmetric:1"], "1"),
+        (["--shift", "pair:x"], "x"),
+        (["--method", "kmm"], "unknown method 'kmm'"),
+        (["--divergence", "js"], "unknown divergence 'js'"),
+        (["--steps", "0"], "0"),
+        (["--step-size", "2"], "2"),
+        (["--bandwidth", "0"], "0"),
+        (["--warm-start", "decay"], "decay goes with warm_start decay"),
+        (["--decay", "0.5"], "decay goes with warm_start decay"),
+        (["--cap", "0.5"], "0.5"),
+        (["--slack", "1"], "1"),
+        (["--epochs", "0"], "epochs must be at least 1; got 0"),
+        (["--reference-size", "5000"], "reference_size 5000"),
+        (["--device", "tpu"], "unknown device 'tpu'"),
+        (["--output", "no/where/net.pt"], "to save the network in"),
+        (["--task", "fashion-mnist", "--data-dir", "data"], "ubyte.gz' is damaged"),
+        (["--task", "fashion-mnist", "--data-dir", "none"], "data directory 'none'"),
+        (["--from", "s"], "no search 's' in 'adiw-searches': none is recorded there"),
+        (["--from", "s", "--policy", "fastest"], "unknown policy 'fastest'"),
+    ],
+)
+def test_a_training_that_cannot_start(
+    here: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    told: str,
+) -> None:
+    assert told in refusal(["train", *options], monkeypatch, capsys)
+
+
+@pytest.mark.parametrize("command", ["front", "best", "resume", "ui"])
+def test_a_search_that_there_is_not(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    assert "no search 'other' in" in refusal([command, "other"], monkeypatch, capsys)
+
+
+@pytest.mark.parametrize(
+    ("policy", "told"),
+    [
+        ("cheapest", "unknown policy 'cheapest'"),
+        ("best-under=x", "policy 'best-under' needs a number"),
+        ("best-under=0.0001", "no finished trial trains in 0.0001 s: the fastest takes"),
+        ("fastest-within=2", "fastest-within takes an accuracy in [0, 1]; got 2"),
+    ],
+)
+@pytest.mark.parametrize("command", [["best", "s"], ["train", "--from", "s"]])
+def test_a_policy_that_picks_nothing(
+    finished: Finished,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: list[str],
+    policy: str,
+    told: str,
+) -> None:
+    monkeypatch.chdir(finished.folder)
+    assert told in refusal([*command, "--policy", policy], monkeypatch, capsys)
+
+
+def test_in_a_process_of_its_own_too_it_is_one_line(here: Path) -> None:
+    ran = adiw_tune(here, "search", "none.py", "--name", "s")
+    assert ran.returncode == 2
+    assert ran.stdout == ""
+    assert ran.stderr == ("error: no space file 'none.py': give a Python file with space(trial)\n")

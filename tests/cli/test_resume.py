@@ -1,0 +1,107 @@
+"""Searches that are killed: what had finished is kept, and resuming comes to the same end."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+from .helpers import (
+    Event,
+    Running,
+    Tracked,
+    adiw_tune,
+    assert_each_trial_ran_once,
+    assert_tells_the_same,
+    of_kind,
+    read_events,
+    trials_in,
+)
+
+TRIALS = 5
+SPACE = """
+def space(trial):
+    values = {"epochs": trial.suggest_int("epochs", 5, 7), "batch_size": 64}
+    return {**values, "divergence": trial.suggest_categorical("divergence", ["mmd", "squared"])}
+"""
+SEARCH = ("search", "space.py", "--name", "s", "--trials", str(TRIALS), "--concurrency", "1")
+
+
+def make(folder: Path) -> None:
+    (folder / "space.py").write_text(SPACE)
+
+
+def finished(events: list[Event]) -> set[str]:
+    return {event["trial"] for event in of_kind(events, "end") if event["status"] == "finished"}
+
+
+def running(events: list[Event]) -> set[str]:
+    """Trials with an epoch and no end."""
+    return set(trials_in(events, "epoch")) - set(trials_in(events, "end"))
+
+
+def assert_whole(folder: Path) -> None:
+    events = read_events(folder)
+    assert_each_trial_ran_once(events)
+    assert_tells_the_same(folder)
+    assert len(finished(events)) == TRIALS
+    configs = {event["trial"]: event["config"] for event in of_kind(events, "trial")}
+    for trial in finished(events):
+        epochs = [e for e in of_kind(events, "epoch") if e["trial"] == trial]
+        assert len(epochs) == configs[trial]["epochs"]
+    decision = json.loads((folder / "adiw-searches/s/decision.json").read_text())
+    assert decision["trial"] in finished(events)
+
+
+def test_ctrl_c_then_a_kill_just_after_a_trial_ended(tmp_path: Path) -> None:
+    make(tmp_path)
+    with Running(tmp_path, *SEARCH) as search:
+        search.wait_until(lambda: bool(finished(e := read_events(tmp_path)) and running(e)))
+        assert search.send(signal.SIGINT) == 130
+        assert search.stderr().splitlines()[-1] == "stopped; go on by: adiw-tune resume s"
+        assert "Traceback" not in search.stderr()
+        interrupted = read_events(tmp_path)
+        assert "RUNNING" not in {run.info.status for run in Tracked(tmp_path).runs}
+        assert not (tmp_path / "adiw-searches/s/decision.json").exists()
+
+    front = adiw_tune(tmp_path, "front", "s", "--format", "json")
+    assert {row["trial"] for row in json.loads(front.stdout)} <= finished(interrupted)
+
+    with Running(tmp_path, "resume", "s") as search:
+        ended = len(finished(interrupted)) + 2
+        search.wait_until(lambda: len(finished(read_events(tmp_path))) >= ended)
+        assert search.send(signal.SIGKILL) == -signal.SIGKILL
+        search.wait_until_no_trial_runs()
+        killed = read_events(tmp_path)
+    assert killed[: len(interrupted)] == interrupted
+
+    ran = adiw_tune(tmp_path, "resume", "s")
+    assert ran.returncode == 0, ran.stderr
+    after = read_events(tmp_path)
+    assert after[: len(killed)] == killed
+    assert not finished(killed) & {event["trial"] for event in after[len(killed) :]}
+    assert ran.stderr.count("] trial ") == len(finished(after) - finished(killed))
+    assert "train it again: adiw-tune train --from s" in ran.stdout
+    assert_whole(tmp_path)
+
+
+def test_a_kill_before_any_trial_then_one_that_tears_the_state_of_ray(tmp_path: Path) -> None:
+    make(tmp_path)
+    with Running(tmp_path, *SEARCH) as search:
+        search.wait_until((tmp_path / "adiw-searches/s/search.json").exists)
+        search.send(signal.SIGKILL)
+    assert read_events(tmp_path) == []
+
+    with Running(tmp_path, "resume", "s") as search:
+        search.wait_until(lambda: bool(finished(read_events(tmp_path))))
+        search.send(signal.SIGKILL)
+        search.wait_until_no_trial_runs()
+        killed = read_events(tmp_path)
+    (state,) = (tmp_path / "adiw-searches/s/ray").glob("experiment_state-*.json")
+    state.write_bytes(state.read_bytes()[:-100])
+
+    ran = adiw_tune(tmp_path, "resume", "s")
+    assert ran.returncode == 0, ran.stderr
+    after = read_events(tmp_path)[len(killed) :]
+    assert not finished(killed) & {event["trial"] for event in after}
+    assert_whole(tmp_path)

@@ -1,0 +1,163 @@
+"""A whole search: what it prints, what it leaves on disk, what MLflow holds."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+
+from .conftest import TRIALS, Finished
+from .helpers import adiw_tune, assert_each_trial_ran_once, assert_tells_the_same, called, of_kind
+
+TABLE = ["trial", "divergence", "accuracy", "train", "s", "epochs", "steps", "step_size"]
+
+
+def test_it_prints_the_front_the_pick_and_what_to_do_next(finished: Finished) -> None:
+    lines = finished.ran.stdout.splitlines()
+    assert lines[0] == "front of 's': accuracy against training seconds"
+    assert lines[1].split()[:8] == TABLE
+    decision = json.loads((finished.folder / "adiw-searches/s/decision.json").read_text())
+    assert f"best divergence: {decision['divergence']}" in lines
+    (pick,) = [line for line in lines if line.startswith(f"  trial {decision['number']} (")]
+    assert f"accuracy {decision['accuracy']:.4f} on the select split" in pick
+    assert lines[-2:] == ["train it again: adiw-tune train --from s", "look at it: adiw-tune ui s"]
+
+
+def test_it_tells_of_each_trial_as_it_ends_and_of_nothing_else(finished: Finished) -> None:
+    *trials, last = finished.ran.stderr.splitlines()
+    assert len(trials) == TRIALS
+    for number, (line, end) in enumerate(zip(trials, of_kind(finished.events, "end"), strict=True)):
+        assert line.startswith(f"[{number + 1}/{TRIALS}] trial {number} (")
+        if end["status"] == "finished":
+            assert f"accuracy {end['accuracy']:.4f} in {end['train_seconds']:.2f} s" in line
+        assert line.endswith(" left")
+    assert last == "sending the last events to MLflow ..."
+
+
+def test_a_trial_that_diverges_is_failed_with_its_reason_and_the_others_go_on(
+    finished: Finished,
+) -> None:
+    ends = of_kind(finished.events, "end")
+    assert [end["status"] for end in ends] == ["finished"] * 2 + ["failed"] + ["finished"] * 2
+    reason = ends[2]["reason"]
+    assert reason.startswith("TrainingDivergedError: the training loss became ")
+    assert "\n" not in reason
+    assert reason in finished.ran.stderr
+    run = finished.tracked.children[ends[2]["trial"]]
+    assert run.info.status == "FAILED"
+    assert run.data.tags["failure"] == reason
+
+
+def test_each_trial_ran_once_and_is_recorded_whole(finished: Finished) -> None:
+    assert_each_trial_ran_once(finished.events)
+    for begun in of_kind(finished.events, "trial"):
+        ran = [e for e in of_kind(finished.events, "epoch") if e["trial"] == begun["trial"]]
+        (end,) = [e for e in of_kind(finished.events, "end") if e["trial"] == begun["trial"]]
+        if end["status"] == "finished":
+            assert len(ran) == begun["config"]["epochs"]
+            assert ran[-1]["accuracy"] == end["accuracy"]
+            assert ran[-1]["train_seconds"] == end["train_seconds"]
+            assert [e["train_seconds"] for e in ran] == sorted(e["train_seconds"] for e in ran)
+
+
+def test_mlflow_holds_the_same_and_nothing_runs(finished: Finished) -> None:
+    assert_tells_the_same(finished.folder)
+    parent = finished.tracked.parent
+    assert parent.info.run_name == "s"
+    assert parent.info.status == "FINISHED"
+    assert {name: parent.data.params[name] for name in ("trials", "seed", "concurrency")} == {
+        "trials": str(TRIALS), "seed": "7", "concurrency": "1",
+    }  # fmt: skip
+    for begun in of_kind(finished.events, "trial"):
+        run, config = finished.tracked.children[begun["trial"]], begun["config"]
+        assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
+        arm = config["divergence"] if config["method"] == "adiw" else config["method"]
+        assert run.data.tags["divergence"] == arm
+        for name, value in config.items():
+            if value is not None and name != "divergence":
+                assert run.data.params[name] == str(value)
+
+
+def test_the_front_is_the_same_everywhere(finished: Finished) -> None:
+    printed = json.loads(called(finished.folder, "front", "s", "--format", "json").stdout)
+    front = {row["trial"] for row in printed}
+    tags = {t: run.data.tags["front"] for t, run in finished.tracked.children.items()}
+    assert front == {trial for trial, tag in tags.items() if tag == "yes"}
+    assert set(tags.values()) <= {"yes", "no"}
+    stored = csv.DictReader(io.StringIO(finished.tracked.artifacts()["front.csv"].read_text()))
+    assert [row["trial"] for row in stored] == [row["trial"] for row in printed]
+
+
+def test_the_parent_keeps_the_front_as_data_and_pictures_and_the_decision(
+    finished: Finished,
+) -> None:
+    files = finished.tracked.artifacts()
+    assert set(files) == {"front.csv", "front.html", "front.png", "decision.json"}
+    assert files["front.png"].read_bytes().startswith(b"\x89PNG")
+    assert "<html" in files["front.html"].read_text()[:2000]
+    on_disk = json.loads((finished.folder / "adiw-searches/s/decision.json").read_text())
+    assert json.loads(files["decision.json"].read_text()) == on_disk
+    assert finished.tracked.parent.data.tags["divergence"] == on_disk["divergence"]
+
+
+def test_the_settings_are_on_disk_with_the_space_as_it_was(finished: Finished) -> None:
+    folder = finished.folder / "adiw-searches/s"
+    settings = json.loads((folder / "search.json").read_text())
+    assert (settings["name"], settings["trials"], settings["seed"]) == ("s", TRIALS, 7)
+    assert settings["tracking_uri"] == f"sqlite:///{finished.folder / 'mlflow.db'}"
+    assert (folder / "space.py").read_text() == (finished.folder / "space.py").read_text()
+
+
+def test_front_prints_a_table_or_every_setting_as_data(finished: Finished) -> None:
+    table = adiw_tune(finished.folder, "front", "s")
+    rows = json.loads(called(finished.folder, "front", "s", "--format", "json").stdout)
+    text = called(finished.folder, "front", "s", "--format", "csv").stdout
+    assert table.stdout.splitlines()[0].split()[:8] == TABLE
+    assert len(table.stdout.splitlines()) == 1 + len(rows)
+    assert [row["trial"] for row in csv.DictReader(io.StringIO(text))] == [r["trial"] for r in rows]
+    configs = {e["trial"]: e["config"] for e in of_kind(finished.events, "trial")}
+    for row, line in zip(rows, table.stdout.splitlines()[1:], strict=True):
+        assert line.split()[0] == str(row["number"])
+        assert row["learning_rate"] == configs[row["trial"]]["learning_rate"]
+    assert table.stderr == ""
+
+
+@pytest.mark.parametrize("policy", ["knee", "fastest-within=0.01", "best-under=1000"])
+def test_best_names_the_pick_of_a_policy(finished: Finished, policy: str) -> None:
+    told = called(finished.folder, "best", "s", "--policy", policy, "--format", "json")
+    decision = json.loads(told.stdout)
+    ends = {e["trial"]: e for e in of_kind(finished.events, "end")}
+    assert decision["policy"] == policy
+    assert decision["accuracy"] == ends[decision["trial"]]["accuracy"]
+    if policy != "knee":
+        best = max(e["accuracy"] for e in ends.values() if e["status"] == "finished")
+        assert decision["accuracy"] >= best - 0.01
+    assert {b["divergence"] for b in decision["best_per_divergence"]} == {
+        "mmd", "wasserstein", "erm",
+    }  # fmt: skip
+
+
+def test_best_says_how_to_train_the_pick_of_that_policy(finished: Finished) -> None:
+    text = called(finished.folder, "best", "s", "--policy", "best-under=1000").stdout
+    assert text.startswith("best divergence: ")
+    assert text.endswith("train it again: adiw-tune train --from s --policy best-under=1000\n")
+
+
+def test_resume_of_a_finished_search_only_shows_it_again(finished: Finished) -> None:
+    before = (finished.folder / "adiw-searches/s/events.jsonl").read_bytes()
+    again = adiw_tune(finished.folder, "resume", "s")
+    assert again.returncode == 0
+    assert again.stdout == finished.ran.stdout
+    assert again.stderr == ""
+    assert (finished.folder / "adiw-searches/s/events.jsonl").read_bytes() == before
+
+
+def test_a_second_search_of_that_name_is_told_to_resume(finished: Finished) -> None:
+    again = adiw_tune(finished.folder, "search", "space.py", "--name", "s")
+    assert again.returncode == 2
+    assert again.stderr.splitlines() == [
+        "error: search 's' exists in 'adiw-searches': go on with it by 'adiw-tune resume s', "
+        "or choose another --name"
+    ]

@@ -1,0 +1,43 @@
+"""Making a divergence by name."""
+
+import pytest
+
+from adiw_tune.divergences import DIVERGENCES, Wasserstein, has_bandwidth, make_divergence
+from adiw_tune.errors import UserError
+
+
+@pytest.mark.parametrize("name", DIVERGENCES)
+def test_name_makes_the_divergence_it_is_listed_under(name: str) -> None:
+    assert type(make_divergence(name)) is DIVERGENCES[name]
+
+
+@pytest.mark.parametrize("name", [name for name in DIVERGENCES if has_bandwidth(name)])
+def test_bandwidth_reaches_a_divergence_with_a_kernel(name: str) -> None:
+    assert make_divergence(name, 0.25) == DIVERGENCES[name](bandwidth=0.25)
+    assert make_divergence(name) == DIVERGENCES[name](bandwidth=1.0)
+
+
+def test_only_wasserstein_has_no_bandwidth() -> None:
+    assert [name for name in DIVERGENCES if not has_bandwidth(name)] == ["wasserstein"]
+
+
+def test_unknown_name_is_refused_with_the_names_to_choose_from() -> None:
+    with pytest.raises(UserError, match=r"unknown divergence 'mdd'.*mmd, kl, squared, wasserstein"):
+        make_divergence("mdd")
+
+
+def test_bandwidth_is_refused_where_there_is_no_kernel() -> None:
+    with pytest.raises(UserError, match="'wasserstein' has no kernel"):
+        make_divergence("wasserstein", 1.0)
+
+
+@pytest.mark.parametrize("bandwidth", [0.0, -1.0, float("nan")])
+def test_bandwidth_must_be_above_zero(bandwidth: float) -> None:
+    with pytest.raises(UserError, match="bandwidth must be above 0; got"):
+        make_divergence("mmd", bandwidth)
+
+
+@pytest.mark.parametrize("smoothing", [-0.1, 1.0, float("nan")])
+def test_smoothing_must_lie_in_its_range(smoothing: float) -> None:
+    with pytest.raises(UserError, match=r"smoothing must lie in \[0, 1\); got"):
+        Wasserstein(smoothing)

@@ -1,0 +1,115 @@
+"""The roles of the data."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from adiw_tune.errors import UserError
+from adiw_tune.tasks import TASKS, Split, find_task, parse_shift
+
+ROWS = 1000
+
+
+def numbered_rows(data_dir: Path | None) -> tuple[Split, Split]:
+    """Row i holds the number i, so that a row can be found again."""
+    rows = torch.arange(ROWS, dtype=torch.float32).reshape(-1, 1)
+    return Split(rows, torch.arange(ROWS) % 10), Split(rows[:50] - 100, torch.arange(50) % 10)
+
+
+TASK = replace(find_task("digits"), load=numbered_rows, reference_size=100, select_size=200)
+NONE = parse_shift("none")
+
+
+def numbers(split: Split) -> set[int]:
+    return {int(x) for x in split.inputs.flatten()}
+
+
+@pytest.mark.parametrize("shift", ["none", "pair:0.4", "class-prior:10"])
+def test_roles_are_disjoint_and_of_the_sizes_asked_for(shift: str) -> None:
+    splits = TASK.splits(parse_shift(shift), seed=0, reference_size=30, select_size=70)
+    roles = [numbers(s) for s in (splits.train, splits.reference, splits.select, splits.test)]
+    assert len(splits.reference) == len(roles[1]) == 30
+    assert len(splits.select) == len(roles[2]) == 70
+    assert len(splits.train) == len(roles[0])
+    assert sum(map(len, roles)) == len(set.union(*roles))
+    assert roles[3] == set(range(-100, -50))
+
+
+def test_without_thinning_every_row_has_a_role() -> None:
+    splits = TASK.splits(parse_shift("symmetric:0.4"), seed=0)
+    assert [len(s) for s in (splits.train, splits.reference, splits.select)] == [700, 100, 200]
+    used = numbers(splits.train) | numbers(splits.reference) | numbers(splits.select)
+    assert used == set(range(ROWS))
+
+
+def test_only_training_labels_are_shifted() -> None:
+    splits = TASK.splits(parse_shift("pair:0.5"), seed=1)
+    for clean in (splits.reference, splits.select):
+        assert torch.equal(clean.labels, clean.inputs.flatten().long() % 10)
+    true = splits.train.inputs.flatten().long() % 10
+    assert 0.4 < float((splits.train.labels != true).float().mean()) < 0.6
+
+
+def test_same_seed_draws_the_same_rows_and_labels() -> None:
+    first, same, other = (TASK.splits(parse_shift("pair:0.4"), seed) for seed in (5, 5, 6))
+    for role in ("train", "reference", "select", "test"):
+        assert torch.equal(getattr(first, role).inputs, getattr(same, role).inputs)
+        assert torch.equal(getattr(first, role).labels, getattr(same, role).labels)
+    assert numbers(first.reference) != numbers(other.reference)
+
+
+def test_shift_does_not_change_which_rows_are_drawn() -> None:
+    clean, noisy = TASK.splits(NONE, 2), TASK.splits(parse_shift("pair:0.4"), 2)
+    for role in ("train", "reference", "select"):
+        assert torch.equal(getattr(clean, role).inputs, getattr(noisy, role).inputs)
+
+
+def test_drawing_leaves_the_global_generator_alone() -> None:
+    before = torch.get_rng_state()
+    TASK.splits(parse_shift("symmetric:0.4"), 2)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(("reference", "select"), [(2000, None), (900, 100), (500, 501)])
+def test_sizes_that_leave_no_training_rows_are_refused(reference: int, select: int | None) -> None:
+    with pytest.raises(UserError, match=f"reference_size {reference}.*'digits' has 1000"):
+        TASK.splits(NONE, 0, reference, select)
+
+
+@pytest.mark.parametrize("size", [0, -5])
+def test_empty_roles_are_refused(size: int) -> None:
+    with pytest.raises(UserError, match=f"reference_size must be at least 1; got {size}"):
+        TASK.splits(NONE, 0, reference_size=size)
+    with pytest.raises(UserError, match=f"select_size must be at least 1; got {size}"):
+        TASK.splits(NONE, 0, select_size=size)
+
+
+def test_digits_has_the_rows_it_promises() -> None:
+    rows, test = TASKS["digits"].load(None)
+    assert rows.inputs.shape == (1400, 1, 8, 8)
+    assert test.inputs.shape == (397, 1, 8, 8)
+    for split in (rows, test):
+        assert split.inputs.dtype == torch.float32
+        assert float(split.inputs.min()) == 0
+        assert float(split.inputs.max()) == 1
+        assert split.labels.dtype == torch.int64
+        assert set(split.labels.tolist()) == set(range(10))
+
+
+@pytest.mark.parametrize(("name", "side"), [("digits", 8), ("fashion-mnist", 28)])
+def test_network_gives_one_logit_per_class_from_its_features(name: str, side: int) -> None:
+    task = find_task(name)
+    assert task.name == name
+    network = task.network()
+    inputs = torch.randn(3, 1, side, side)
+    assert network(inputs).shape == (3, task.classes)
+    assert torch.equal(network.head(network.features(inputs)), network(inputs))
+
+
+def test_unknown_task_is_refused_with_the_names_to_choose_from() -> None:
+    with pytest.raises(
+        UserError, match="unknown task 'mnist': choose one of digits, fashion-mnist"
+    ):
+        find_task("mnist")

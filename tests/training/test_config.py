@@ -1,0 +1,113 @@
+"""The configuration: validated where it is made, each error one line that names the thing."""
+
+from dataclasses import FrozenInstanceError, fields
+from typing import Any
+
+import pytest
+
+from adiw_tune.errors import UserError
+from adiw_tune.training import METHODS, TrialConfig
+
+BAD: list[tuple[dict[str, Any], str]] = [
+    ({"task": "mnist"}, "unknown task 'mnist': choose one of digits, fashion-mnist"),
+    ({"shift": "pair"}, "shift 'pair' needs a number"),
+    ({"shift": "noise:0.3"}, "unknown shift 'noise:0.3'"),
+    ({"method": "random-forest"}, "unknown method 'random-forest': choose one of adiw, diw, erm"),
+    ({"divergence": "tv"}, "unknown divergence 'tv': choose one of mmd"),
+    ({"steps": 0}, "steps must be at least 1; got 0"),
+    ({"step_size": 2.0}, r"step_size must lie in \(0, 2\), 1 being 1/L; got 2.0"),
+    ({"step_size": 0.0}, r"step_size must lie in \(0, 2\)"),
+    ({"bandwidth": 0.0}, "bandwidth must be above 0; got 0.0"),
+    ({"divergence": "wasserstein", "bandwidth": 1.0}, "'wasserstein' has no kernel"),
+    ({"warm_start": "hot"}, "unknown warm_start 'hot': choose one of off, memory, decay"),
+    ({"warm_start": "decay"}, "decay goes with warm_start decay, and with nothing else"),
+    ({"decay": 0.5}, "decay goes with warm_start decay"),
+    ({"warm_start": "memory", "decay": 0.5}, "decay goes with warm_start decay"),
+    ({"warm_start": "decay", "decay": 1.0}, r"decay must lie in \(0, 1\); got 1.0"),
+    ({"warm_start": "decay", "decay": 0.0}, r"decay must lie in \(0, 1\); got 0.0"),
+    ({"warmup_epochs": -1}, "warmup_epochs must be at least 0; got -1"),
+    ({"representation": "logit"}, "unknown representation 'logit': choose one of loss, feature"),
+    ({"divergence": "wasserstein", "representation": "feature"}, "use representation loss"),
+    ({"method": "diw", "divergence": "kl"}, "method diw solves the mmd problem only"),
+    ({"cap": 0.5}, "cap must be at least 1"),
+    ({"slack": 1.0}, r"slack must lie in \[0, 1\); got 1.0"),
+    ({"epochs": 0}, "epochs must be at least 1; got 0"),
+    ({"batch_size": 0}, "batch_size must be at least 1; got 0"),
+    ({"reference_batch_size": 0}, "reference_batch_size must be at least 1; got 0"),
+    ({"learning_rate": 0.0}, "learning_rate must be above 0; got 0.0"),
+    ({"learning_rate": float("nan")}, "learning_rate must be above 0; got nan"),
+    ({"seed": -1}, "seed must be at least 0; got -1"),
+]
+
+
+@pytest.mark.parametrize(("values", "message"), BAD, ids=[str(values) for values, _ in BAD])
+def test_bad_value_is_refused_in_one_line(values: dict[str, Any], message: str) -> None:
+    for make in (TrialConfig, lambda **kwargs: TrialConfig.from_mapping(kwargs)):
+        with pytest.raises(UserError, match=message) as caught:
+            make(**values)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_is_accepted(method: str) -> None:
+    assert TrialConfig(method=method).method == method
+
+
+@pytest.mark.parametrize(
+    ("values", "retention"),
+    [
+        ({}, 0.0),
+        ({"warm_start": "memory"}, 1.0),
+        ({"warm_start": "decay", "decay": 0.3}, 0.3),
+    ],
+)
+def test_warm_start_fixes_the_retention(values: dict[str, Any], retention: float) -> None:
+    assert TrialConfig(**values).retention == retention
+
+
+def test_solver_is_the_one_asked_for() -> None:
+    solver = TrialConfig(steps=7, step_size=0.5, cap=9.0, slack=0.2).solver()
+    assert (solver.steps, solver.step_size) == (7, 0.5)
+    assert (solver.feasible.cap, solver.feasible.slack) == (9.0, 0.2)
+
+
+def test_configuration_cannot_be_changed() -> None:
+    with pytest.raises(FrozenInstanceError):
+        TrialConfig().seed = 3  # type: ignore[misc]
+
+
+def test_dict_of_a_configuration_makes_it_again() -> None:
+    config = TrialConfig(divergence="kl", bandwidth=0.5, warm_start="decay", decay=0.2, seed=4)
+    assert set(config.as_dict()) == {field.name for field in fields(TrialConfig)}
+    assert TrialConfig.from_mapping(config.as_dict()) == config
+
+
+def test_whole_number_does_for_a_fraction() -> None:
+    assert TrialConfig.from_mapping({"step_size": 1, "cap": 10}).cap == 10
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "kind"),
+    [
+        ("steps", 2.0, "int"),
+        ("steps", "2", "int"),
+        ("epochs", True, "int"),
+        ("steps", None, "int"),
+        ("step_size", "1.0", "float"),
+        ("cap", False, "float"),
+        ("task", 3, "str"),
+        ("divergence", None, "str"),
+        ("bandwidth", "wide", "float | None"),
+        ("reference_size", 1.5, "int | None"),
+        ("learning_rate", [1e-3], "float"),
+    ],
+)
+def test_value_of_another_type_is_refused(name: str, value: object, kind: str) -> None:
+    with pytest.raises(UserError) as caught:
+        TrialConfig.from_mapping({name: value})
+    assert str(caught.value) == f"{name} must be of type {kind}; got {value!r}"
+
+
+def test_unknown_parameter_is_refused_with_the_names_to_choose_from() -> None:
+    with pytest.raises(UserError, match="unknown parameter 'lr': choose from task, shift, method"):
+        TrialConfig.from_mapping({"lr": 0.1})

@@ -1,0 +1,102 @@
+"""The few-step solver."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import Tensor
+
+from adiw_tune.divergences import DIVERGENCES, make_divergence
+from adiw_tune.errors import UserError
+from adiw_tune.weights import FeasibleSet, WeightSolver
+
+
+@dataclass(frozen=True)
+class Bowl:
+    """f(w) = ‖w - centre‖²/2, with a curvature ``overstated`` times too small."""
+
+    centre: Tensor
+    overstated: float = 1.0
+
+    def value(self, w: Tensor) -> Tensor:
+        return (w - self.centre).square().sum() / 2
+
+    def gradient(self, w: Tensor) -> Tensor:
+        return w - self.centre
+
+    def curvature(self, w: Tensor) -> Tensor:
+        return w.new_tensor(1 / self.overstated)
+
+
+def losses() -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(3)
+    return (
+        torch.randn(40, generator=generator, dtype=torch.float64).exp(),
+        torch.randn(30, generator=generator, dtype=torch.float64).mul(0.6).exp(),
+    )
+
+
+@pytest.mark.parametrize("name", DIVERGENCES)
+@pytest.mark.parametrize("step_size", [0.01, 0.3, 1.0, 1.5, 1.99])
+def test_more_steps_are_never_worse_at_any_step_size(name: str, step_size: float) -> None:
+    objective = make_divergence(name).prepare(*losses())
+    start = torch.ones(40, dtype=torch.float64)
+    values = [float(objective.value(start))]
+    values += [
+        float(objective.value(WeightSolver(k, step_size).solve(objective, start)))
+        for k in (1, 2, 3, 5, 8, 13, 30)
+    ]
+    assert all(later <= earlier for earlier, later in pairwise(values))
+    assert values[-1] < values[0]
+
+
+def test_one_full_step_lands_in_the_middle_of_a_bowl() -> None:
+    centre = torch.tensor([0.5, 1.5, 1.0])
+    w = WeightSolver(1, 1.0).solve(Bowl(centre), torch.ones(3))
+    torch.testing.assert_close(w, centre)
+
+
+def test_step_size_is_a_share_of_the_full_step() -> None:
+    centre = torch.tensor([0.5, 1.5, 1.0])
+    w = WeightSolver(1, 0.25).solve(Bowl(centre), torch.ones(3))
+    torch.testing.assert_close(w, 1 + 0.25 * (centre - 1))
+
+
+def test_steps_that_overshoot_fall_back_on_the_start() -> None:
+    start = torch.tensor([0.9, 1.1, 1.0])
+    objective = Bowl(torch.tensor([0.8, 1.2, 1.0]), overstated=100.0)
+    assert torch.equal(WeightSolver(5, 1.0).solve(objective, start), start)
+
+
+def test_an_infeasible_start_is_projected() -> None:
+    feasible = FeasibleSet(cap=2.0)
+    w = WeightSolver(1, 1.0, feasible).solve(Bowl(torch.ones(4)), torch.tensor([9.0, -1, 0, 0]))
+    torch.testing.assert_close(w, torch.ones(4))
+
+
+def test_the_start_is_not_written_to() -> None:
+    start = torch.ones(40, dtype=torch.float64)
+    WeightSolver().solve(make_divergence("mmd").prepare(*losses()), start)
+    assert torch.equal(start, torch.ones(40, dtype=torch.float64))
+
+
+def test_continuing_from_the_answer_is_like_never_having_stopped() -> None:
+    objective = make_divergence("mmd").prepare(*losses())
+    start = torch.ones(40, dtype=torch.float64)
+    half = WeightSolver(4).solve(objective, start)
+    torch.testing.assert_close(
+        WeightSolver(4).solve(objective, half), WeightSolver(8).solve(objective, start)
+    )
+
+
+@pytest.mark.parametrize("steps", [0, -3])
+def test_fewer_than_one_step_is_refused(steps: int) -> None:
+    with pytest.raises(UserError, match="steps must be at least 1; got"):
+        WeightSolver(steps=steps)
+
+
+@pytest.mark.parametrize("step_size", [0.0, -0.5, 2.0, float("nan")])
+def test_step_size_out_of_range_is_refused(step_size: float) -> None:
+    with pytest.raises(UserError, match=r"step_size must lie in \(0, 2\)"):
+        WeightSolver(step_size=step_size)

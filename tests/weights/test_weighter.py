@@ -1,0 +1,228 @@
+"""Divergence, solver and memory as one object in somebody's own loop."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from adiw_tune import DIVERGENCES, FeasibleSet, ImportanceWeighter, UserError, WeightSolver
+from adiw_tune.divergences import MMD
+from adiw_tune.divergences.mmd import MMDObjective
+
+# What makes the host wait for a device: reading a value, counting on a value, comparing to a bool.
+WAITING = ("_local_scalar_dense", "item", "nonzero", "masked_select", "equal", "is_nonzero")
+
+
+class HostMayNotWait(TorchDispatchMode):
+    """Raises at the first operation that would wait for the device, or leave it."""
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        name = func.overloadpacket.__name__
+        moves = name == "_to_copy" and kwargs.get("device", args[0].device) != args[0].device
+        # a[mask] counts the mask's True; a[positions] does not.
+        by_mask = name in ("index", "index_put", "index_put_") and any(
+            i is not None and i.dtype in (torch.bool, torch.uint8) for i in args[1]
+        )
+        if name in WAITING or moves or by_mask:
+            raise AssertionError(f"{func} waits for the device")
+        return func(*args, **kwargs)
+
+
+def batch(seed: int = 0, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor, Tensor]:
+    """Losses of 16 of 40 training samples, of 12 reference rows, and which samples they are."""
+    generator = torch.Generator().manual_seed(seed)
+    return (
+        torch.randn(16, generator=generator).exp().to(dtype),
+        torch.randn(12, generator=generator).mul(0.5).exp().to(dtype),
+        torch.randperm(40, generator=generator)[:16],
+    )
+
+
+@dataclass(frozen=True)
+class Nosy:
+    """A divergence as one should not write it: with one wait for the host."""
+
+    wait: Callable[[Tensor], object]
+
+    def prepare(self, source: Tensor, target: Tensor) -> MMDObjective:
+        self.wait(source)
+        return MMD().prepare(source, target)
+
+
+@dataclass(frozen=True)
+class NearTargetMean:
+    """A user's own: f(w) = ‖w - ρ‖²/2n, ρ_i falling with the distance from the target's mean."""
+
+    def prepare(self, source: Tensor, target: Tensor) -> "NearTargetMeanObjective":
+        nearness = torch.exp(-(source - target.mean()).abs())
+        return NearTargetMeanObjective(nearness / nearness.mean())
+
+
+@dataclass(frozen=True)
+class NearTargetMeanObjective:
+    wanted: Tensor
+
+    def value(self, w: Tensor) -> Tensor:
+        return (w - self.wanted).square().mean() / 2
+
+    def gradient(self, w: Tensor) -> Tensor:
+        return (w - self.wanted) / len(w)
+
+    def curvature(self, w: Tensor) -> Tensor:
+        return torch.ones_like(w[0]) / len(w)
+
+
+@pytest.mark.parametrize("name", DIVERGENCES)
+def test_three_lines_in_a_plain_loop_train_a_model(name: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(200, 3, generator=generator)
+    truth = inputs @ torch.tensor([1.0, -2.0, 0.5])
+    noisy = truth + 8 * (torch.rand(200, generator=generator) < 0.3)  # 3 in 10 labels are wrong
+    clean = torch.randn(60, 3, generator=generator)
+    clean_truth = clean @ torch.tensor([1.0, -2.0, 0.5])
+    model = nn.Linear(3, 1)
+    with torch.no_grad():
+        model.weight.fill_(0.1), model.bias.fill_(0.0)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+
+    weighter = ImportanceWeighter(200, name)
+    for _ in range(60):
+        for index in torch.randperm(200, generator=generator).split(50):
+            losses = (model(inputs[index]).squeeze(1) - noisy[index]).square()
+            reference_losses = (model(clean).squeeze(1) - clean_truth).square()
+            w = weighter(losses, reference_losses, index)
+            optimizer.zero_grad()
+            (w * losses).mean().backward()
+            optimizer.step()
+
+    error = (model(inputs).squeeze(1) - truth).square().mean()
+    plain = 0.3 * 0.7 * 64  # about what constant weights end at is (0.3 * 8)² = 5.8
+    assert error < 1.5 < plain
+
+
+def test_weights_have_mean_one_and_no_gradient() -> None:
+    source, target, index = batch()
+    w = ImportanceWeighter(40)(source.requires_grad_(), target, index)
+    assert not w.requires_grad
+    assert float(w.mean()) == pytest.approx(1, abs=1e-5)
+    assert float(w.std()) > 0.05
+
+
+def test_solver_and_retention_reach_the_weights() -> None:
+    source, target, index = batch()
+    solver = WeightSolver(50, 1.5, FeasibleSet(cap=1.25))
+    assert float(ImportanceWeighter(40, solver=solver)(source, target, index).max()) == 1.25
+    with pytest.raises(UserError, match="retention"):
+        ImportanceWeighter(40, retention=2.0)
+    with pytest.raises(UserError, match="unknown divergence 'nope'"):
+        ImportanceWeighter(40, "nope")
+
+
+def test_memory_goes_on_where_the_last_visit_ended() -> None:
+    source, target, index = batch()
+    remembering = ImportanceWeighter(40, solver=WeightSolver(3))
+    forgetting = ImportanceWeighter(40, solver=WeightSolver(3), retention=0.0)
+    for _ in range(2):
+        with_memory = remembering(source, target, index)
+        without = forgetting(source, target, index)
+    once = ImportanceWeighter(40, solver=WeightSolver(3))(source, target, index)
+    six = ImportanceWeighter(40, solver=WeightSolver(6))(source, target, index)
+    torch.testing.assert_close(without, once)
+    torch.testing.assert_close(with_memory, six)
+    assert not torch.allclose(six, once, atol=1e-3)
+
+
+def test_samples_outside_the_batch_keep_their_weights() -> None:
+    source, target, index = batch()
+    weighter = ImportanceWeighter(40)
+    w = weighter(source, target, index)
+    others = torch.ones(40, dtype=torch.bool)
+    others[index] = False
+    assert torch.equal(weighter.memory.weights[index], w)
+    assert torch.equal(weighter.memory.weights[others], torch.ones(24))
+
+
+@pytest.mark.parametrize("name", DIVERGENCES)
+def test_state_dict_carries_the_weighter_on(name: str) -> None:
+    weighter, other = ImportanceWeighter(40, name), ImportanceWeighter(40, name)
+    for seed in range(5):
+        weighter(*batch(seed))
+    other.load_state_dict(weighter.state_dict())
+    assert torch.equal(weighter(*batch(9)), other(*batch(9)))
+
+
+@pytest.mark.parametrize("name", DIVERGENCES)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_losses_are_weighed_in_single_precision(
+    name: str, dtype: torch.dtype
+) -> None:
+    source, target, index = batch(dtype=dtype)
+    w = ImportanceWeighter(40, name)(source, target, index)
+    exact = ImportanceWeighter(40, name)(source.float(), target.float(), index)
+    assert w.dtype == dtype
+    assert torch.equal(w, exact.to(dtype))
+
+
+@pytest.mark.parametrize("name", DIVERGENCES)
+def test_double_precision_losses_give_double_precision_weights(name: str) -> None:
+    w = ImportanceWeighter(40, name)(*batch(dtype=torch.float64))
+    assert w.dtype == torch.float64
+    assert float(w.mean()) == pytest.approx(1, abs=1e-12)
+
+
+def test_a_users_own_divergence_is_as_good_as_a_listed_one() -> None:
+    source, target, index = batch()
+    w = ImportanceWeighter(40, NearTargetMean())(source, target, index)
+    nearest = (source - target.mean()).abs().argmin()
+    assert float(w.mean()) == pytest.approx(1, abs=1e-5)
+    assert w.argmax() == nearest
+    assert w[nearest] > 1.2
+
+
+@pytest.mark.parametrize("name", DIVERGENCES)
+@pytest.mark.parametrize("slack", [0.0, 0.5])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_weighing_never_makes_the_host_wait(name: str, slack: float, dtype: torch.dtype) -> None:
+    weighter = ImportanceWeighter(40, name, WeightSolver(feasible=FeasibleSet(slack=slack)))
+    arguments = batch(dtype=dtype)
+    with HostMayNotWait():
+        weighter(*arguments)
+
+
+@pytest.mark.parametrize("name", [n for n in DIVERGENCES if n != "wasserstein"])
+def test_weighing_by_features_never_makes_the_host_wait(name: str) -> None:
+    weighter = ImportanceWeighter(40, name)
+    source, target, index = torch.randn(16, 4), torch.randn(12, 4), torch.arange(16)
+    with HostMayNotWait():
+        weighter(source, target, index)
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [
+        lambda z: z.sum().item(),
+        lambda z: float(z.max()),
+        lambda z: 1 if z.sum() > 0 else 0,
+        lambda z: z[z > 1],
+        lambda z: z.nonzero(),
+        lambda z: torch.equal(z, z + 1),
+        lambda z: z.to("meta"),
+    ],
+    ids=["item", "float", "if", "mask", "nonzero", "equal", "to"],
+)
+def test_a_divergence_that_waits_is_found_out(wait: Callable[[Tensor], object]) -> None:
+    weighter = ImportanceWeighter(40, Nosy(wait))
+    arguments = batch()
+    with HostMayNotWait(), pytest.raises(AssertionError, match="waits for the device"):
+        weighter(*arguments)
