@@ -163,7 +163,7 @@ def train(
         float | None, typer.Option(help="Kernel width, in median distances.")
     ] = None,
     warm_start: Annotated[str | None, typer.Option(help="off, memory or decay.")] = None,
-    decay: Annotated[float | None, typer.Option(help="In (0, 1), with decay.")] = None,
+    decay: Annotated[float | None, typer.Option(help="In (0, 1), of warm start decay.")] = None,
     warmup_epochs: Annotated[
         int | None, typer.Option(help="First epochs with all weights 1.")
     ] = None,

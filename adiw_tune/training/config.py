@@ -32,7 +32,7 @@ class TrialConfig:
             the only choice for a divergence without a kernel.
         warm_start: where the steps start: off (at 1), memory (at the sample's last weight) or
             decay (at 1 + decay * (last weight - 1)).
-        decay: in (0, 1), for warm_start decay only.
+        decay: in (0, 1); of no effect unless warm_start is decay.
         warmup_epochs: how many first epochs run with w = 1.
         representation: what weights are estimated on: loss (one number a sample) or feature (the
             last hidden layer together with the label).
@@ -53,8 +53,8 @@ class TrialConfig:
     steps: int = 5
     step_size: float = 1.0
     bandwidth: float | None = None
-    warm_start: str = "off"
-    decay: float | None = None
+    warm_start: str = "decay"
+    decay: float = 0.5
     warmup_epochs: int = 1
     representation: str = "loss"
     cap: float = 50.0
@@ -89,10 +89,6 @@ class TrialConfig:
             raise UserError("method diw solves the mmd problem only: use divergence mmd")
         if self.divergence == "wasserstein" and self.representation != "loss":
             raise UserError("wasserstein needs one number per sample: use representation loss")
-        if (self.warm_start == "decay") != (self.decay is not None):
-            raise UserError("decay goes with warm_start decay, and with nothing else")
-        if self.decay is not None and not 0 < self.decay < 1:
-            raise UserError(f"decay must lie in (0, 1); got {self.decay}")
 
     def _check_numbers(self) -> None:
         for name, least in (
@@ -104,6 +100,8 @@ class TrialConfig:
         ):
             if getattr(self, name) < least:
                 raise UserError(f"{name} must be at least {least}; got {getattr(self, name)}")
+        if not 0 < self.decay < 1:
+            raise UserError(f"decay must lie in (0, 1); got {self.decay}")
         if not self.learning_rate > 0:
             raise UserError(f"learning_rate must be above 0; got {self.learning_rate}")
 
@@ -114,9 +112,7 @@ class TrialConfig:
     @property
     def retention(self) -> float:
         """How much of a weight's distance from 1 the next start keeps: 0 off, 1 memory."""
-        if self.decay is not None:
-            return self.decay
-        return 1.0 if self.warm_start == "memory" else 0.0
+        return {"off": 0.0, "memory": 1.0, "decay": self.decay}[self.warm_start]
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Self:

@@ -23,7 +23,7 @@ class ImportanceWeighter(nn.Module):
         divergence: a name of :data:`adiw_tune.divergences.DIVERGENCES`, or any Divergence.
         solver: number and size of the steps, and the feasible set.
         retention: how much of a weight's distance from 1 the next start keeps, in [0, 1]: 1
-            remembers, 0 starts at w = 1 each time.
+            remembers for good, 0 starts at w = 1 each time.
 
     Source: Fang et al., "Accelerated dynamic importance weighting", arXiv 2605.25499.
     """
@@ -33,7 +33,7 @@ class ImportanceWeighter(nn.Module):
         size: int,
         divergence: str | Divergence = "mmd",
         solver: WeightSolver | None = None,
-        retention: float = 1.0,
+        retention: float = 0.5,
     ) -> None:
         super().__init__()
         self.divergence = make_divergence(divergence) if isinstance(divergence, str) else divergence
