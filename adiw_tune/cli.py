@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.console import Console
 
+from adiw_tune.decide import DEFAULT_POLICY
 from adiw_tune.errors import SearchInterrupted, UserError
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def front(
 @app.command()
 def best(
     name: SearchName,
-    policy: PolicyText = "knee",
+    policy: PolicyText = DEFAULT_POLICY,
     kind: TextOrJson = "text",
     storage: Storage = _STORAGE,
 ) -> None:
@@ -148,7 +149,7 @@ def train(
     from_search: Annotated[
         str | None, typer.Option("--from", help="Start from the pick of this search.")
     ] = None,
-    policy: PolicyText = "knee",
+    policy: PolicyText = DEFAULT_POLICY,
     task: Annotated[str | None, typer.Option(help="digits or fashion-mnist.")] = None,
     shift: Annotated[
         str | None, typer.Option(help="none, symmetric:R, pair:R or class-prior:RHO.")
@@ -244,7 +245,7 @@ def _telling_how_to_resume(name: str, storage: Path) -> Iterator[None]:
 
 
 def _show_result(record: "SearchRecord") -> None:
-    from adiw_tune.decide import DEFAULT_POLICY, decide, parse_policy
+    from adiw_tune.decide import decide, parse_policy
     from adiw_tune.terminal import decision_text, front_table
 
     trials = record.trials()

@@ -20,6 +20,6 @@ def space(trial: optuna.Trial) -> dict:
     if values["warm_start"] == "decay":
         values["decay"] = trial.suggest_float("decay", 0.1, 0.9)
     if values["divergence"] in WITH_KERNEL:
-        values["bandwidth"] = trial.suggest_float("bandwidth", 0.1, 3.0, log=True)
+        values["bandwidth"] = trial.suggest_float("bandwidth", 0.1, 1.5, log=True)
         values["representation"] = trial.suggest_categorical("representation", ["loss", "feature"])
     return values

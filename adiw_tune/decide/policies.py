@@ -9,7 +9,7 @@ import pandas as pd
 from adiw_tune.decide.front import FINISHED, pareto_front
 from adiw_tune.errors import UserError
 
-DEFAULT_POLICY = "knee"
+DEFAULT_POLICY = "fastest-within=0.01"  # accuracy first; time decides among near equals
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ class TradeoffSearch(OptunaSearch):
 
     The stock searcher tells Optuna that a trial which was stopped early, or which ended in NaN, is
     complete at its short cost, and the front fills with stubs. Here a trial without finite
-    metrics is a failure, and one that stopped before its last epoch is pruned.
+    metrics is a failure, and one that stopped before its last epoch is pruned. The first trials
+    are the space's starting points.
 
     Args:
         space: what to propose from.
@@ -35,7 +36,13 @@ class TradeoffSearch(OptunaSearch):
         self._events = events
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
-        super().__init__(space, metric=METRICS, mode=MODES, sampler=sampler)
+        super().__init__(
+            space,
+            metric=METRICS,
+            mode=MODES,
+            sampler=sampler,
+            points_to_evaluate=space.starting_points(),
+        )
 
     def suggest(self, trial_id: str) -> Any:
         """A proposal for ``trial_id``, or Tune's word for there being no more."""

@@ -1,10 +1,11 @@
 """A search space as a user writes it: a Python file with ``space(trial)``, Optuna's own idiom."""
 
 import runpy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from adiw_tune.divergences import DIVERGENCES
 from adiw_tune.errors import UserError
 from adiw_tune.tracking.check import one_line
 from adiw_tune.training import TrialConfig
@@ -12,7 +13,17 @@ from adiw_tune.training import TrialConfig
 if TYPE_CHECKING:
     import optuna
 
-_CHECK_DRAWS = 50
+_DRAWS = 50  # enough to meet every branch of a space
+_HOW_TO_MINIMISE = (
+    "divergence",
+    "steps",
+    "step_size",
+    "bandwidth",
+    "warm_start",
+    "decay",
+    "warmup_epochs",
+    "representation",
+)
 
 
 class SpaceFile:
@@ -70,15 +81,42 @@ class SpaceFile:
 
     def check(self) -> list[TrialConfig]:
         """Draw from the space at random and validate what comes out, before anything is spent."""
+        return [config for _, config in self._draws()]
+
+    def starting_points(self) -> list[dict[str, Any]]:
+        """Each divergence that the space lets a search choose, minimised in the default way.
+
+        A search that begins with these has tried every divergence at its presumed best before it
+        prefers one. What else the space asks for is left open, as is a default that it excludes;
+        there are none if the divergence is not a choice.
+        """
+        ranges: dict[str, optuna.distributions.BaseDistribution] = {}
+        for trial, _ in self._draws():
+            ranges.update(trial.distributions)
+        defaults = {**TrialConfig().as_dict(), "bandwidth": 1.0}
+
+        def point(divergence: str) -> dict[str, Any]:
+            values = {**defaults, "divergence": divergence}
+            names = (name for name in _HOW_TO_MINIMISE if name in ranges)
+            return {name: values[name] for name in names if _allows(ranges[name], values[name])}
+
+        return [start for start in map(point, DIVERGENCES) if "divergence" in start]
+
+    def _draws(self) -> "Iterator[tuple[optuna.Trial, TrialConfig]]":
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-        return [self._draw(study.ask()) for _ in range(_CHECK_DRAWS)]
+        for _ in range(_DRAWS):
+            trial = study.ask()
+            values = self(trial)
+            try:
+                yield trial, TrialConfig.from_mapping(values)
+            except UserError as error:
+                raise UserError(f"space file '{self.path}': {error}") from error
 
-    def _draw(self, trial: "optuna.Trial") -> TrialConfig:
-        values = self(trial)
-        try:
-            return TrialConfig.from_mapping(values)
-        except UserError as error:
-            raise UserError(f"space file '{self.path}': {error}") from error
+
+def _allows(distribution: "optuna.distributions.BaseDistribution", value: Any) -> bool:
+    if hasattr(distribution, "choices"):
+        return value in distribution.choices
+    return bool(distribution.low <= value <= distribution.high)  # type: ignore[attr-defined]

@@ -123,3 +123,27 @@ def test_a_trial_that_only_the_events_know_counts_once_it_has_ended(tmp_path: Pa
     assert isinstance(searcher.suggest("a"), dict)
     assert isinstance(searcher.suggest("b"), dict)
     assert searcher.suggest("c") == Searcher.FINISHED
+
+
+def test_a_search_begins_with_each_divergence_by_its_defaults(tmp_path: Path) -> None:
+    (tmp_path / "space.py").write_text(
+        "def space(trial):\n"
+        "    names = ['kl', 'mmd', 'wasserstein']\n"
+        "    values = {'divergence': trial.suggest_categorical('divergence', names)}\n"
+        "    values['steps'] = trial.suggest_int('steps', 1, 20)\n"
+        "    values['step_size'] = trial.suggest_float('step_size', 0.1, 0.5)\n"
+        "    values['epochs'] = trial.suggest_int('epochs', 1, 100)\n"
+        "    return values\n"
+    )
+    space = SpaceFile(tmp_path / "space.py", seed=0)
+    searcher = TradeoffSearch(space, 0, 100, EventLog(tmp_path / "events.jsonl"))
+    first = [searcher.suggest(name) for name in "abc"]
+    assert [config["divergence"] for config in first] == ["mmd", "kl", "wasserstein"]
+    assert [config["steps"] for config in first] == [5, 5, 5]
+    assert all(0.1 <= config["step_size"] <= 0.5 for config in first)  # the default, 1, is outside
+    assert len({config["epochs"] for config in first}) > 1
+
+
+def test_a_space_without_a_choice_of_divergence_has_no_starting_points(tmp_path: Path) -> None:
+    (tmp_path / "space.py").write_text(SPACE)
+    assert SpaceFile(tmp_path / "space.py", seed=0).starting_points() == []

@@ -131,7 +131,7 @@ def test_solver_and_retention_reach_the_weights() -> None:
 
 def test_memory_goes_on_where_the_last_visit_ended() -> None:
     source, target, index = batch()
-    remembering = ImportanceWeighter(40, solver=WeightSolver(3))
+    remembering = ImportanceWeighter(40, solver=WeightSolver(3), retention=1.0)
     forgetting = ImportanceWeighter(40, solver=WeightSolver(3), retention=0.0)
     for _ in range(2):
         with_memory = remembering(source, target, index)
