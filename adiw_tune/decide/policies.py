@@ -145,7 +145,10 @@ def _against_ends(front: pd.DataFrame, row: int) -> str:
 def _fastest_within(front: pd.DataFrame, margin: float) -> tuple[int, str]:
     best = front["accuracy"].max()
     row = int((front["accuracy"] >= best - margin - 1e-12).argmax())
-    return row, f"it is the fastest within {100 * margin:g} points of the best, {best:.4f}"
+    points = f"{100 * margin:g} point{'' if margin == 0.01 else 's'}"
+    if row == len(front) - 1:
+        return row, f"it is the most accurate, and none within {points} of it is faster"
+    return row, f"it is the fastest within {points} of the most accurate, {best:.4f}"
 
 
 def _best_under(front: pd.DataFrame, seconds: float) -> tuple[int, str]:
