@@ -93,7 +93,6 @@ def test_a_space_that_asks_for_what_there_is_not(
         (["good.py", "--tracking-uri", "sqlite:///file"], "file is not a usable SQLite database"),
         (["good.py", "--address", "127.0.0.1:9"], "no Ray cluster at '127.0.0.1:9'"),
         (["good.py", "--address", "here"], "no Ray cluster at 'here'"),
-        (["good.py", "--address", "auto"], "no Ray cluster at 'auto'"),
     ],
 )
 def test_a_search_that_cannot_start(
