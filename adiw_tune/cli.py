@@ -14,6 +14,7 @@ from rich.console import Console
 
 from adiw_tune.decide import DEFAULT_POLICY
 from adiw_tune.errors import SearchInterrupted, UserError
+from adiw_tune.search.record import DEFAULT_STORAGE
 
 if TYPE_CHECKING:
     from adiw_tune.search.record import SearchRecord
@@ -31,7 +32,6 @@ _err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 _EXIT_BAD_INPUT = 2
 _EXIT_INTERRUPTED = 130
-_STORAGE = Path("adiw-searches")
 
 Storage = Annotated[Path, typer.Option(help="Directory of the searches.")]
 DataDir = Annotated[Path | None, typer.Option(help="Where to look for data first.")]
@@ -63,7 +63,7 @@ def search(
         int | None,
         typer.Option(help="Trials at once; by default one per GPU, or all cores but one."),
     ] = None,
-    storage: Storage = _STORAGE,
+    storage: Storage = DEFAULT_STORAGE,
     tracking_uri: Annotated[
         str | None,
         typer.Option(help="MLflow's; by default $MLFLOW_TRACKING_URI, or ./mlflow.db."),
@@ -94,7 +94,7 @@ def search(
 
 
 @app.command()
-def resume(name: SearchName, storage: Storage = _STORAGE) -> None:
+def resume(name: SearchName, storage: Storage = DEFAULT_STORAGE) -> None:
     """Go on with a search that was killed or stopped."""
     from adiw_tune.search.record import SearchRecord
     from adiw_tune.search.run import resume_search
@@ -110,7 +110,7 @@ def resume(name: SearchName, storage: Storage = _STORAGE) -> None:
 def front(
     name: SearchName,
     kind: Annotated[Literal["table", "csv", "json"], typer.Option("--format")] = "table",
-    storage: Storage = _STORAGE,
+    storage: Storage = DEFAULT_STORAGE,
 ) -> None:
     """Print the Pareto front of a search, also while it runs."""
     from adiw_tune.search.record import SearchRecord
@@ -128,7 +128,7 @@ def best(
     name: SearchName,
     policy: PolicyText = DEFAULT_POLICY,
     kind: TextOrJson = "text",
-    storage: Storage = _STORAGE,
+    storage: Storage = DEFAULT_STORAGE,
 ) -> None:
     """Name the best divergence of a search, and why."""
     from adiw_tune.decide import decide, parse_policy
@@ -187,7 +187,7 @@ def train(
     ] = None,
     data_dir: DataDir = None,
     kind: TextOrJson = "text",
-    storage: Storage = _STORAGE,
+    storage: Storage = DEFAULT_STORAGE,
 ) -> None:
     """Train once, from flags or from a search's pick, and print accuracy and seconds."""
     import torch
@@ -213,7 +213,7 @@ def ui(
     name: SearchName,
     port: Annotated[int | None, typer.Option(help="By default a free one.")] = None,
     browser: Annotated[bool, typer.Option(help="Open the address in a browser.")] = True,
-    storage: Storage = _STORAGE,
+    storage: Storage = DEFAULT_STORAGE,
 ) -> None:
     """Serve MLflow's pages on this machine only, and open the search's saved view."""
     from adiw_tune.search.record import SearchRecord
