@@ -1,104 +1,178 @@
-"""Accuracy of each method with the project's defaults: Fashion-MNIST, LeNet, pair noise 0.45.
+"""Test accuracy of every method and divergence on shifted data: mean and deviation over seeds.
 
-    python benchmarks/accuracy.py run     # about 20 minutes on one core; writes accuracy.json
-    python benchmarks/accuracy.py table   # prints the table of docs/results.md from accuracy.json
+    python benchmarks/accuracy.py run                       # hours; add --seeds 0 --only erm, mmd ...
+    python benchmarks/accuracy.py table                     # the tables of docs/results.md
+    python benchmarks/accuracy.py plot                      # docs/accuracy.png
 
-Set-up: LeNet, Adam 1e-3, mini-batches of 256, 8 epochs of which the first has w = 1; 500 reference
-and 500 select rows, kept out of training; test accuracy after the last epoch. One process, one CPU
-thread. ``train_seconds`` is of a run on a machine that may have had other work: no timing claim.
+``run`` appends one line for each run to accuracy.jsonl, with its commit and machine, and skips runs
+that stand there: it can be stopped and gone on with, and two at once share the work if their
+``--seeds``, ``--only`` or ``--suite`` differ.
+
+Set-up: the project's defaults, Adam 1e-3, mini-batches of 256, 8 epochs of which the first has w = 1;
+500 reference and 500 select rows kept out of training; test accuracy after the last epoch. One CPU
+thread. ``train_seconds`` are of machines that may have had other work: no timing claim.
 """
 
 import argparse
 import json
-import platform
-import subprocess
 import sys
+from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
 
 import torch
+from provenance import commit, machine
 
 from adiw_tune.training import TrainingRun, TrialConfig
 
-RESULTS = Path(__file__).with_name("accuracy.json")
-SETTING = {"task": "fashion-mnist", "shift": "pair:0.45"}
-RUNS = [
-    {"method": "erm"},
-    {"method": "clean-only"},
-    {"divergence": "mmd"},
-    {"divergence": "kl"},
-    {"divergence": "squared"},
-    {"divergence": "wasserstein"},
-    {"method": "diw"},
-    {"divergence": "mmd", "warm_start": "off"},
-    {"divergence": "kl", "warm_start": "off"},
-    {"divergence": "wasserstein", "warm_start": "off"},
-    {"divergence": "mmd", "warm_start": "memory"},
-    {"divergence": "kl", "warm_start": "memory"},
-    {"divergence": "wasserstein", "warm_start": "memory"},
-]
+RESULTS = Path(__file__).with_name("accuracy.jsonl")
+PLOT = Path(__file__).parent.parent / "docs" / "accuracy.png"
+DIVERGENCES = ("mmd", "kl", "squared", "wasserstein", "energy", "pearson")
+
+# What a row of the tables is called -> what it changes of the defaults.
+CONTROLS: dict[str, dict[str, Any]] = {
+    "erm": {"method": "erm"},
+    "clean-only": {"method": "clean-only"},
+    "random": {"method": "random"},
+    "static": {"method": "static"},
+    "l2rw": {"method": "l2rw"},
+    "diw-published": {"method": "diw-published"},
+    "diw": {"method": "diw"},
+}
+ADIW: dict[str, dict[str, Any]] = {
+    **{name: {"divergence": name} for name in DIVERGENCES},
+    "auto": {"divergence": "auto"},
+}
+GIW = {f"giw, {name}": {"method": "giw", **changes} for name, changes in ADIW.items()}
+
+# Suite -> (what its columns are called -> task and shift, rows).
+SUITES: dict[str, tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]] = {
+    "fashion-mnist": (
+        {
+            name: {"task": "fashion-mnist", "shift": shift}
+            for name, shift in (
+                ("pair 0.45", "pair:0.45"),
+                ("class-prior 100", "class-prior:100"),
+                ("symmetric 0.5", "symmetric:0.5"),
+                ("pair 0.3", "pair:0.3"),
+                ("symmetric 0.4", "symmetric:0.4"),
+            )
+        },
+        {**CONTROLS, **ADIW},
+    ),
+    "color-fashion": (
+        {"support": {"task": "color-fashion", "shift": "group-prior:inf"}},
+        {"erm": CONTROLS["erm"], "clean-only": CONTROLS["clean-only"], "mmd": ADIW["mmd"], **GIW},
+    ),
+}
 
 
-def run(seed: int) -> None:
+def planned(arguments: argparse.Namespace) -> Iterator[tuple[str, str, int, TrialConfig]]:
+    """(column, row, seed, configuration) of the runs asked for."""
+    for suite in arguments.suite or SUITES:
+        columns, rows = SUITES[suite]
+        for seed in arguments.seeds:
+            for column, where in columns.items():
+                for row, changes in rows.items():
+                    if not arguments.only or row in arguments.only:
+                        yield column, row, seed, TrialConfig(**where, **changes, seed=seed)
+
+
+def finished_runs() -> list[dict[str, Any]]:
+    if not RESULTS.exists():
+        return []
+    return [json.loads(line) for line in RESULTS.read_text().splitlines()]
+
+
+def run(arguments: argparse.Namespace) -> None:
     torch.set_num_threads(1)
-    results = {"commit": _commit(), "machine": _machine(), "seed": seed, "runs": []}
-    for changes in RUNS:
-        config = TrialConfig.from_mapping({**SETTING, **changes, "seed": seed})
-        training = TrainingRun(config)
+    for column, row, seed, config in planned(arguments):
+        done = {(one["column"], one["row"], one["seed"]) for one in finished_runs()}
+        if (column, row, seed) in done:
+            continue
+        training = TrainingRun(config, data_dir=arguments.data_dir)
+        curve = []
         while not training.finished:
             report = training.run_epoch()
-        row = {
-            **changes,
-            "test": training.accuracy(training.splits.test),
+            curve.append(round(training.accuracy(training.splits.test), 4))
+        result = {
+            "column": column,
+            "row": row,
+            "seed": seed,
+            "test": curve[-1],
             "select": report.accuracy,
-            "train_seconds": report.train_seconds,
+            "test_by_epoch": curve,
+            "shares": {name: round(share, 4) for name, share in report.shares.items()},
+            "train_seconds": round(report.train_seconds, 1),
+            "commit": commit(),
+            "machine": machine(),
         }
-        print(json.dumps(row), file=sys.stderr, flush=True)
-        results["runs"].append(row)
-    RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+        with RESULTS.open("a") as file:
+            file.write(json.dumps(result) + "\n")
+        print(json.dumps(result), file=sys.stderr, flush=True)
+
+
+def by_cell() -> dict[tuple[str, str], list[float]]:
+    """(column, row) -> test accuracies of its seeds."""
+    cells = defaultdict(list)
+    for one in finished_runs():
+        cells[one["column"], one["row"]].append(one["test"])
+    return cells
 
 
 def table() -> None:
-    results = json.loads(RESULTS.read_text())
-    print("| method | divergence | warm start | test | select |")
-    print("|---|---|---|---|---|")
-    for row in results["runs"]:
-        weighted = row.get("method", "adiw") in ("adiw", "diw")
-        cells = [
-            row.get("method", "adiw"),
-            row.get("divergence", "mmd") if weighted else "-",
-            row.get("warm_start", "decay (default)") if "divergence" in row else "-",
-            f"{row['test']:.4f}",
-            f"{row['select']:.4f}",
-        ]
-        print(f"| {' | '.join(cells)} |")
-    print(f"\nSeed {results['seed']}, commit {results['commit']}, {results['machine']}.")
+    cells = by_cell()
+    for columns, rows in SUITES.values():
+        print("| method | " + " | ".join(columns) + " |")
+        print("|---|" + "---|" * len(columns))
+        for row in rows:
+            found = [_cell(cells[column, row]) for column in columns]
+            print(f"| {row} | {' | '.join(found)} |")
+        print()
+    runs = finished_runs()
+    print(f"{len(runs)} runs, commits {', '.join(sorted({one['commit'] for one in runs}))}.")
+    print(f"{'; '.join(sorted({one['machine'] for one in runs}))}.")
 
 
-def _commit() -> str:
-    def git(*arguments: str) -> str:
-        return subprocess.run(
-            ["git", *arguments], capture_output=True, text=True, check=True, cwd=RESULTS.parent
-        ).stdout.strip()
-
-    changed = git("status", "--porcelain", "--untracked-files=no", "--", "../adiw_tune")
-    return git("rev-parse", "--short", "HEAD") + (" with uncommitted changes" if changed else "")
+def _cell(accuracies: list[float]) -> str:
+    if not accuracies:
+        return "-"
+    spread = f" ± {100 * stdev(accuracies):.1f}" if len(accuracies) > 1 else ""
+    seeds = "" if len(accuracies) == 3 else f" ({len(accuracies)})"
+    return f"{100 * mean(accuracies):.1f}{spread}{seeds}"
 
 
-def _machine() -> str:
-    cpu = next(
-        (
-            line.split(":")[1].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if line.startswith("model name")
-        ),
-        platform.processor(),
-    )
-    return f"{cpu}, one CPU thread, torch {torch.__version__}, Python {platform.python_version()}"
+def plot() -> None:
+    import matplotlib
+
+    matplotlib.use("agg")
+    import matplotlib.pyplot as plt
+
+    cells = by_cell()
+    panels = [(c, list(rows)) for columns, rows in SUITES.values() for c in columns]
+    figure, axes = plt.subplots(2, 3, figsize=(13, 8), layout="constrained")
+    for axis, (column, rows) in zip(axes.flat, panels, strict=True):
+        found = [(row, cells[column, row]) for row in rows if cells[column, row]]
+        for height, (row, accuracies) in enumerate(reversed(found)):
+            colour = "tab:red" if row.endswith("auto") else "tab:grey"
+            colour = "tab:blue" if row.removeprefix("giw, ") in DIVERGENCES else colour
+            axis.plot(accuracies, [height] * len(accuracies), ".", color=colour, alpha=0.5)
+            axis.plot(mean(accuracies), height, "|", color=colour, markersize=14, mew=2)
+        axis.set_yticks(range(len(found)), [row for row, _ in reversed(found)])
+        axis.set_title(column)
+        axis.set_xlabel("test accuracy")
+        axis.grid(axis="x", alpha=0.3)
+    figure.savefig(PLOT, dpi=110)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["run", "table"])
-    parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args()
-    run(arguments.seed) if arguments.what == "run" else table()
+    parser.add_argument("what", choices=["run", "table", "plot"])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--only", nargs="+", metavar="ROW", help="rows of the table")
+    parser.add_argument("--suite", nargs="+", choices=list(SUITES))
+    parser.add_argument("--data-dir", type=Path)
+    given = parser.parse_args()
+    {"run": lambda: run(given), "table": table, "plot": plot}[given.what]()

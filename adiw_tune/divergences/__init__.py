@@ -2,9 +2,13 @@
 
 from dataclasses import fields
 
-from adiw_tune.divergences.base import Divergence, WeightObjective
+from adiw_tune.divergences.base import Divergence, Local, WeightObjective
+from adiw_tune.divergences.contract import check_divergence
+from adiw_tune.divergences.energy import Energy
 from adiw_tune.divergences.kl import KL
 from adiw_tune.divergences.mmd import MMD
+from adiw_tune.divergences.own import is_file, load_divergence
+from adiw_tune.divergences.pearson import Pearson
 from adiw_tune.divergences.squared import SquaredDistance
 from adiw_tune.divergences.wasserstein import Wasserstein
 from adiw_tune.errors import UserError
@@ -15,24 +19,40 @@ DIVERGENCES: dict[str, type] = {
     "kl": KL,
     "squared": SquaredDistance,
     "wasserstein": Wasserstein,
+    "energy": Energy,
+    "pearson": Pearson,
 }
 
 
 def has_bandwidth(name: str) -> bool:
-    """Whether the divergence called ``name`` has a kernel, and so a bandwidth to choose."""
-    return any(field.name == "bandwidth" for field in fields(DIVERGENCES[name]))
+    """Whether the divergence called ``name`` has a kernel, and so a bandwidth to choose.
+
+    One of a user's own file has none that could be chosen from outside.
+    """
+    return not is_file(name) and any(
+        field.name == "bandwidth" for field in fields(DIVERGENCES[name])
+    )
 
 
 def make_divergence(name: str, bandwidth: float | None = None) -> Divergence:
     """The divergence called ``name``.
 
     Args:
-        name: a key of :data:`DIVERGENCES`.
+        name: a key of :data:`DIVERGENCES`, or the path of a Python file, ending in ``.py``, that
+            defines ``DIVERGENCE``, an object with the method of :class:`Divergence`. The file is
+            code and runs with the rights of whoever names it.
         bandwidth: kernel width in units of the median pairwise distance, above 0; None for the
             default, and for a divergence without a kernel.
     """
+    if is_file(name):
+        if bandwidth is not None:
+            raise UserError(f"divergence '{name}' sets its bandwidth itself: leave bandwidth out")
+        return load_divergence(name)
     if name not in DIVERGENCES:
-        raise UserError(f"unknown divergence '{name}': choose one of {', '.join(DIVERGENCES)}")
+        raise UserError(
+            f"unknown divergence '{name}': choose one of {', '.join(DIVERGENCES)}, "
+            "or a Python file, path/to/file.py"
+        )
     if bandwidth is None:
         return DIVERGENCES[name]()  # type: ignore[no-any-return]
     if not has_bandwidth(name):
@@ -47,9 +67,13 @@ __all__ = [
     "KL",
     "MMD",
     "Divergence",
+    "Energy",
+    "Local",
+    "Pearson",
     "SquaredDistance",
     "Wasserstein",
     "WeightObjective",
+    "check_divergence",
     "has_bandwidth",
     "make_divergence",
 ]

@@ -1,31 +1,35 @@
-"""What a divergence is to the rest of the package: two small interfaces."""
+"""What a divergence is to the rest of the package: two interfaces of one method each."""
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from torch import Tensor
+
+
+class Local(NamedTuple):
+    """What a step of the solver needs to know of a convex function f at one w: [n].
+
+    Attributes:
+        value: f(w), a scalar.
+        gradient: ∇f(w), or a subgradient where f has a kink: [n].
+        curvature: a scalar L(w) above 0 that makes ``w - ∇f(w)/L(w)`` a step of sensible length.
+            For a smooth f it bounds the largest eigenvalue of the Hessian at w. It is what makes
+            the solver's step size dimensionless.
+    """
+
+    value: Tensor
+    gradient: Tensor
+    curvature: Tensor
 
 
 class WeightObjective(Protocol):
     """A convex function f of the weights w of one mini-batch, with its kernels already computed.
 
     Everything returned lives on the device and in the dtype of the source it was prepared from,
-    and nothing waits for the device: no method may call ``.item()`` or branch on a value.
+    and nothing waits for the device: no ``.item()``, no branch on a value.
     """
 
-    def value(self, w: Tensor) -> Tensor:
-        """f(w), a scalar. ``w``: [n], dimensionless, non-negative."""
-        ...
-
-    def gradient(self, w: Tensor) -> Tensor:
-        """∇f(w), or a subgradient where f has a kink: [n]."""
-        ...
-
-    def curvature(self, w: Tensor) -> Tensor:
-        """A positive scalar L(w) that makes ``w - ∇f(w)/L(w)`` a step of sensible length.
-
-        For a smooth f it bounds the largest eigenvalue of the Hessian at w. It is what makes the
-        solver's step size dimensionless.
-        """
+    def at(self, w: Tensor) -> Local:
+        """f near ``w``: [n], dimensionless, non-negative. One call, for they share their work."""
         ...
 
 

@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
-from adiw_tune.divergences.ratio import smoothers
+from adiw_tune.divergences.base import Local
+from adiw_tune.divergences.kernels import Recomputed
+from adiw_tune.divergences.ratio import column_means, smoothers
 
 
 @dataclass(frozen=True)
@@ -30,32 +33,28 @@ class KL:
     def prepare(self, source: Tensor, target: Tensor) -> "KLObjective":
         """The smoother at the target points, and its mean over the source points."""
         at_target, at_source = smoothers(source, target, self.bandwidth)
-        return KLObjective(at_target, at_source.mean(dim=0))
+        return KLObjective(at_target, column_means(at_source, len(source), source), len(target))
 
 
 @dataclass(frozen=True)
 class KLObjective:
     """f(w) = -mean_j log (Aw)_j + b'w - 1 with A: [m, n], b: [n]; A1 = 1 and b'1 = 1."""
 
-    smoother: Tensor
+    smoother: Tensor | Recomputed
     mass: Tensor
+    m: int
 
-    def ratios(self, w: Tensor) -> Tensor:
-        """r_w at the target points, [m], kept above 0: a point may lose all weight near it."""
-        return (self.smoother @ w).clamp_min(1e-6)
+    def at(self, w: Tensor) -> Local:
+        """f, b - A'(1/Aw)/m, and the largest row sum of the Hessian A' diag(1/(Aw)²) A / m.
 
-    def value(self, w: Tensor) -> Tensor:
-        """f(w)."""
-        return -self.ratios(w).log().mean() + self.mass @ w - 1
-
-    def gradient(self, w: Tensor) -> Tensor:
-        """-A'(1/Aw)/m + b."""
-        return self.mass - (1 / self.ratios(w)) @ self.smoother / len(self.smoother)
-
-    def curvature(self, w: Tensor) -> Tensor:
-        """The largest row sum of the Hessian A' diag(1/(Aw)²) A / m, whose entries are >= 0.
-
-        It holds at w only: near the border it grows without bound.
+        Its entries are >= 0, so that no eigenvalue exceeds it. It holds at w only: near the
+        border it grows without bound, and so r_w is kept above 0 there.
         """
-        row_sums = self.ratios(w).square().reciprocal() @ self.smoother  # A1 = 1
-        return row_sums.max() / len(self.smoother)
+        ratios = (self.smoother @ w).clamp_min(1e-6)
+        inverse = 1 / ratios
+        pull, row_sums = (torch.stack([inverse, inverse.square()]) @ self.smoother) / self.m
+        return Local(
+            value=self.mass @ w - ratios.log().mean() - 1,
+            gradient=self.mass - pull,
+            curvature=row_sums.max(),  # A1 = 1
+        )

@@ -1,11 +1,13 @@
 """Maximum mean discrepancy: kernel mean matching (KMM), the divergence of the original DIW."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from adiw_tune.divergences.kernels import as_points, median_distance, scaled_squared_distances
+from adiw_tune.divergences.base import Local
+from adiw_tune.divergences.kernels import Recomputed, distances, in_bandwidths, matrix
 
 
 @dataclass(frozen=True)
@@ -28,29 +30,46 @@ class MMD:
 
     def prepare(self, source: Tensor, target: Tensor) -> "MMDObjective":
         """The kernel within the source, and its mean across to the target."""
-        z, v = as_points(source), as_points(target)
-        sigma = self.bandwidth * median_distance(z, v)
-        within = torch.exp(-scaled_squared_distances(z, z, sigma))
-        across = torch.exp(-scaled_squared_distances(z, v, sigma)).mean(dim=1)
-        n = len(z)
-        return MMDObjective(within / n**2, across / n)
+        z, v = in_bandwidths(source, target, self.bandwidth)
+        return MMDObjective.of(gaussian, z, v)
+
+
+def gaussian(a: Tensor, b: Tensor) -> Tensor:
+    """exp(-‖a_i - b_j‖²): [n, m], of points in units of σ√2."""
+    return distances(a, b).square_().neg_().exp_()
 
 
 @dataclass(frozen=True)
 class MMDObjective:
-    """f(w) = w'Qw/2 - q'w with Q = K/n²: [n, n] and q = k/n: [n]."""
+    """f(w) = w'Kw/2n² - k'w/n with K: [n, n], symmetric, PSD, entries >= 0, and k: [n]."""
 
-    quadratic: Tensor
-    linear: Tensor
+    kernel: Tensor | Recomputed
+    mean_to_target: Tensor
+    curvature: Tensor
 
-    def value(self, w: Tensor) -> Tensor:
-        """f(w)."""
-        return w @ (self.quadratic @ w) / 2 - self.linear @ w
+    @classmethod
+    def of(cls, kernel: Callable[[Tensor, Tensor], Tensor], z: Tensor, v: Tensor) -> "MMDObjective":
+        """For any such kernel: ([a, d], [b, d]) -> [a, b].
 
-    def gradient(self, w: Tensor) -> Tensor:
-        """Qw - q."""
-        return self.quadratic @ w - self.linear
+        No eigenvalue of K exceeds its largest row sum (Perron, Frobenius), which is 0 only for
+        K = 0: any curvature does then.
+        """
+        n, m = len(z), len(v)
+        within = matrix(lambda points: kernel(points, z), z, columns=n)
+        across = matrix(lambda points: kernel(points, v), z, columns=m)
+        row_sums = within @ z.new_full((n,), 1 / n**2)
+        return cls(
+            kernel=within,
+            mean_to_target=across @ z.new_full((m,), 1 / m),
+            curvature=row_sums.max().clamp_min(torch.finfo(z.dtype).eps),
+        )
 
-    def curvature(self, w: Tensor) -> Tensor:
-        """The largest row sum of Q: by Perron-Frobenius no eigenvalue exceeds it."""
-        return self.quadratic.sum(dim=1).max()
+    def at(self, w: Tensor) -> Local:
+        """f, (Kw/n - k)/n and the largest row sum of K/n²."""
+        n = len(w)
+        reached = self.kernel @ (w / n)
+        return Local(
+            value=(reached / 2 - self.mean_to_target) @ w / n,
+            gradient=(reached - self.mean_to_target) / n,
+            curvature=self.curvature,
+        )

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from adiw_tune.divergences.ratio import smoothers
+from adiw_tune.divergences.base import Local
+from adiw_tune.divergences.ratio import column_means, smoothers
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class SquaredDistance:
         """The ratio estimate ρ."""
         at_target, at_source = smoothers(source, target, self.bandwidth)
         # A point's own kernel is the largest of its row, so its mass is at least 1/n²: no 0/0.
-        return SquaredDistanceObjective(at_target.mean(dim=0) / at_source.mean(dim=0))
+        mass = column_means(at_source, len(source), source)
+        return SquaredDistanceObjective(column_means(at_target, len(target), source) / mass)
 
 
 @dataclass(frozen=True)
@@ -40,14 +42,8 @@ class SquaredDistanceObjective:
 
     ratio: Tensor
 
-    def value(self, w: Tensor) -> Tensor:
-        """f(w)."""
-        return (w - self.ratio).square().mean() / 2
-
-    def gradient(self, w: Tensor) -> Tensor:
-        """(w - ρ)/n."""
-        return (w - self.ratio) / len(w)
-
-    def curvature(self, w: Tensor) -> Tensor:
-        """1/n, the only eigenvalue."""
-        return w.new_tensor(1.0) / len(w)
+    def at(self, w: Tensor) -> Local:
+        """f, (w - ρ)/n, and 1/n, the only eigenvalue."""
+        away = w - self.ratio
+        gradient = away / len(w)
+        return Local(away @ gradient / 2, gradient, w.new_full((), 1 / len(w)))

@@ -1,9 +1,10 @@
 """What is trained: data in its roles, the shift of the training rows, and a network."""
 
 from adiw_tune.errors import UserError
-from adiw_tune.tasks.base import Network, Split, Splits, Task
+from adiw_tune.tasks.base import Data, Network, Splits, Task
 from adiw_tune.tasks.digits import DIGITS
 from adiw_tune.tasks.fashion_mnist import FASHION_MNIST
+from adiw_tune.tasks.rows import Rows, Split, concatenated, in_order
 from adiw_tune.tasks.shifts import Shift, parse_shift
 
 # A new task is one file beside this one and one entry here.
@@ -19,11 +20,15 @@ def find_task(name: str) -> Task:
 
 __all__ = [
     "TASKS",
+    "Data",
     "Network",
+    "Rows",
     "Shift",
     "Split",
     "Splits",
     "Task",
+    "concatenated",
     "find_task",
+    "in_order",
     "parse_shift",
 ]

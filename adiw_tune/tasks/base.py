@@ -1,6 +1,6 @@
 """What is trained on: data in disjoint roles, and a network that shows its features."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -9,25 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from adiw_tune.errors import UserError
+from adiw_tune.tasks.rows import Rows, Split, loaded
 from adiw_tune.tasks.shifts import Shift
-
-
-@dataclass(frozen=True)
-class Split:
-    """Rows of one role: inputs [n, ...] as float32 and labels [n] as int64."""
-
-    inputs: Tensor
-    labels: Tensor
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __getitem__(self, index: Tensor) -> "Split":
-        return Split(self.inputs[index], self.labels[index])
-
-    def to(self, device: torch.device) -> "Split":
-        """The same rows on ``device``."""
-        return Split(self.inputs.to(device), self.labels.to(device))
 
 
 @dataclass(frozen=True)
@@ -35,19 +18,27 @@ class Splits:
     """The roles of the data. The first three are disjoint; ``test`` is the task's own.
 
     train: shifted, what the network is fitted to.
-    reference: clean, what weights are estimated against.
+    reference: clean, what weights are estimated against; few enough rows to stay in memory.
     select: clean, what a search maximises accuracy on.
     test: clean, read only to report.
+    classes: number of classes.
     """
 
-    train: Split
+    train: Rows
     reference: Split
-    select: Split
-    test: Split
+    select: Rows
+    test: Rows
+    classes: int
 
     def to(self, device: torch.device) -> "Splits":
         """The same splits on ``device``."""
-        return Splits(*(s.to(device) for s in (self.train, self.reference, self.select, self.test)))
+        return Splits(
+            self.train.to(device),
+            self.reference.to(device),
+            self.select.to(device),
+            self.test.to(device),
+            self.classes,
+        )
 
 
 class Network(nn.Module):
@@ -60,16 +51,41 @@ class Network(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits [n, classes]."""
-        logits: Tensor = self.head(self.features(x))
-        return logits
+        return self.outputs(x)[1]
+
+    def outputs(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """What the head is given, [n, ...], and the logits that it makes of it, [n, classes]."""
+        features = self.features(x)
+        return features, self.head(features)
+
+
+@dataclass(frozen=True)
+class Data:
+    """A task's clean rows before they are given roles.
+
+    rows: to train and choose on.
+    test: to test on.
+    classes: number of classes; labels run over 0 .. classes - 1.
+    trusted: clean rows that stand apart, where ``rows`` themselves are what came in with wrong
+        labels or from another source; None where the reference and select rows are to be drawn
+        from ``rows``.
+    """
+
+    rows: Rows
+    test: Rows
+    classes: int
+    trusted: Rows | None = None
 
 
 class LoadData(Protocol):
-    """Reads a task's clean data: (rows to train and choose on, rows to test on)."""
+    """Reads a task's data."""
 
-    def __call__(self, data_dir: Path | None) -> tuple[Split, Split]:
+    def __call__(self, data_dir: Path | None) -> Data:
         """Read from ``data_dir``, or from where the task looks by itself."""
         ...
+
+
+MakeNetwork = Callable[[torch.Size, int], Network]
 
 
 @dataclass(frozen=True)
@@ -78,19 +94,40 @@ class Task:
 
     Args:
         name: what the command line and records call it.
-        classes: number of classes.
-        load: reads the clean data.
-        network: makes an untrained network.
+        load: reads the data.
+        networks: what makes an untrained network of (the shape of one row's inputs, classes), by
+            name; the first is the default.
         reference_size: default number of reference rows.
         select_size: default number of select rows.
+        augment: changes the inputs of a mini-batch at random, [n, ...] -> [n, ...], on their
+            device, drawing from torch's global generators; None for none. Applied to training and
+            reference rows alike, since their losses are compared.
     """
 
     name: str
-    classes: int
     load: LoadData
-    network: Callable[[], Network]
+    networks: Mapping[str, MakeNetwork]
     reference_size: int
     select_size: int
+    augment: Callable[[Tensor], Tensor] | None = None
+
+    def network(self, splits: Splits, name: str | None = None) -> Network:
+        """An untrained network for these rows, drawn from torch's global generator.
+
+        ``name`` is a key of ``networks``; None takes the first.
+        """
+        if name is None:
+            name = next(iter(self.networks))
+        self.check_network(name)
+        return self.networks[name](splits.reference.inputs.shape[1:], splits.classes)
+
+    def check_network(self, name: str) -> None:
+        """Refuse the name of a network that this task does not have."""
+        if name not in self.networks:
+            raise UserError(
+                f"task '{self.name}' has no network '{name}': "
+                f"choose one of {', '.join(self.networks)}"
+            )
 
     def splits(
         self,
@@ -104,28 +141,36 @@ class Task:
 
         Both draws are fixed by ``seed``. Sizes are in rows; None takes the task's default.
         """
-        rows, test = self.load(data_dir)
+        data = self.load(data_dir)
         n_reference = self.reference_size if reference_size is None else reference_size
         n_select = self.select_size if select_size is None else select_size
-        self._check_sizes(len(rows), n_reference, n_select)
+        clean = data.rows if data.trusted is None else data.trusted
+        self._check_sizes(len(clean), n_reference, n_select, apart=data.trusted is not None)
         generator = torch.Generator().manual_seed(seed)
-        order = torch.randperm(len(rows), generator=generator)
-        reference, select, train = order.split(
-            [n_reference, n_select, len(rows) - n_reference - n_select]
+        order = torch.randperm(len(clean), generator=generator)
+        reference, select, rest = order.split(
+            [n_reference, n_select, len(clean) - n_reference - n_select]
         )
-        shifted = shift.apply(rows[train].labels, self.classes, generator)
+        rows = data.rows.take(rest) if data.trusted is None else data.rows
+        shifted = shift.apply(rows.labels, rows.groups, data.classes, generator)
         return Splits(
-            train=Split(rows.inputs[train][shifted.kept], shifted.labels),
-            reference=rows[reference],
-            select=rows[select],
-            test=test,
+            train=rows.take(shifted.kept).relabelled(shifted.labels),
+            reference=loaded(clean.take(reference)),
+            select=clean.take(select),
+            test=data.test,
+            classes=data.classes,
         )
 
-    def _check_sizes(self, rows: int, reference: int, select: int) -> None:
+    def _check_sizes(self, rows: int, reference: int, select: int, apart: bool) -> None:
         for role, size in (("reference_size", reference), ("select_size", select)):
             if size < 1:
                 raise UserError(f"{role} must be at least 1; got {size}")
-        if reference + select >= rows:
+        if apart and reference + select > rows:
+            raise UserError(
+                f"reference_size {reference} and select_size {select} are more than the {rows} "
+                f"trusted rows of task '{self.name}'"
+            )
+        if not apart and reference + select >= rows:
             raise UserError(
                 f"reference_size {reference} and select_size {select} leave no training rows: "
                 f"task '{self.name}' has {rows}, so their sum must be below that"

@@ -5,12 +5,13 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from adiw_tune.tasks.base import Network, Split, Task
+from adiw_tune.tasks.base import Data, Network, Task
+from adiw_tune.tasks.rows import Split
 
 _TEST_ROWS = 397
 
 
-def load_digits(data_dir: Path | None) -> tuple[Split, Split]:
+def load_digits(data_dir: Path | None) -> Data:
     """1,400 rows to train and choose on, and 397 to test on; ``data_dir`` is not needed.
 
     Source: Alpaydin, Kaynak, "Optical Recognition of Handwritten Digits", UCI, 1998.
@@ -23,10 +24,10 @@ def load_digits(data_dir: Path | None) -> tuple[Split, Split]:
     # The file runs writer by writer; a fixed shuffle gives both parts the same writers.
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
     rows, test = order[:-_TEST_ROWS], order[-_TEST_ROWS:]
-    return Split(inputs[rows], labels[rows]), Split(inputs[test], labels[test])
+    return Data(Split(inputs[rows], labels[rows]), Split(inputs[test], labels[test]), classes=10)
 
 
-def small_cnn() -> Network:
+def small_cnn(shape: torch.Size, classes: int) -> Network:
     """Two convolutions and a hidden layer of 64: 76,000 weights, enough to fit wrong labels."""
     features = nn.Sequential(
         nn.Conv2d(1, 16, 3, padding=1),
@@ -38,14 +39,13 @@ def small_cnn() -> Network:
         nn.Linear(32 * 4 * 4, 64),
         nn.ReLU(),
     )
-    return Network(features, nn.Linear(64, 10))
+    return Network(features, nn.Linear(64, classes))
 
 
 DIGITS = Task(
     name="digits",
-    classes=10,
     load=load_digits,
-    network=small_cnn,
+    networks={"small-cnn": small_cnn},
     reference_size=50,
     select_size=250,
 )

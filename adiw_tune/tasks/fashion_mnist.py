@@ -2,15 +2,17 @@
 
 import gzip
 import math
-import os
 import zlib
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from adiw_tune.errors import UserError
-from adiw_tune.tasks.base import Network, Split, Task
+from adiw_tune.tasks.base import Data, Task
+from adiw_tune.tasks.finding import chosen_directory, downloaded, find_folder
+from adiw_tune.tasks.networks import lenet
+from adiw_tune.tasks.rows import Split
 
 _DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # package dataset-fashion-mnist
 _FILES = {
@@ -19,7 +21,7 @@ _FILES = {
 }
 
 
-def load_fashion_mnist(data_dir: Path | None) -> tuple[Split, Split]:
+def load_fashion_mnist(data_dir: Path | None) -> Data:
     """60,000 rows to train and choose on, and 10,000 to test on.
 
     Looked for in ``data_dir``, else in $ADIW_DATA_DIR, else where Debian's package
@@ -28,36 +30,35 @@ def load_fashion_mnist(data_dir: Path | None) -> tuple[Split, Split]:
     Source: Xiao, Rasul, Vollgraf, "Fashion-MNIST", arXiv 1708.07747.
     """
     folder = _find(data_dir)
-    return _read_split(folder, "train"), _read_split(folder, "test")
+    return Data(_read_split(folder, "train"), _read_split(folder, "test"), classes=10)
 
 
 def _find(data_dir: Path | None) -> Path:
-    chosen = data_dir or (Path(env) if (env := os.environ.get("ADIW_DATA_DIR")) else None)
+    chosen = chosen_directory(data_dir)
     if chosen is not None:
-        for folder in (chosen, chosen / "fashion-mnist", chosen / "FashionMNIST" / "raw"):
-            if (folder / _FILES["train"][0]).exists():
-                return folder
-        raise UserError(
-            f"no {_FILES['train'][0]} in data directory '{chosen}' (nor in its fashion-mnist/ or "
-            "FashionMNIST/raw/): give the directory that holds the four IDX .gz files"
+        return find_folder(
+            chosen,
+            ("fashion-mnist", "FashionMNIST/raw"),
+            _has_files,
+            what=_FILES["train"][0],
+            hint="give the directory that holds the four IDX .gz files",
         )
-    if (_DEBIAN / _FILES["train"][0]).exists():
-        return _DEBIAN
-    return _download(Path.home() / ".cache" / "adiw-tune")
+    return _DEBIAN if _has_files(_DEBIAN) else _download()
 
 
-def _download(root: Path) -> Path:
+def _has_files(folder: Path) -> bool:
+    return (folder / _FILES["train"][0]).exists()
+
+
+def _download() -> Path:
     from torchvision.datasets import FashionMNIST
 
-    try:
-        FashionMNIST(str(root), download=True)
-    except (OSError, RuntimeError) as error:
-        why = str(error).splitlines()[0]
-        raise UserError(
-            f"Fashion-MNIST is not here and could not be downloaded ({why}): "
-            "give --data-dir, set ADIW_DATA_DIR or install Debian's dataset-fashion-mnist"
-        ) from error
-    return root / "FashionMNIST" / "raw"
+    cache = downloaded(
+        "Fashion-MNIST",
+        lambda root: FashionMNIST(root, download=True),
+        "give --data-dir, set ADIW_DATA_DIR or install Debian's dataset-fashion-mnist",
+    )
+    return cache / "FashionMNIST" / "raw"
 
 
 def _read_split(folder: Path, split: str) -> Split:
@@ -86,32 +87,10 @@ def _read_idx(path: Path) -> Tensor:
     return torch.frombuffer(bytearray(content[header:]), dtype=torch.uint8).reshape(shape)
 
 
-def lenet() -> Network:
-    """LeNet-5 for 28 x 28 images, with ReLU and max pooling.
-
-    Source: LeCun et al., "Gradient-based learning applied to document recognition", 1998.
-    """
-    features = nn.Sequential(
-        nn.Conv2d(1, 6, 5, padding=2),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Conv2d(6, 16, 5),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Flatten(),
-        nn.Linear(16 * 5 * 5, 120),
-        nn.ReLU(),
-        nn.Linear(120, 84),
-        nn.ReLU(),
-    )
-    return Network(features, nn.Linear(84, 10))
-
-
 FASHION_MNIST = Task(
     name="fashion-mnist",
-    classes=10,
     load=load_fashion_mnist,
-    network=lenet,
+    networks={"lenet": lenet},
     reference_size=500,
     select_size=500,
 )

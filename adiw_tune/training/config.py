@@ -10,9 +10,21 @@ from adiw_tune.errors import UserError
 from adiw_tune.tasks import find_task, parse_shift
 from adiw_tune.weights import FeasibleSet, WeightSolver
 
-METHODS = ("adiw", "diw", "erm", "clean-only")
+METHODS = (
+    "adiw",
+    "giw",
+    "diw",
+    "diw-published",
+    "l2rw",
+    "static",
+    "random",
+    "erm",
+    "clean-only",
+)
+AUTO = "auto"  # in place of a divergence's name: several mixed, by what helps held-out rows
 WARM_STARTS = ("off", "memory", "decay")
 REPRESENTATIONS = ("loss", "feature")
+PRECISIONS = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -20,12 +32,18 @@ class TrialConfig:
     """A validated training run: data, method, weights, optimisation and seed.
 
     Args:
-        task: a name of :data:`adiw_tune.tasks.TASKS`.
-        shift: none, symmetric:R, pair:R or class-prior:RHO.
-        method: adiw, or what it is compared with: diw (the QP solved exactly in each mini-batch),
-            erm (all weights 1), clean-only (trained on the reference rows alone, with as many
+        task: a name of :data:`adiw_tune.tasks.TASKS`, or the path of a Python file that is one.
+        network: one of the task's; None for its first.
+        shift: as :func:`adiw_tune.tasks.parse_shift` reads it, such as pair:0.45.
+        method: adiw, or what it is compared with: giw (adiw, with the reference rows out of the
+            training rows' support trained on), diw (the QP solved exactly in each mini-batch),
+            diw-published (as its authors' code runs it), l2rw (learning to reweight), static
+            (weights once, after the warm-up), random (adiw's weights dealt out at random), erm
+            (all weights 1), clean-only (trained on the reference rows alone, with as many
             updates).
-        divergence: what adiw minimises: mmd, kl, squared or wasserstein. diw has mmd only.
+        divergence: what is minimised: a name of :data:`adiw_tune.divergences.DIVERGENCES`, the
+            path of a Python file that defines one, or auto, for adiw, giw and random: a mixture
+            learnt while training. diw and diw-published have mmd only.
         steps: projected-gradient steps in each mini-batch, at least 1.
         step_size: of one such step, dimensionless, in (0, 2); 1 is 1/L.
         bandwidth: kernel width in units of the median pairwise distance, above 0; None is 1, and
@@ -42,11 +60,13 @@ class TrialConfig:
         batch_size: training rows in a mini-batch.
         reference_batch_size: reference rows in a mini-batch.
         learning_rate: Adam's, above 0.
+        precision: of the network's passes, float32 or bfloat16.
         reference_size, select_size: rows in these splits; None for the task's default.
         seed: fixes the splits, the shift, initialisation and the order of samples.
     """
 
     task: str = "digits"
+    network: str | None = None
     shift: str = "symmetric:0.4"
     method: str = "adiw"
     divergence: str = "mmd"
@@ -63,16 +83,19 @@ class TrialConfig:
     batch_size: int = 256
     reference_batch_size: int = 256
     learning_rate: float = 1e-3
+    precision: str = "float32"
     reference_size: int | None = None
     select_size: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
-        find_task(self.task)
+        task = find_task(self.task)
+        if self.network is not None:
+            task.check_network(self.network)
         parse_shift(self.shift)
-        make_divergence(self.divergence, self.bandwidth)
-        self.solver()
         self._check_choices()
+        self._check_divergence()
+        self.solver()
         self._check_numbers()
 
     def _check_choices(self) -> None:
@@ -80,15 +103,27 @@ class TrialConfig:
             ("method", METHODS),
             ("warm_start", WARM_STARTS),
             ("representation", REPRESENTATIONS),
+            ("precision", PRECISIONS),
         ):
             if getattr(self, name) not in choices:
                 raise UserError(
                     f"unknown {name} '{getattr(self, name)}': choose one of {', '.join(choices)}"
                 )
-        if self.method == "diw" and self.divergence != "mmd":
-            raise UserError("method diw solves the mmd problem only: use divergence mmd")
-        if self.divergence == "wasserstein" and self.representation != "loss":
-            raise UserError("wasserstein needs one number per sample: use representation loss")
+
+    def _check_divergence(self) -> None:
+        if self.divergence == AUTO:
+            if self.method not in ("adiw", "giw", "random"):
+                raise UserError(
+                    f"divergence auto is for method adiw, giw or random: not {self.method}"
+                )
+            if self.bandwidth is not None:
+                raise UserError(
+                    "divergence auto takes each divergence's own bandwidth: leave it out"
+                )
+            return
+        make_divergence(self.divergence, self.bandwidth)
+        if self.method in ("diw", "diw-published") and self.divergence != "mmd":
+            raise UserError(f"method {self.method} solves the mmd problem only: use divergence mmd")
 
     def _check_numbers(self) -> None:
         for name, least in (

@@ -2,19 +2,17 @@
 
 import math
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from adiw_tune.tasks import Network, Split, Splits, find_task, parse_shift
+from adiw_tune.tasks import Network, Rows, Split, Splits, find_task, in_order, parse_shift
 from adiw_tune.training.config import TrialConfig
-from adiw_tune.training.methods import Forward, make_weigher, represent, training_rows
-
-_EVALUATION_ROWS = 2048  # at once; bounds the memory of evaluation
+from adiw_tune.training.learner import Learner
+from adiw_tune.training.methods import Step, make_method
 
 
 class TrainingDivergedError(RuntimeError):
@@ -29,13 +27,16 @@ class EpochReport:
         epoch: 1 for the first.
         accuracy: on the select split, in [0, 1].
         train_seconds: spent training since the start of the run; without evaluation and set-up.
-        loss: mean weighted training loss of the epoch.
+        loss: mean of the mini-batches' losses, as the method defines them.
+        shares: of each divergence in the weights, where there is a choice of them; they add up
+            to 1.
     """
 
     epoch: int
     accuracy: float
     train_seconds: float
     loss: float
+    shares: dict[str, float] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """For records."""
@@ -63,14 +64,13 @@ class TrainingRun:
         self.config = config
         self.device = torch.device(device)
         self.splits = load_splits(config, data_dir).to(self.device)
-        torch.manual_seed(config.seed)  # initialisation now, dropout later
-        self.network: Network = find_task(config.task).network().to(self.device)
+        task = find_task(config.task)
+        torch.manual_seed(config.seed)  # initialisation now, dropout and augmentation later
+        self.network: Network = task.network(self.splits, config.network).to(self.device)
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=config.learning_rate)
-        self.rows = training_rows(config, self.splits.train, self.splits.reference)
-        weigher = make_weigher(config, len(self.rows))
-        self.weigher: nn.Module | None = None if weigher is None else weigher.to(self.device)
+        self.method = make_method(config, self.splits).to(self.device)
+        self._learner = Learner(self.network, config.precision, task.augment)
         self._order = torch.Generator().manual_seed(config.seed + 1)
-        self._reference_order = torch.Generator().manual_seed(config.seed + 2)
         self.epoch = 0
         self.train_seconds = 0.0
         self.loss = math.nan  # of the last epoch
@@ -94,29 +94,28 @@ class TrainingRun:
     def report(self) -> EpochReport:
         """Measure on the select split where the run stands."""
         accuracy = self.accuracy(self.splits.select)
-        return EpochReport(self.epoch, accuracy, self.train_seconds, self.loss)
+        return EpochReport(
+            self.epoch, accuracy, self.train_seconds, self.loss, self.method.shares()
+        )
 
     @torch.no_grad()
-    def accuracy(self, split: Split) -> float:
-        """Share of ``split`` that the network labels right, in [0, 1]."""
+    def accuracy(self, rows: Rows) -> float:
+        """Share of ``rows`` that the network labels right, in [0, 1]."""
         self.network.eval()
-        right = sum(
-            (self.network(x).argmax(dim=1) == y).sum()
-            for x, y in zip(
-                split.inputs.split(_EVALUATION_ROWS),
-                split.labels.split(_EVALUATION_ROWS),
-                strict=True,
-            )
-        )
-        return float(right) / len(split)
+        right = torch.zeros((), dtype=torch.int64, device=self.device)
+        for some in in_order(rows):
+            right += (self.network(some.inputs).argmax(dim=1) == some.labels).sum()
+        return int(right) / len(rows)
 
     def _train_epoch(self) -> float:
         self.network.train()
-        references = self._reference_batches()
+        if self.epoch == self.config.warmup_epochs:
+            self.method.begin(self._learner)
         total = torch.zeros((), device=self.device)
         order = self._epoch_order()
-        for index in order.split(self.config.batch_size):
-            total += self._step(index, references) * len(index)
+        chunks = order.split(self.config.batch_size)
+        for index, rows in zip(chunks, self.method.rows.batches(chunks), strict=True):
+            total += self._step(index.to(self.device), rows) * len(index)
         return float(total) / len(order)
 
     def _epoch_order(self) -> Tensor:
@@ -124,33 +123,21 @@ class TrainingRun:
 
         So that an epoch of clean-only, which has few rows, has as many updates as any other.
         """
-        length, n = len(self.splits.train), len(self.rows)
+        n = len(self.method.rows)
+        length = max(n, len(self.splits.train))
         passes = [torch.randperm(n, generator=self._order) for _ in range(-(-length // n))]
-        return torch.cat(passes)[:length].to(self.device)
+        return torch.cat(passes)[:length]
 
-    def _step(self, index: Tensor, references: Iterator[Split]) -> Tensor:
-        """One weighted update on the rows ``index``; its loss, still on the device."""
-        forward = Forward.of(self.network, self.rows[index])
-        losses = forward.losses
-        if self.weigher is not None and self.epoch >= self.config.warmup_epochs:
-            with torch.no_grad():
-                reference = Forward.of(self.network, next(references))
-            source, target = represent(self.config.representation, forward, reference)
-            losses = self.weigher(source, target, index) * losses
-        loss = losses.mean()
+    def _step(self, index: Tensor, rows: Split) -> Tensor:
+        """One update on a mini-batch, the rows ``index``; its loss, still on the device."""
+        rows = self._learner.augmented(rows)
+        step = Step(self._learner, rows, index, self._learner.forward(rows))
+        warming_up = self.epoch < self.config.warmup_epochs
+        loss = self.method.warm_up_loss(step) if warming_up else self.method.loss(step)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
         return loss.detach()
-
-    def _reference_batches(self) -> Iterator[Split]:
-        """Reference mini-batches without end, each pass in a new order."""
-        reference, size = self.splits.reference, self.config.reference_batch_size
-        while True:
-            order = torch.randperm(len(reference), generator=self._reference_order)
-            for index in order.to(self.device).split(min(size, len(reference))):
-                if len(index) == min(size, len(reference)):  # a short rest is a poor sample
-                    yield reference[index]
 
     @property
     def _on_cuda(self) -> bool:
@@ -169,9 +156,8 @@ class TrainingRun:
             "loss": self.loss,
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "weigher": {} if self.weigher is None else self.weigher.state_dict(),
+            "method": self.method.state_dict(),
             "order": self._order.get_state(),
-            "reference_order": self._reference_order.get_state(),
             "torch": torch.get_rng_state(),
             "cuda": torch.cuda.get_rng_state(self.device) if self._on_cuda else None,
         }
@@ -183,10 +169,8 @@ class TrainingRun:
         self.loss = state["loss"]
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
-        if self.weigher is not None:
-            self.weigher.load_state_dict(state["weigher"])
+        self.method.load_state_dict(state["method"])
         self._order.set_state(state["order"])
-        self._reference_order.set_state(state["reference_order"])
         torch.set_rng_state(state["torch"])
         if self._on_cuda and state["cuda"] is not None:
             torch.cuda.set_rng_state(state["cuda"], self.device)

@@ -40,11 +40,10 @@ class WeightSolver:
     def solve(self, objective: WeightObjective, start: Tensor) -> Tensor:
         """The weights after ``steps`` steps from ``start``: [n] -> [n], feasible, same dtype."""
         w = best = self.feasible.project(start)
-        lowest = objective.value(w)
+        lowest, gradient, curvature = objective.at(w)
         for _ in range(self.steps):
-            step = self.step_size / objective.curvature(w) * objective.gradient(w)
-            w = self.feasible.project(w - step)
-            value = objective.value(w)
+            w = self.feasible.project(w - self.step_size / curvature * gradient)
+            value, gradient, curvature = objective.at(w)
             best = torch.where(value <= lowest, w, best)
             lowest = torch.minimum(value, lowest)
         return best

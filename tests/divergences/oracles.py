@@ -98,3 +98,29 @@ def lp_of_wasserstein(source: Array, target: Array, cap: float) -> tuple[float, 
     )
     assert result.success, result.message
     return float(result.fun), result.x.reshape(n, m).sum(axis=1) * n
+
+
+def lp_of_slices(source: Array, target: Array, cap: float) -> Array:
+    """The weights that minimise the sum of W1 over the columns: [n, lines], [m, lines] -> [n].
+
+    W1 on each line is the least Σ gap_q t_q with t >= |D|, D being linear in the weights.
+    """
+    n, lines = source.shape
+    rows, gaps, ends = [], [], []
+    for line in range(lines):
+        pooled = np.sort(np.concatenate([source[:, line], target[:, line]]))
+        rows.append((source[:, line] <= pooled[:-1, None]) / n)
+        ends.append((target[:, line] <= pooled[:-1, None]).mean(axis=1))
+        gaps.append(np.diff(pooled))
+    reached, wanted, gap = np.concatenate(rows), np.concatenate(ends), np.concatenate(gaps)
+    slack = np.eye(len(gap))
+    result = linprog(
+        np.concatenate([np.zeros(n), gap]),
+        A_ub=np.block([[reached, -slack], [-reached, -slack]]),
+        b_ub=np.concatenate([wanted, -wanted]),
+        A_eq=np.concatenate([np.ones(n) / n, np.zeros(len(gap))])[None],
+        b_eq=[1.0],
+        bounds=[(0, cap)] * n + [(0, None)] * len(gap),
+    )
+    assert result.success, result.message
+    return np.asarray(result.x[:n])

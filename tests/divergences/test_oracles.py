@@ -8,14 +8,24 @@ import numpy as np
 import ot
 import pytest
 import torch
+from scipy.stats import energy_distance
 from torch import Tensor
 
-from adiw_tune.divergences import KL, MMD, SquaredDistance, Wasserstein, WeightObjective
+from adiw_tune.divergences import (
+    KL,
+    MMD,
+    Energy,
+    Pearson,
+    SquaredDistance,
+    Wasserstein,
+    WeightObjective,
+)
+from adiw_tune.divergences.wasserstein import fixed_directions
 from adiw_tune.weights import FeasibleSet, WeightSolver
 from adiw_tune.weights.exact import solve_mmd_exactly
 
-from .oracles import em_of_kl, gap_bound, lp_of_wasserstein, qp_of_mmd, qp_projection
-from .problems import losses, random_weights
+from .oracles import em_of_kl, gap_bound, lp_of_slices, lp_of_wasserstein, qp_of_mmd, qp_projection
+from .problems import features, losses, random_weights
 
 SIZES = [(24, 24), (32, 16), (16, 32)]
 for_sizes = pytest.mark.parametrize(("n", "m"), SIZES)
@@ -23,9 +33,9 @@ for_caps = pytest.mark.parametrize("cap", [50.0, 2.0])  # never reached; reached
 
 
 def missing(objective: WeightObjective, w: Tensor, best: Tensor) -> float:
-    least = float(objective.value(best))
-    return (float(objective.value(w)) - least) / (
-        float(objective.value(torch.ones_like(w))) - least
+    least = float(objective.at(best).value)
+    return (float(objective.at(w).value) - least) / (
+        float(objective.at(torch.ones_like(w)).value) - least
     )
 
 
@@ -35,10 +45,11 @@ def missing(objective: WeightObjective, w: Tensor, best: Tensor) -> float:
 def test_exact_mmd_solver_agrees_with_scipy(n: int, m: int, cap: float, bandwidth: float) -> None:
     objective = MMD(bandwidth).prepare(*losses(n, n, m))
     w = solve_mmd_exactly(objective, FeasibleSet(cap))
-    other = qp_of_mmd(objective.quadratic.numpy(), objective.linear.numpy(), cap)
+    assert isinstance(objective.kernel, Tensor)
+    other = qp_of_mmd(objective.kernel.numpy() / n**2, objective.mean_to_target.numpy() / n, cap)
     assert abs(missing(objective, w, torch.from_numpy(other))) < 1e-4
-    gap = gap_bound(objective.gradient(w).numpy(), w.numpy(), cap)
-    assert gap < 1e-4 * float(objective.value(torch.ones_like(w)) - objective.value(w))
+    gap = gap_bound(objective.at(w).gradient.numpy(), w.numpy(), cap)
+    assert gap < 1e-4 * float(objective.at(torch.ones_like(w)).value - objective.at(w).value)
 
 
 @pytest.mark.parametrize(
@@ -56,6 +67,59 @@ def test_mmd_steps_reach_the_exact_solution(
 
 
 @for_sizes
+def test_energy_value_is_the_distance_that_scipy_finds(n: int, m: int) -> None:
+    source, target = losses(n, n, m)
+    objective = Energy().prepare(source, target)
+    pooled = torch.cat([source, target])
+    spread = float(torch.pdist(pooled.unsqueeze(1)).median())
+    # What f leaves out depends on the centre and on the target alone.
+    left_out = []
+    for w in random_weights(m, n, 6):
+        distance = energy_distance(source.numpy(), target.numpy(), w.numpy()) ** 2 / spread
+        left_out.append(distance - 4 * float(objective.at(w).value))
+    assert left_out == pytest.approx([left_out[0]] * 6, rel=1e-9)
+
+
+@for_sizes
+@for_caps
+@pytest.mark.parametrize("on_features", [False, True], ids=["losses", "features"])
+def test_energy_steps_reach_scipys_solution(n: int, m: int, cap: float, on_features: bool) -> None:
+    objective = Energy().prepare(*(features(n, n, m, 3) if on_features else losses(n, n, m)))
+    assert isinstance(objective.kernel, Tensor)
+    assert torch.linalg.eigvalsh(objective.kernel).min() > -1e-10
+    assert objective.kernel.min() >= 0
+    best = torch.from_numpy(
+        qp_of_mmd(objective.kernel.numpy() / n**2, objective.mean_to_target.numpy() / n, cap)
+    )
+    w = WeightSolver(5000, 1.9, FeasibleSet(cap)).solve(objective, torch.ones_like(best))
+    assert -1e-4 < missing(objective, w, best) < 1e-3
+
+
+@for_sizes
+@for_caps
+@pytest.mark.parametrize("alpha", [0.0, 0.1, 0.5])
+def test_pearson_steps_reach_scipys_solution(n: int, m: int, cap: float, alpha: float) -> None:
+    objective = Pearson(0.3, alpha).prepare(*losses(n, n, m))
+    linear = -objective.at(torch.zeros(n, dtype=torch.float64)).gradient
+    axes = torch.eye(n, dtype=torch.float64)
+    quadratic = torch.stack([objective.at(axis).gradient + linear for axis in axes])
+    best = torch.from_numpy(qp_of_mmd(quadratic.numpy(), linear.numpy(), cap))
+    w = WeightSolver(6000, 1.9, FeasibleSet(cap)).solve(objective, torch.ones_like(best))
+    assert -1e-4 < missing(objective, w, best) < 2e-3
+
+
+def test_pearson_finds_the_relative_ratio_where_there_are_rows() -> None:
+    # Source N(0, 1) and target N(0.5, 0.8²), as quantiles, and a kernel that is narrow for them.
+    quantiles = torch.special.ndtri((torch.arange(600, dtype=torch.float64) + 0.5) / 600)
+    objective = Pearson(0.1, 0.5).prepare(quantiles, 0.5 + 0.8 * quantiles)
+    w = WeightSolver(300, 1.9).solve(objective, torch.ones_like(quantiles))
+    p = (-(quantiles**2) / 2).exp()
+    q = (-((quantiles - 0.5) ** 2) / (2 * 0.8**2)).exp() / 0.8
+    middle = quantiles.abs() < 1.5  # there is little to estimate from in the tails
+    assert (w - q / (0.5 * q + 0.5 * p))[middle].abs().mean() < 0.1
+
+
+@for_sizes
 @for_caps
 def test_kl_steps_reach_the_solution_of_em(n: int, m: int, cap: float) -> None:
     objective = KL(0.3).prepare(*losses(n, n, m))
@@ -64,8 +128,8 @@ def test_kl_steps_reach_the_solution_of_em(n: int, m: int, cap: float) -> None:
     )
     one = torch.ones_like(em)
     assert abs(float(em.mean()) - 1) < 1e-9
-    possible = float(objective.value(one) - objective.value(em))
-    assert gap_bound(objective.gradient(em).numpy(), em.numpy(), cap) < 5e-4 * possible
+    possible = float(objective.at(one).value - objective.at(em).value)
+    assert gap_bound(objective.at(em).gradient.numpy(), em.numpy(), cap) < 5e-4 * possible
     w = WeightSolver(6000, 1.0, FeasibleSet(cap)).solve(objective, one)
     assert -5e-4 < missing(objective, w, em) < 1e-3
 
@@ -86,7 +150,7 @@ def test_wasserstein_value_is_the_distance_that_pot_finds(n: int, m: int) -> Non
     objective = Wasserstein(smoothing=0).prepare(source, target)
     for w in random_weights(m, n, 10):
         expected = ot.wasserstein_1d(source.numpy(), target.numpy(), (w / w.sum()).numpy())
-        found = float(objective.value(w) * (pooled.max() - pooled.min()))
+        found = float(objective.at(w).value * (pooled.max() - pooled.min()))
         assert found == pytest.approx(float(expected), rel=1e-9)
 
 
@@ -98,7 +162,9 @@ def test_wasserstein_least_is_the_optimum_without_a_cap(seed: int, n: int, m: in
     distance, w = lp_of_wasserstein(source.numpy(), target.numpy(), cap=n)
     span = float(pooled.max() - pooled.min())
     assert float(objective.least) == pytest.approx(distance / span, rel=1e-9)
-    assert float(objective.value(torch.from_numpy(w))) == pytest.approx(distance / span, rel=1e-9)
+    assert float(objective.at(torch.from_numpy(w)).value) == pytest.approx(
+        distance / span, rel=1e-9
+    )
 
 
 @pytest.mark.parametrize(("seed", "n", "m"), [(0, 12, 12), (1, 12, 8), (2, 16, 16)])
@@ -112,7 +178,7 @@ def test_wasserstein_steps_reach_the_linear_programme(
     objective = Wasserstein(smoothing=0).prepare(source, target)
     _, best = lp_of_wasserstein(source.numpy(), target.numpy(), cap)
     w = torch.ones_like(source)
-    for size, steps in ((1.9, 5000), (0.5, 1000), (0.25, 1000), (0.1, 1000), (0.03, 1000)):
+    for size, steps in ((1.9, 5000), (0.5, 1000), (0.25, 1000), (0.1, 1000), (0.03, 2000)):
         w = WeightSolver(steps, size, FeasibleSet(cap)).solve(objective, w)
     assert -1e-9 < missing(objective, w, torch.from_numpy(best)) < 1e-3
 
@@ -130,13 +196,55 @@ def test_wasserstein_stays_near_the_linear_programme_on_larger_batches(
     assert -1e-9 < missing(objective, w, torch.from_numpy(best)) < 0.05
 
 
+@pytest.mark.parametrize(("n", "m"), [(20, 20), (30, 7), (7, 30), (1, 4), (4, 1)])
+@pytest.mark.parametrize("d", [2, 5])
+def test_sliced_wasserstein_value_is_the_distance_that_pot_finds(n: int, m: int, d: int) -> None:
+    source, target = features(n, n, m, d)
+    lines = fixed_directions(32, source).T
+    pooled = torch.cat([source, target]) @ lines
+    objective = Wasserstein(smoothing=0).prepare(source, target)
+    for w in random_weights(m, n, 5):
+        expected = ot.sliced_wasserstein_distance(
+            source.numpy(), target.numpy(), (w / w.sum()).numpy(), projections=lines.numpy(), p=1
+        )
+        found = float(objective.at(w).value * (pooled.amax(0) - pooled.amin(0)).max())
+        assert found == pytest.approx(float(expected), rel=1e-9)
+
+
+@pytest.mark.parametrize(("seed", "n", "m"), [(0, 12, 12), (1, 16, 8)])
+@for_caps
+def test_sliced_wasserstein_steps_reach_the_linear_programme(
+    seed: int, n: int, m: int, cap: float
+) -> None:
+    source, target = features(seed, n, m, 3)
+    lines = fixed_directions(8, source).T
+    best = torch.from_numpy(lp_of_slices((source @ lines).numpy(), (target @ lines).numpy(), cap))
+    objective = Wasserstein(smoothing=0, directions=8).prepare(source, target)
+    assert objective.at(best).value >= objective.least
+    w = torch.ones_like(best)
+    for size in (1.9, 0.5, 0.1, 0.02, 0.005):
+        w = WeightSolver(1500, size, FeasibleSet(cap)).solve(objective, w)
+    assert -1e-9 < missing(objective, w, best) < 1e-2
+
+
+def test_fixed_directions_are_unit_vectors_spread_over_the_sphere() -> None:
+    like = torch.zeros(1, 5, dtype=torch.float64)
+    lines = fixed_directions(2000, like)
+    assert torch.equal(lines, fixed_directions(2000, like))
+    torch.testing.assert_close(lines.norm(dim=1), torch.ones(2000, dtype=torch.float64))
+    torch.testing.assert_close(
+        lines.T @ lines / 2000, torch.eye(5, dtype=torch.float64) / 5, rtol=0, atol=0.015
+    )
+    assert lines.mean(dim=0).norm() < 0.03
+
+
 def test_smoothing_changes_the_value_by_at_most_half_of_itself() -> None:
     source, target = losses(6, 20, 20)
     sharp = Wasserstein(smoothing=0).prepare(source, target)
     for smoothing in (0.01, 0.1):
         rounded = Wasserstein(smoothing).prepare(source, target)
         for w in random_weights(7, 20, 20):
-            excess = float(rounded.value(w) - sharp.value(w))
+            excess = float(rounded.at(w).value - sharp.at(w).value)
             assert -1e-12 <= excess <= smoothing / 2 + 1e-12
 
 

@@ -17,12 +17,13 @@ def test_bandwidth_reaches_a_divergence_with_a_kernel(name: str) -> None:
     assert make_divergence(name) == DIVERGENCES[name](bandwidth=1.0)
 
 
-def test_only_wasserstein_has_no_bandwidth() -> None:
-    assert [name for name in DIVERGENCES if not has_bandwidth(name)] == ["wasserstein"]
+def test_wasserstein_energy_and_files_have_no_bandwidth() -> None:
+    assert [name for name in DIVERGENCES if not has_bandwidth(name)] == ["wasserstein", "energy"]
+    assert not has_bandwidth("own.py")
 
 
 def test_unknown_name_is_refused_with_the_names_to_choose_from() -> None:
-    with pytest.raises(UserError, match=r"unknown divergence 'mdd'.*mmd, kl, squared, wasserstein"):
+    with pytest.raises(UserError, match=r"unknown divergence 'mdd'.*mmd, kl, squared, .*file.py"):
         make_divergence("mdd")
 
 

@@ -5,14 +5,27 @@ from typing import Any
 
 import pytest
 
+from adiw_tune.divergences import DIVERGENCES
 from adiw_tune.errors import UserError
 from adiw_tune.training import METHODS, TrialConfig
+from adiw_tune.training.config import REPRESENTATIONS
+from adiw_tune.training.methods import _METHODS
 
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"task": "mnist"}, "unknown task 'mnist': choose one of digits, fashion-mnist"),
     ({"shift": "pair"}, "shift 'pair' needs a number"),
     ({"shift": "noise:0.3"}, "unknown shift 'noise:0.3'"),
-    ({"method": "random-forest"}, "unknown method 'random-forest': choose one of adiw, diw, erm"),
+    ({"method": "random-forest"}, "unknown method 'random-forest': choose one of adiw, giw, diw"),
+    ({"method": "random-forest", "divergence": "auto"}, "unknown method 'random-forest'"),
+    ({"network": "resnet"}, "task 'digits' has no network 'resnet': choose one of small-cnn"),
+    ({"precision": "float16"}, "unknown precision 'float16': choose one of float32, bfloat16"),
+    ({"shift": "group-prior:0.5"}, "group-prior ratio must be at least 1; got 0.5"),
+    ({"shift": "pair:0.4+class-prior"}, "shift 'class-prior' needs a number after the colon"),
+    ({"divergence": "none.py"}, "no divergence file 'none.py'"),
+    ({"divergence": "auto", "bandwidth": 1.0}, "takes each divergence's own bandwidth: leave it"),
+    ({"divergence": "auto", "method": "erm"}, "auto is for method adiw, giw or random: not erm"),
+    ({"divergence": "auto", "method": "static"}, "adiw, giw or random: not static"),
+    ({"divergence": "kl", "method": "diw-published"}, "diw-published solves the mmd problem only"),
     ({"divergence": "tv"}, "unknown divergence 'tv': choose one of mmd"),
     ({"steps": 0}, "steps must be at least 1; got 0"),
     ({"step_size": 2.0}, r"step_size must lie in \(0, 2\), 1 being 1/L; got 2.0"),
@@ -24,7 +37,6 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"warm_start": "decay", "decay": 0.0}, r"decay must lie in \(0, 1\); got 0.0"),
     ({"warmup_epochs": -1}, "warmup_epochs must be at least 0; got -1"),
     ({"representation": "logit"}, "unknown representation 'logit': choose one of loss, feature"),
-    ({"divergence": "wasserstein", "representation": "feature"}, "use representation loss"),
     ({"method": "diw", "divergence": "kl"}, "method diw solves the mmd problem only"),
     ({"cap": 0.5}, "cap must be at least 1"),
     ({"slack": 1.0}, r"slack must lie in \[0, 1\); got 1.0"),
@@ -48,6 +60,17 @@ def test_bad_value_is_refused_in_one_line(values: dict[str, Any], message: str) 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_is_accepted(method: str) -> None:
     assert TrialConfig(method=method).method == method
+
+
+def test_the_methods_accepted_are_those_there_are() -> None:
+    assert tuple(_METHODS) == METHODS
+
+
+@pytest.mark.parametrize("representation", REPRESENTATIONS)
+@pytest.mark.parametrize("divergence", [*DIVERGENCES, "auto"])
+def test_every_divergence_takes_either_representation(divergence: str, representation: str) -> None:
+    config = TrialConfig(divergence=divergence, representation=representation)
+    assert (config.divergence, config.representation) == (divergence, representation)
 
 
 @pytest.mark.parametrize(
@@ -94,6 +117,7 @@ def test_whole_number_does_for_a_fraction() -> None:
         ("step_size", "1.0", "float"),
         ("cap", False, "float"),
         ("task", 3, "str"),
+        ("network", 3, "str | None"),
         ("divergence", None, "str"),
         ("bandwidth", "wide", "float | None"),
         ("reference_size", 1.5, "int | None"),
@@ -107,5 +131,5 @@ def test_value_of_another_type_is_refused(name: str, value: object, kind: str) -
 
 
 def test_unknown_parameter_is_refused_with_the_names_to_choose_from() -> None:
-    with pytest.raises(UserError, match="unknown parameter 'lr': choose from task, shift, method"):
+    with pytest.raises(UserError, match="unknown parameter 'lr': choose from task, network, shift"):
         TrialConfig.from_mapping({"lr": 0.1})

@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 import torch
 
+from adiw_tune.divergences import DIVERGENCES
 from adiw_tune.errors import UserError
+from adiw_tune.tasks import Split
 from adiw_tune.training import METHODS, TrainingDivergedError, TrainingRun, TrialConfig
-from adiw_tune.training.methods import Forward, represent
+from adiw_tune.training.learner import Learner, represent
+from adiw_tune.training.stream import BatchStream
 
 SHORT = TrialConfig(
     shift="symmetric:0.5",
@@ -22,36 +25,43 @@ SHORT = TrialConfig(
 )
 
 EVERY_KIND: dict[str, dict[str, Any]] = {
-    "erm": {"method": "erm"},
-    "clean-only": {"method": "clean-only"},
-    "diw": {"method": "diw"},
-    "mmd": {"divergence": "mmd"},
-    "kl": {"divergence": "kl"},
-    "squared": {"divergence": "squared"},
-    "wasserstein": {"divergence": "wasserstein"},
+    **{method: {"method": method} for method in METHODS if method != "adiw"},
+    **{divergence: {"divergence": divergence} for divergence in DIVERGENCES},
+    "auto": {"divergence": "auto"},
+    "auto, features": {"divergence": "auto", "representation": "feature"},
+    "giw, auto": {"method": "giw", "divergence": "auto"},
+    "static, features": {"method": "static", "representation": "feature"},
     "mmd, memory": {"warm_start": "memory"},
     "kl, decay": {"divergence": "kl", "warm_start": "decay", "decay": 0.5},
     "mmd, features": {"representation": "feature"},
     "no warm-up, band": {"warmup_epochs": 0, "slack": 0.5, "cap": 3.0},
+    "bfloat16": {"precision": "bfloat16"},
 }
 for_every_kind = pytest.mark.parametrize("values", EVERY_KIND.values(), ids=EVERY_KIND.keys())
 
 
-def numbers(run: TrainingRun) -> list[tuple[int, float, float]]:
-    """Every epoch's number, accuracy and loss, to the end of the run."""
+def numbers(run: TrainingRun) -> list[tuple[int, float, float, dict[str, float]]]:
+    """Every epoch's number, accuracy, loss and shares, to the end of the run."""
     reports = []
     while not run.finished:
         reports.append(run.run_epoch())
-    return [(r.epoch, r.accuracy, r.loss) for r in reports]
+    return [(r.epoch, r.accuracy, r.loss, r.shares) for r in reports]
 
 
 def same_state(a: TrainingRun, b: TrainingRun) -> bool:
+    """Whether both stand at the same point of the same run, to the last bit."""
     first, second = a.state_dict(), b.state_dict()
-    tensors = list(first["network"]) == list(second["network"]) and all(
-        torch.equal(first["network"][key], second["network"][key]) for key in first["network"]
-    )
-    weights = all(torch.equal(first["weigher"][k], second["weigher"][k]) for k in first["weigher"])
-    return tensors and weights
+    return all(_same(first[key], second[key]) for key in first if key != "train_seconds")
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, torch.Tensor):
+        return torch.equal(a, b)
+    if isinstance(a, dict):
+        return list(a) == list(b) and all(_same(a[key], b[key]) for key in a)
+    if isinstance(a, list):
+        return len(a) == len(b) and all(map(_same, a, b))
+    return bool(a == b)
 
 
 @for_every_kind
@@ -63,7 +73,7 @@ def test_seed_fixes_every_number(values: dict[str, Any]) -> None:
     again = TrainingRun(config)
     assert numbers(again) == expected
     assert same_state(first, again)
-    assert [epoch for epoch, _, _ in expected] == [1, 2]
+    assert [epoch for epoch, *_ in expected] == [1, 2]
 
 
 def test_another_seed_gives_other_numbers() -> None:
@@ -71,7 +81,7 @@ def test_another_seed_gives_other_numbers() -> None:
 
 
 @for_every_kind
-@pytest.mark.parametrize("stop", [1, 2])
+@pytest.mark.parametrize("stop", [1, 2])  # right after the warm-up, and later
 def test_resumed_run_gives_the_numbers_of_one_never_stopped(
     tmp_path: Path, values: dict[str, Any], stop: int
 ) -> None:
@@ -100,34 +110,55 @@ def test_seconds_only_grow_and_count_training_alone() -> None:
     assert run.run_epoch().train_seconds > first.train_seconds
 
 
-@pytest.mark.parametrize("divergence", ["mmd", "kl", "squared", "wasserstein"])
-def test_adiw_that_never_leaves_its_warm_up_is_erm(divergence: str) -> None:
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"divergence": "mmd"},
+        {"divergence": "wasserstein"},
+        {"method": "random"},
+        {"method": "diw"},
+        {"method": "l2rw"},
+        {"method": "static"},
+        {"method": "giw"},
+    ],
+    ids=str,
+)
+def test_what_never_leaves_its_warm_up_is_erm(values: dict[str, Any]) -> None:
     erm = TrainingRun(replace(SHORT, method="erm"))
-    adiw = TrainingRun(replace(SHORT, divergence=divergence, warmup_epochs=2))
-    assert numbers(adiw) == numbers(erm)
-    for a, b in zip(adiw.network.parameters(), erm.network.parameters(), strict=True):
+    other = TrainingRun(replace(SHORT, **values, warmup_epochs=2))
+    assert numbers(other) == numbers(erm)
+    for a, b in zip(other.network.parameters(), erm.network.parameters(), strict=True):
         assert torch.equal(a, b)
 
 
-def test_weights_set_in_after_the_warm_up() -> None:
-    erm, adiw = (numbers(TrainingRun(replace(SHORT, method=m))) for m in ("erm", "adiw"))
-    assert adiw[0] == erm[0]
-    assert adiw[1] != erm[1]
+@pytest.mark.parametrize("method", ["adiw", "giw", "diw", "l2rw", "static", "random"])
+def test_weights_set_in_after_the_warm_up(method: str) -> None:
+    erm, other = (numbers(TrainingRun(replace(SHORT, method=m))) for m in ("erm", method))
+    assert other[0] == erm[0]
+    assert other[1] != erm[1]
 
 
 def test_clean_only_never_sees_the_training_rows() -> None:
     run = TrainingRun(replace(SHORT, method="clean-only"))
-    assert torch.equal(run.rows.inputs, run.splits.reference.inputs)
-    assert torch.equal(run.rows.labels, run.splits.reference.labels)
+    assert torch.equal(run.method.rows.inputs, run.splits.reference.inputs)
+    assert torch.equal(run.method.rows.labels, run.splits.reference.labels)
     run.splits.train.inputs.fill_(float("nan"))
-    assert all(math.isfinite(loss) for _, _, loss in numbers(run))
+    assert all(math.isfinite(loss) for _, _, loss, _ in numbers(run))
 
 
-@pytest.mark.parametrize("method", ["adiw", "diw", "erm"])
+@pytest.mark.parametrize("method", [m for m in METHODS if m not in ("clean-only", "diw-published")])
 def test_other_methods_are_fitted_to_the_training_rows(method: str) -> None:
     run = TrainingRun(replace(SHORT, method=method))
-    assert run.rows is run.splits.train
-    assert len(run.rows) == 1000
+    assert run.method.rows is run.splits.train
+    assert len(run.method.rows) == 1000
+
+
+def test_diw_as_published_puts_the_reference_rows_back() -> None:
+    run = TrainingRun(replace(SHORT, method="diw-published"))
+    inputs = torch.cat([run.splits.train.inputs, run.splits.reference.inputs])
+    labels = torch.cat([run.splits.train.labels, run.splits.reference.labels])
+    assert torch.equal(run.method.rows.inputs, inputs)
+    assert torch.equal(run.method.rows.labels, labels)
 
 
 @pytest.mark.parametrize("warmup_epochs", [0, 1])
@@ -165,14 +196,25 @@ def test_reference_batch_may_be_asked_larger_than_the_reference() -> None:
     assert len(numbers(TrainingRun(config))) == 2
 
 
-def test_reference_batches_are_full_and_of_reference_rows_only() -> None:
-    run = TrainingRun(replace(SHORT, reference_batch_size=64))
-    known = {row.numpy().tobytes() for row in run.splits.reference.inputs}
-    batches = run._reference_batches()
-    for _ in range(7):
-        batch = next(batches)
-        assert len(batch) == 64
-        assert {row.numpy().tobytes() for row in batch.inputs} <= known
+def test_a_stream_deals_full_batches_each_row_once_a_pass() -> None:
+    rows = Split(torch.arange(150).unsqueeze(1), torch.arange(150))
+    stream = BatchStream(rows, 64, seed=0)
+    passes = [torch.cat([stream.draw().labels, stream.draw().labels]) for _ in range(4)]
+    for one_pass in passes:
+        assert one_pass.shape == (128,)
+        assert len(set(one_pass.tolist())) == 128
+    assert len({tuple(one_pass.tolist()) for one_pass in passes}) == 4
+
+
+def test_a_stream_goes_on_from_its_state() -> None:
+    rows = Split(torch.arange(50).unsqueeze(1), torch.arange(50))
+    stream, again, other = (BatchStream(rows, 20, seed) for seed in (0, 7, 7))
+    stream.draw()
+    again.load_state_dict(stream.state_dict())
+    for _ in range(5):
+        expected = stream.draw().labels
+        assert torch.equal(again.draw().labels, expected)
+        assert not torch.equal(other.draw().labels, expected)
 
 
 def test_more_reference_rows_than_there_are_is_refused() -> None:
@@ -193,7 +235,8 @@ def test_an_epoch_has_as_many_updates_whatever_the_method(method: str) -> None:
     run = TrainingRun(replace(SHORT, method=method))
     run.run_epoch()
     updates = {int(state["step"]) for state in run.optimizer.state_dict()["state"].values()}
-    assert updates == {8}  # 1,000 rows in batches of 128
+    more = method == "diw-published"  # which puts 150 reference rows among the 1,000
+    assert updates == {9 if more else 8}  # batches of 128
 
 
 def test_clean_only_goes_through_the_reference_again_and_again() -> None:
@@ -214,8 +257,9 @@ def test_seed_fixes_what_dropout_will_draw() -> None:
 
 def test_features_stand_beside_the_label_and_losses_alone() -> None:
     run = TrainingRun(SHORT)
-    source = Forward.of(run.network, run.rows[torch.arange(12)])
-    target = Forward.of(run.network, run.splits.reference[torch.arange(5)])
+    learner = Learner(run.network)
+    source = learner.forward(run.method.rows.take(torch.arange(12)))
+    target = learner.forward(run.splits.reference.take(torch.arange(5)))
     losses, others = represent("loss", source, target)
     assert (losses.shape, others.shape) == ((12,), (5,))
     assert torch.equal(losses, source.losses)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.optimize import minimize
+from torch import Tensor
 
 from adiw_tune.divergences import MMD
 from adiw_tune.divergences.mmd import MMDObjective
@@ -19,7 +20,8 @@ def objective(seed: int, dtype: torch.dtype = torch.float64) -> MMDObjective:
 
 
 def least_by_scipy(problem: MMDObjective, feasible: FeasibleSet) -> float:
-    quadratic, linear = problem.quadratic.numpy() * 20, problem.linear.numpy() * 20
+    assert isinstance(problem.kernel, Tensor)
+    quadratic, linear = problem.kernel.numpy() / 20, problem.mean_to_target.numpy()
     result = minimize(
         lambda w: w @ quadratic @ w / 2 - linear @ w,
         np.ones(20),
@@ -47,8 +49,8 @@ def test_exact_weights_are_feasible_and_as_good_as_scipys(
     assert w.min() >= 0
     assert w.max() <= cap
     assert abs(float(w.mean()) - 1) <= slack + 1e-9
-    possible = float(problem.value(torch.ones_like(w))) - least_by_scipy(problem, feasible)
-    assert float(problem.value(w)) == pytest.approx(
+    possible = float(problem.at(torch.ones_like(w)).value) - least_by_scipy(problem, feasible)
+    assert float(problem.at(w).value) == pytest.approx(
         least_by_scipy(problem, feasible), abs=1e-4 * possible
     )
 
@@ -56,16 +58,18 @@ def test_exact_weights_are_feasible_and_as_good_as_scipys(
 @pytest.mark.parametrize("slack", [0.0, 0.5])
 def test_few_steps_never_beat_the_exact_weights(slack: float) -> None:
     problem, feasible = objective(5), FeasibleSet(50.0, slack)
-    exact = problem.value(solve_mmd_exactly(problem, feasible))
+    exact = problem.at(solve_mmd_exactly(problem, feasible)).value
     one = torch.ones(20, dtype=torch.float64)
     for steps in (1, 5, 500):
-        assert problem.value(WeightSolver(steps, 1.0, feasible).solve(problem, one)) > exact - 1e-7
+        assert (
+            problem.at(WeightSolver(steps, 1.0, feasible).solve(problem, one)).value > exact - 1e-7
+        )
 
 
 def test_a_wider_band_lowers_the_optimum() -> None:
     problem = objective(1)
     values = [
-        float(problem.value(solve_mmd_exactly(problem, FeasibleSet(50.0, slack))))
+        float(problem.at(solve_mmd_exactly(problem, FeasibleSet(50.0, slack))).value)
         for slack in (0.0, 0.1, 0.9)
     ]
     assert values[0] >= values[1] - 1e-9

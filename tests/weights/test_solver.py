@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from adiw_tune.divergences import DIVERGENCES, make_divergence
+from adiw_tune.divergences import DIVERGENCES, Local, make_divergence
 from adiw_tune.errors import UserError
 from adiw_tune.weights import FeasibleSet, WeightSolver
 
@@ -19,14 +19,9 @@ class Bowl:
     centre: Tensor
     overstated: float = 1.0
 
-    def value(self, w: Tensor) -> Tensor:
-        return (w - self.centre).square().sum() / 2
-
-    def gradient(self, w: Tensor) -> Tensor:
-        return w - self.centre
-
-    def curvature(self, w: Tensor) -> Tensor:
-        return w.new_tensor(1 / self.overstated)
+    def at(self, w: Tensor) -> Local:
+        away = w - self.centre
+        return Local(away @ away / 2, away, w.new_tensor(1 / self.overstated))
 
 
 def losses() -> tuple[Tensor, Tensor]:
@@ -42,9 +37,9 @@ def losses() -> tuple[Tensor, Tensor]:
 def test_more_steps_are_never_worse_at_any_step_size(name: str, step_size: float) -> None:
     objective = make_divergence(name).prepare(*losses())
     start = torch.ones(40, dtype=torch.float64)
-    values = [float(objective.value(start))]
+    values = [float(objective.at(start).value)]
     values += [
-        float(objective.value(WeightSolver(k, step_size).solve(objective, start)))
+        float(objective.at(WeightSolver(k, step_size).solve(objective, start)).value)
         for k in (1, 2, 3, 5, 8, 13, 30)
     ]
     assert all(later <= earlier for earlier, later in pairwise(values))

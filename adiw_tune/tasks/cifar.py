@@ -1,0 +1,143 @@
+"""CIFAR-10 and CIFAR-100 with ResNets, from parquet or from torchvision's files."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from adiw_tune.errors import UserError
+from adiw_tune.tasks.augment import crop_and_flip
+from adiw_tune.tasks.base import Data, Task
+from adiw_tune.tasks.finding import chosen_directory, downloaded, find_folder
+from adiw_tune.tasks.networks import resnet18_small, resnet32
+from adiw_tune.tasks.rows import Split
+
+_BATCHES = {10: "cifar-10-batches-py", 100: "cifar-100-python"}  # torchvision's folders
+_LABELS = {10: "label", 100: "fine_label"}  # Hugging Face's columns
+_IMAGES = ("img", "image")
+
+
+def load_cifar(classes: int, data_dir: Path | None) -> Data:
+    """50,000 rows to train and choose on, and 10,000 to test on: bytes [3, 32, 32].
+
+    Looked for in ``data_dir``, else in $ADIW_DATA_DIR (the directory itself, or its cifar10/ or
+    cifar100/), else downloaded by torchvision into ~/.cache/adiw-tune. Files are parquet with
+    encoded images as Hugging Face keeps them (train-*.parquet, test-*.parquet), or torchvision's.
+
+    Source: Krizhevsky, "Learning multiple layers of features from tiny images", 2009.
+    """
+    chosen = chosen_directory(data_dir)
+    if chosen is None:
+        return _load_torchvision(_download(classes), classes)
+    folder = find_folder(
+        chosen,
+        (f"cifar{classes}",),
+        lambda folder: _is_parquet(folder) or (folder / _BATCHES[classes]).is_dir(),
+        what=f"train-*.parquet or {_BATCHES[classes]}/",
+        hint=f"give the directory that holds CIFAR-{classes}",
+    )
+    if _is_parquet(folder):
+        train, test = (_read_parquet(folder, role, classes) for role in ("train", "test"))
+        return Data(train, test, classes)
+    return _load_torchvision(folder, classes)
+
+
+def _is_parquet(folder: Path) -> bool:
+    return any(folder.glob("train-*.parquet"))
+
+
+def _read_parquet(folder: Path, role: str, classes: int) -> Split:
+    files = sorted(folder.glob(f"{role}-*.parquet"))
+    if not files:
+        raise UserError(f"'{folder}' has no {role}-*.parquet: the train and the test file are needed")
+    parts = [_read_file(file, classes) for file in files]
+    inputs, labels = (torch.cat(columns) for columns in zip(*parts, strict=True))
+    return Split(inputs, labels)
+
+
+def _read_file(file: Path, classes: int) -> tuple[Tensor, Tensor]:
+    """Images, uint8 [n, 3, 32, 32], and labels, int64 [n]."""
+    import pyarrow
+    from pyarrow import parquet  # type: ignore[import-untyped]
+
+    try:
+        table = parquet.read_table(file)
+    except (OSError, pyarrow.ArrowException) as error:
+        why = str(error).splitlines()[0]
+        raise UserError(f"'{file}' is damaged ({why}): fetch it again") from error
+    images = next((name for name in _IMAGES if name in table.column_names), None)
+    if images is None or _LABELS[classes] not in table.column_names:
+        raise UserError(
+            f"'{file}' has columns {', '.join(table.column_names)}: CIFAR-{classes} needs "
+            f"{' or '.join(_IMAGES)}, and {_LABELS[classes]}"
+        )
+    labels = torch.tensor(table[_LABELS[classes]].to_pylist(), dtype=torch.int64)
+    if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+        raise UserError(f"'{file}' has labels outside 0 .. {classes - 1}: it is not CIFAR-{classes}")
+    encoded = [cell["bytes"] for cell in table[images].to_pylist()]
+    return torch.stack([_decoded(image, i, file) for i, image in enumerate(encoded)]), labels
+
+
+def _decoded(image: bytes, row: int, file: Path) -> Tensor:
+    from torchvision.io import ImageReadMode, decode_image
+
+    try:
+        pixels: Tensor = decode_image(
+            torch.frombuffer(bytearray(image), dtype=torch.uint8), ImageReadMode.RGB
+        )
+    except (RuntimeError, TypeError, ValueError) as error:
+        why = str(error).splitlines()[0]
+        raise UserError(f"image {row} of '{file}' cannot be decoded ({why})") from error
+    if pixels.shape != (3, 32, 32):
+        raise UserError(
+            f"image {row} of '{file}' is of {pixels.shape[1]} x {pixels.shape[2]} pixels: "
+            "CIFAR's are of 32 x 32"
+        )
+    return pixels
+
+
+def _download(classes: int) -> Path:
+    return downloaded(
+        f"CIFAR-{classes}",
+        lambda root: _torchvision(classes)(root, download=True),
+        "give --data-dir or set ADIW_DATA_DIR",
+    )
+
+
+def _load_torchvision(root: Path, classes: int) -> Data:
+    # torchvision compares each file with its known md5 before it unpickles what is in it.
+    try:
+        parts = [_torchvision(classes)(str(root), train=train) for train in (True, False)]
+    except RuntimeError as error:
+        raise UserError(
+            f"'{root / _BATCHES[classes]}' is damaged or incomplete: fetch it again"
+        ) from error
+    train, test = (
+        Split(
+            torch.from_numpy(part.data).permute(0, 3, 1, 2).contiguous(),
+            torch.tensor(part.targets, dtype=torch.int64),
+        )
+        for part in parts
+    )
+    return Data(train, test, classes)
+
+
+def _torchvision(classes: int) -> Any:
+    from torchvision import datasets
+
+    return datasets.CIFAR10 if classes == 10 else datasets.CIFAR100
+
+
+CIFAR10, CIFAR100 = (
+    Task(
+        name=f"cifar{classes}",
+        load=partial(load_cifar, classes),
+        networks={"resnet32": resnet32, "resnet18": resnet18_small},
+        reference_size=500,
+        select_size=1000,
+        augment=crop_and_flip,
+    )
+    for classes in (10, 100)
+)

@@ -1,0 +1,123 @@
+"""Labelled rows, held in memory or read when a mini-batch asks for them."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Protocol, Self
+
+import torch
+from torch import Tensor
+
+# Where all rows are gone through, evaluation included, memory bounds how many go at once.
+_ROWS_AT_ONCE = 2048
+_NUMBERS_AT_ONCE = 2**23  # in the inputs of these rows; a network's layers need many times that
+
+
+class Rows(Protocol):
+    """Rows of one role. ``labels``: [n], int64, on the CPU or the device.
+
+    ``groups``: [n], int64, is a selected attribute of each row that a shift may act on (a colour,
+    a category), 0 being the group that stays; None where rows have none.
+    """
+
+    @property
+    def labels(self) -> Tensor:
+        """[n], int64."""
+        ...
+
+    @property
+    def groups(self) -> Tensor | None:
+        """[n], int64, or None."""
+        ...
+
+    @property
+    def at_once(self) -> int:
+        """How many rows to go through at a time, by :func:`fit_at_once`."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def take(self, index: Tensor) -> Self:
+        """The rows ``index``: [k], int64, in that order."""
+        ...
+
+    def relabelled(self, labels: Tensor) -> Self:
+        """The same inputs with other ``labels``: [n]."""
+        ...
+
+    def to(self, device: torch.device) -> Self:
+        """The same rows, whose mini-batches come on ``device``."""
+        ...
+
+    def batches(self, chunks: Iterable[Tensor]) -> "Iterator[Split]":
+        """One mini-batch for each chunk of row numbers, in memory, on the device."""
+        ...
+
+
+@dataclass(frozen=True)
+class Split:
+    """Rows in memory: inputs [n, ...] and labels [n] as int64.
+
+    Inputs are float32, or uint8 in [0, 255] where the network turns bytes into numbers by itself
+    (:class:`adiw_tune.tasks.networks.FromBytes`): images then take a quarter of the memory.
+    """
+
+    inputs: Tensor
+    labels: Tensor
+    groups: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def at_once(self) -> int:
+        """How many rows to go through at a time."""
+        return fit_at_once(self.inputs[:1].numel())
+
+    def take(self, index: Tensor) -> "Split":
+        """The rows ``index``."""
+        groups = None if self.groups is None else self.groups[index]
+        return Split(self.inputs[index], self.labels[index], groups)
+
+    def relabelled(self, labels: Tensor) -> "Split":
+        """The same inputs with other labels."""
+        return replace(self, labels=labels)
+
+    def to(self, device: torch.device) -> "Split":
+        """The same rows on ``device``."""
+        groups = None if self.groups is None else self.groups.to(device)
+        return Split(self.inputs.to(device), self.labels.to(device), groups)
+
+    def batches(self, chunks: Iterable[Tensor]) -> "Iterator[Split]":
+        """One mini-batch for each chunk."""
+        return (self.take(chunk.to(self.labels.device)) for chunk in chunks)
+
+
+def fit_at_once(numbers: int) -> int:
+    """How many rows of this many ``numbers`` each to go through at a time."""
+    return max(1, min(_ROWS_AT_ONCE, _NUMBERS_AT_ONCE // max(1, numbers)))
+
+
+def in_order(rows: Rows) -> Iterator[Split]:
+    """All rows from first to last, in mini-batches that fit in memory."""
+    return rows.batches(torch.arange(len(rows)).split(rows.at_once))
+
+
+def loaded(rows: Rows) -> Split:
+    """All rows at once, in memory."""
+    parts = list(in_order(rows))
+    groups = [part.groups for part in parts if part.groups is not None]
+    return Split(
+        torch.cat([part.inputs for part in parts]),
+        torch.cat([part.labels for part in parts]),
+        torch.cat(groups) if groups else None,
+    )
+
+
+def concatenated(first: Split, second: Split) -> Split:
+    """The rows of both, those of ``first`` before those of ``second``."""
+    both = first.groups is not None and second.groups is not None
+    return Split(
+        torch.cat([first.inputs, second.inputs]),
+        torch.cat([first.labels, second.labels]),
+        torch.cat([first.groups, second.groups]) if both else None,  # type: ignore[list-item]
+    )

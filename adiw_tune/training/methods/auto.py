@@ -1,0 +1,107 @@
+"""The divergence chosen while training, by what helps reference rows held out for it."""
+
+import torch
+from torch import Tensor, nn
+
+from adiw_tune.divergences import Energy, make_divergence
+from adiw_tune.tasks import Split, concatenated
+from adiw_tune.training.config import TrialConfig
+from adiw_tune.training.learner import represent
+from adiw_tune.training.methods.base import Step
+from adiw_tune.training.stream import BatchStream
+from adiw_tune.weights import ImportanceWeighter
+
+CANDIDATES = ("mmd", "kl", "squared", "wasserstein")
+_HELD_OUT = 0.25  # share of the reference rows, and of each reference mini-batch
+_RATE = 2.0  # how strongly shares follow the gains
+_FORGETTING = 0.99  # of past gains per mini-batch: what helps changes as the network learns
+
+
+class AutoEstimator(nn.Module):
+    """A mixture of the divergences' weights, with shares learnt from held-out reference rows.
+
+    Each divergence k gives weights w^k of the same mini-batch, and the network is trained on
+    w = Σ_k p_k w^k. The gain of k is how much nearer its weights bring the mini-batch to held-out
+    reference rows than no weights do, by a distance that is none of theirs,
+
+        g_k = E(1) - E(w^k),   E the energy distance of the weighted rows to the held-out ones,
+
+    and shares are multiplicative weights of the gains with forgetting, in units of the largest:
+
+        G <- φ G + (1 - φ) g,   p = softmax(η G / max_l |G_l|).
+
+    η = 2 leaves a divergence that gains nothing e^-2 of the best one's share: the mixture itself
+    is what protects from a bad choice, and the shares lean towards what helps.
+
+    Reference rows are divided once: a quarter is held out for the gains, and weights are estimated
+    on the others. No more rows pass through the network than with one divergence.
+
+    Args:
+        config: names solver, warm start and representation, for all divergences alike.
+        reference: the rows to match.
+        train_size: number of training rows.
+
+    Source: Freund, Schapire, "A decision-theoretic generalization of on-line learning", 1997, for
+    the multiplicative weights; Székely, Rizzo, "Energy statistics", 2013, for the distance.
+    """
+
+    gains: Tensor
+
+    def __init__(self, config: TrialConfig, reference: Split, train_size: int) -> None:
+        super().__init__()
+        self.representation = config.representation
+        self._size = config.reference_batch_size
+        self._seed = config.seed
+        self.weighters = nn.ModuleDict(
+            {
+                name: ImportanceWeighter(
+                    train_size, make_divergence(name), config.solver(), config.retention
+                )
+                for name in CANDIDATES
+            }
+        )
+        self.register_buffer("gains", torch.zeros(len(CANDIDATES)))
+        self.matched, self.held_out = self._divided(reference)
+
+    def _divided(self, reference: Split) -> tuple[BatchStream, BatchStream]:
+        generator = torch.Generator().manual_seed(self._seed + 5)
+        order = torch.randperm(len(reference), generator=generator)
+        order = order.to(reference.labels.device)
+        kept = max(1, round(_HELD_OUT * len(reference)))
+        held_out, matched = order[:kept], order[kept:] if kept < len(order) else order
+        size = max(1, round(_HELD_OUT * self._size))
+        return (
+            BatchStream(reference.take(matched), max(1, self._size - size), self._seed + 2),
+            BatchStream(reference.take(held_out), size, self._seed + 6),
+        )
+
+    def match_only(self, reference: Split) -> None:
+        """Match these rows from now on, and hold some of them out."""
+        matched, held_out = self._divided(reference)
+        self.matched.rows, self.held_out.rows = matched.rows, held_out.rows
+
+    def forward(self, step: Step) -> Tensor:
+        """The mixture's weights: [n]."""
+        matched, held_out = self.matched.draw(), self.held_out.draw()
+        both = step.learner.look(concatenated(matched, held_out))
+        target, judge = both.split(len(matched.labels))
+        points = represent(self.representation, step.forward, target)
+        w = torch.stack([weigher(*points, step.index) for weigher in self.weighters.values()])
+        shares = self._shares()
+        self._learn(w, *represent(self.representation, step.forward, judge))
+        return shares @ w
+
+    @torch.no_grad()
+    def _learn(self, w: Tensor, source: Tensor, held_out: Tensor) -> None:
+        distance = Energy().prepare(source.float(), held_out.float())
+        unweighted = distance.at(torch.ones_like(w[0])).value
+        gains = torch.stack([unweighted - distance.at(some).value for some in w])
+        self.gains.mul_(_FORGETTING).add_((1 - _FORGETTING) * gains)
+
+    def _shares(self) -> Tensor:
+        largest = self.gains.abs().max().clamp_min(torch.finfo(self.gains.dtype).tiny)
+        return torch.softmax(_RATE * self.gains / largest, dim=0)
+
+    def shares(self) -> dict[str, float]:
+        """Share of each divergence in the mixture, adding up to 1."""
+        return dict(zip(CANDIDATES, self._shares().tolist(), strict=True))

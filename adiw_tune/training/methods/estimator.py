@@ -1,0 +1,45 @@
+"""Where weights come from: reference rows drawn, passed through the network, and matched."""
+
+from torch import Tensor, nn
+
+from adiw_tune.divergences import make_divergence
+from adiw_tune.tasks import Split
+from adiw_tune.training.config import TrialConfig
+from adiw_tune.training.learner import represent
+from adiw_tune.training.methods.base import Step
+from adiw_tune.training.stream import BatchStream
+from adiw_tune.weights import ImportanceWeighter
+
+
+class Estimator(nn.Module):
+    """Weights of a mini-batch by a few steps on one divergence.
+
+    Args:
+        config: names divergence, solver, warm start and representation.
+        reference: the rows to match.
+        train_size: number of training rows.
+    """
+
+    def __init__(self, config: TrialConfig, reference: Split, train_size: int) -> None:
+        super().__init__()
+        self.representation = config.representation
+        self.reference = BatchStream(reference, config.reference_batch_size, config.seed + 2)
+        divergence = make_divergence(config.divergence, config.bandwidth)
+        self.weighter = ImportanceWeighter(
+            train_size, divergence, config.solver(), config.retention
+        )
+
+    def match_only(self, reference: Split) -> None:
+        """Match these rows from now on."""
+        self.reference.rows = reference
+
+    def forward(self, step: Step) -> Tensor:
+        """[n], mean 1 unless the configuration leaves slack."""
+        target = step.learner.look(self.reference.draw())
+        source, target_points = represent(self.representation, step.forward, target)
+        w: Tensor = self.weighter(source, target_points, step.index)
+        return w
+
+    def shares(self) -> dict[str, float]:
+        """Nothing to choose from."""
+        return {}

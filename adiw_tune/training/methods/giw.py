@@ -1,0 +1,94 @@
+"""Generalised importance weighting, for training rows that lack part of what is met in use."""
+
+import torch
+from torch import Tensor
+
+from adiw_tune.tasks import Rows, Splits, in_order
+from adiw_tune.training.config import TrialConfig
+from adiw_tune.training.learner import Learner
+from adiw_tune.training.methods.adiw import Adiw
+from adiw_tune.training.methods.base import Step
+from adiw_tune.training.stream import BatchStream
+
+_SVM_ROWS = 4000  # a one-class SVM's time grows with the square of its rows
+_REFUSED = 0.05  # share of the training rows themselves that may count as out of support
+
+
+class Giw(Adiw):
+    """ADIW on the reference rows within the training support, plain training on the others.
+
+        loss = α mean_i w_i ℓ_i + (1 - α) mean_j ℓ(v_j),   j over the reference rows out of support
+
+    α is the share of reference rows in support. They are told apart once, after the warm-up, by a
+    one-class SVM on the network's features of the training rows: a reference row is in support if
+    it scores no lower than all but 5% of training rows that the SVM was not fitted to.
+
+    Source: Fang et al., "Generalizing importance weighting to a universal solver for distribution
+    shift problems", NeurIPS 2023. There the threshold is an absolute score at a fixed kernel
+    width; a quantile of training rows does without both.
+    """
+
+    in_support: Tensor
+
+    def __init__(self, config: TrialConfig, splits: Splits) -> None:
+        super().__init__(config, splits)
+        self.trusted = splits.reference
+        self.register_buffer("in_support", torch.ones(len(splits.reference), dtype=torch.bool))
+        self.outside = BatchStream(splits.reference, config.reference_batch_size, config.seed + 4)
+        self.alpha = 1.0
+
+    def begin(self, learner: Learner) -> None:
+        """Tell the reference rows in support from those out of it."""
+        generator = torch.Generator().manual_seed(self.config.seed + 3)
+        some = torch.randperm(len(self.rows), generator=generator)[: 2 * _SVM_ROWS]
+        inside = rows_in_support(
+            unit_features(learner, self.rows.take(some.to(self.in_support.device))),
+            unit_features(learner, self.trusted),
+        )
+        self.in_support.copy_(inside)
+        self._divide()
+
+    def load_state_dict(self, *arguments: object, **options: object) -> object:
+        """Take up the division that the state holds."""
+        result = super().load_state_dict(*arguments, **options)  # type: ignore[arg-type]
+        self._divide()
+        return result
+
+    def _divide(self) -> None:
+        inside = self.in_support.nonzero().flatten()
+        outside = (~self.in_support).nonzero().flatten()
+        self.alpha = len(inside) / len(self.in_support)
+        if len(inside):
+            self.estimator.match_only(self.trusted.take(inside))
+        if len(outside):
+            self.outside.rows = self.trusted.take(outside)
+
+    def loss(self, step: Step) -> Tensor:
+        """The weighted loss and the loss of the rows out of support, in proportion."""
+        if self.alpha == 1:
+            return super().loss(step)
+        rows = step.learner.augmented(self.outside.draw())
+        outside = step.learner.forward(rows).losses.mean()
+        if self.alpha == 0:
+            return outside
+        return self.alpha * super().loss(step) + (1 - self.alpha) * outside
+
+
+@torch.no_grad()
+def unit_features(learner: Learner, rows: Rows) -> Tensor:
+    """Features of unit length on the CPU: [n, d]."""
+    parts = [learner.evaluate(some).features.flatten(1).float() for some in in_order(rows)]
+    return torch.nn.functional.normalize(torch.cat(parts)).cpu()
+
+
+def rows_in_support(training: Tensor, trusted: Tensor) -> Tensor:
+    """Which of ``trusted``: [m, d] lie where ``training``: [n, d] does: [m], bool.
+
+    Half of the training rows, taken alternately, fit the SVM; the other half set the threshold.
+    """
+    from sklearn.svm import OneClassSVM
+
+    fitted, others = training[::2].numpy(), training[1::2].numpy()
+    svm = OneClassSVM(gamma="scale", nu=0.1).fit(fitted)
+    threshold = torch.from_numpy(svm.score_samples(others)).quantile(_REFUSED)
+    return torch.from_numpy(svm.score_samples(trusted.numpy())) >= threshold

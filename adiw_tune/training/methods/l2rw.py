@@ -1,0 +1,61 @@
+"""Learning to reweight."""
+
+import warnings
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.func import functional_call, jvp
+from torch.nn import functional
+
+from adiw_tune.tasks import Splits
+from adiw_tune.training.config import TrialConfig
+from adiw_tune.training.methods.base import Method, Step
+from adiw_tune.training.stream import BatchStream
+
+
+class LearningToReweight(Method):
+    """A row's weight is how much a small step on it would lower the reference loss.
+
+        u_i = -∂/∂ε_i L_ref(θ - α Σ_j ε_j ∇ℓ_j(θ)) at ε = 0,   w_i = n max(u_i, 0) / Σ_j max(u_j, 0)
+
+    At ε = 0 that derivative is α ∇L_ref · ∇ℓ_i, and α cancels: so u is the directional derivative
+    of the losses along ∇L_ref, one forward-mode pass after one ordinary gradient. All weights are
+    0 where no row would help, as published.
+
+    Source: Ren et al., "Learning to reweight examples for robust deep learning", ICML 2018.
+    """
+
+    def __init__(self, config: TrialConfig, splits: Splits) -> None:
+        super().__init__(config, splits)
+        self.reference = BatchStream(splits.reference, config.reference_batch_size, config.seed + 2)
+
+    def weigh(self, step: Step) -> Tensor:
+        """Rectified alignments with the reference gradient, of mean 1."""
+        network, learner = step.learner.network, step.learner
+        parameters = {n: p for n, p in network.named_parameters() if p.requires_grad}
+
+        def losses(values: dict[str, Tensor]) -> Tensor:
+            logits = functional_call(network, values, (step.rows.inputs,))
+            return functional.cross_entropy(logits.float(), step.rows.labels, reduction="none")
+
+        with learner.statistics_frozen():
+            rows = learner.augmented(self.reference.draw())
+            of_reference = learner.forward(rows).losses.mean()
+            direction = torch.autograd.grad(of_reference, list(parameters.values()))
+            fixed = {name: value.detach() for name, value in parameters.items()}
+            slopes: Tensor = _slopes(losses, fixed, dict(zip(fixed, direction, strict=True)))
+        helpful = slopes.detach().clamp_min(0)
+        return len(helpful) * helpful / helpful.sum().clamp_min(1e-12)
+
+
+def _slopes(
+    losses: Callable[[dict[str, Tensor]], Tensor],
+    parameters: dict[str, Tensor],
+    direction: dict[str, Tensor],
+) -> Tensor:
+    with warnings.catch_warnings():  # torch compiles its own rules in a way that it deprecates
+        warnings.filterwarnings("ignore", ".*torch.jit.script.* is deprecated", FutureWarning)
+        warnings.filterwarnings("ignore", ".*torch.jit.script.* is deprecated", DeprecationWarning)
+        slopes: Tensor = jvp(losses, (parameters,), (direction,))[1]
+    return slopes

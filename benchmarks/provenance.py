@@ -1,0 +1,39 @@
+"""What a figure is recorded with: the commit it was measured on, and the machine."""
+
+import platform
+import subprocess
+from pathlib import Path
+
+import torch
+
+_ROOT = Path(__file__).parent.parent
+
+
+def commit() -> str:
+    """The commit checked out, and whether the package differs from it."""
+    head = _git("rev-parse", "--short", "HEAD")
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", "adiw_tune")
+    return f"{head} with uncommitted changes" if changed else head or "unknown"
+
+
+def machine() -> str:
+    """Processor, GPU if any, CPU threads, and versions."""
+    cpu = next(
+        (
+            line.split(":")[1].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ),
+        platform.processor(),
+    )
+    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    threads = f"{torch.get_num_threads()} CPU thread(s)"
+    versions = f"torch {torch.__version__}, Python {platform.python_version()}"
+    return f"{cpu}{gpu}, {threads}, {versions}"
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(
+        ["git", *arguments], capture_output=True, text=True, check=False, cwd=_ROOT
+    )
+    return done.stdout.strip()
