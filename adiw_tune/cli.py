@@ -37,6 +37,17 @@ Storage = Annotated[Path, typer.Option(help="Directory of the searches.")]
 DataDir = Annotated[Path | None, typer.Option(help="Where to look for data first.")]
 SearchName = Annotated[str, typer.Argument(metavar="NAME", help="Name of the search.")]
 PolicyText = Annotated[str, typer.Option(help="knee, fastest-within=0.01 or best-under=20.")]
+# Written out, since importing the choices would import torch for every command.
+_TASK_HELP = "A task's name, such as digits or fashion-mnist, or the Python file of your own."
+_SHIFT_HELP = (
+    "none, symmetric:R, pair:R, class-prior:RHO or group-prior:RHO; several joined by +, such as "
+    "group-prior:inf+pair:0.3."
+)
+_METHOD_HELP = "adiw, giw, diw, diw-published, l2rw, static, random, erm or clean-only."
+_DIVERGENCE_HELP = (
+    "mmd, kl, squared, wasserstein, energy or pearson; auto, which mixes several by what helps; "
+    "or the Python file of your own."
+)
 TextOrJson = Annotated[Literal["text", "json"], typer.Option("--format")]
 
 
@@ -150,12 +161,13 @@ def train(
         str | None, typer.Option("--from", help="Start from the pick of this search.")
     ] = None,
     policy: PolicyText = DEFAULT_POLICY,
-    task: Annotated[str | None, typer.Option(help="digits or fashion-mnist.")] = None,
-    shift: Annotated[
-        str | None, typer.Option(help="none, symmetric:R, pair:R or class-prior:RHO.")
+    task: Annotated[str | None, typer.Option(help=_TASK_HELP)] = None,
+    network: Annotated[
+        str | None, typer.Option(help="One of the task's; by default its first.")
     ] = None,
-    method: Annotated[str | None, typer.Option(help="adiw, diw, erm or clean-only.")] = None,
-    divergence: Annotated[str | None, typer.Option(help="mmd, kl, squared or wasserstein.")] = None,
+    shift: Annotated[str | None, typer.Option(help=_SHIFT_HELP)] = None,
+    method: Annotated[str | None, typer.Option(help=_METHOD_HELP)] = None,
+    divergence: Annotated[str | None, typer.Option(help=_DIVERGENCE_HELP)] = None,
     steps: Annotated[int | None, typer.Option(help="Gradient steps a mini-batch.")] = None,
     step_size: Annotated[
         float | None, typer.Option(help="Dimensionless, in (0, 2); 1 is 1/L.")
@@ -175,6 +187,9 @@ def train(
     batch_size: Annotated[int | None, typer.Option()] = None,
     reference_batch_size: Annotated[int | None, typer.Option()] = None,
     learning_rate: Annotated[float | None, typer.Option()] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="Of the network's passes: float32 or bfloat16.")
+    ] = None,
     reference_size: Annotated[int | None, typer.Option(help="Rows.")] = None,
     select_size: Annotated[int | None, typer.Option(help="Rows.")] = None,
     seed: Annotated[int | None, typer.Option()] = None,
@@ -206,6 +221,25 @@ def train(
     if output is not None:
         torch.save(run.network.state_dict(), output)
     _print_training(run, kind)
+
+
+@app.command()
+def check_task(
+    file: Annotated[str, typer.Argument(help="Python file of your task, or a task's name.")],
+    data_dir: DataDir = None,
+) -> None:
+    """Say what training could not work with in a task of your own."""
+    from adiw_tune.tasks import find_task
+    from adiw_tune.tasks.contract import inspect_task
+
+    inspection = inspect_task(find_task(file), data_dir)
+    for line in inspection.summary:
+        _out.print(line, markup=False)
+    for problem in inspection.problems:
+        _err.print(f"problem: {problem}", markup=False)
+    if inspection.problems:
+        raise typer.Exit(_EXIT_BAD_INPUT)
+    _out.print("ok")
 
 
 @app.command()
@@ -294,9 +328,13 @@ def _train(run: "TrainingRun") -> None:
             raise UserError(f"{error}: try a smaller --learning-rate or --step-size") from error
         _err.print(
             f"epoch {report.epoch}/{run.config.epochs}: select accuracy {report.accuracy:.4f}, "
-            f"loss {report.loss:.4f}, {report.train_seconds:.1f} s",
+            f"loss {report.loss:.4f}, {report.train_seconds:.1f} s{_shares(report.shares)}",
             style="dim",
         )
+
+
+def _shares(shares: dict[str, float]) -> str:
+    return "".join(f", {name} {share:.0%}" for name, share in shares.items())
 
 
 def _print_training(run: "TrainingRun", kind: str) -> None:

@@ -1,16 +1,16 @@
 """Test accuracy of every method and divergence on shifted data: mean and deviation over seeds.
 
-    python benchmarks/accuracy.py run                       # hours; add --seeds 0 --only erm, mmd ...
-    python benchmarks/accuracy.py table                     # the tables of docs/results.md
-    python benchmarks/accuracy.py plot                      # docs/accuracy.png
+    python benchmarks/accuracy.py run      # hours; less with --seeds 0 --only erm mmd
+    python benchmarks/accuracy.py table    # the tables of docs/results.md
+    python benchmarks/accuracy.py plot     # docs/accuracy.png
 
 ``run`` appends one line for each run to accuracy.jsonl, with its commit and machine, and skips runs
 that stand there: it can be stopped and gone on with, and two at once share the work if their
 ``--seeds``, ``--only`` or ``--suite`` differ.
 
-Set-up: the project's defaults, Adam 1e-3, mini-batches of 256, 8 epochs of which the first has w = 1;
-500 reference and 500 select rows kept out of training; test accuracy after the last epoch. One CPU
-thread. ``train_seconds`` are of machines that may have had other work: no timing claim.
+Set-up: the project's defaults, Adam 1e-3, mini-batches of 256, 8 epochs of which the first has
+w = 1; 500 reference and 500 select rows kept out of training; test accuracy after the last epoch.
+One CPU thread. ``train_seconds`` are of machines that may have had other work: no timing claim.
 """
 
 import argparse
@@ -75,6 +75,8 @@ def planned(arguments: argparse.Namespace) -> Iterator[tuple[str, str, int, Tria
         columns, rows = SUITES[suite]
         for seed in arguments.seeds:
             for column, where in columns.items():
+                if arguments.columns and column not in arguments.columns:
+                    continue
                 for row, changes in rows.items():
                     if not arguments.only or row in arguments.only:
                         yield column, row, seed, TrialConfig(**where, **changes, seed=seed)
@@ -172,6 +174,7 @@ if __name__ == "__main__":
     parser.add_argument("what", choices=["run", "table", "plot"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--only", nargs="+", metavar="ROW", help="rows of the table")
+    parser.add_argument("--columns", nargs="+", metavar="COLUMN", help="columns of the table")
     parser.add_argument("--suite", nargs="+", choices=list(SUITES))
     parser.add_argument("--data-dir", type=Path)
     given = parser.parse_args()

@@ -96,25 +96,31 @@ def _body(divergence: Divergence, source: Tensor, target: Tensor) -> Iterator[st
     if not all(_convex_between(objective, a, b) for a, b in pairwise(points)):
         yield "value must be convex in w: it lies above a chord"
     same = divergence.prepare(source, source.clone())
-    if not all(same.at(w).value >= same.at(one).value - _noise(same.at(one)) for w in points):
+    best = _at(same, one)
+    if not all(_at(same, w).value >= best.value - _noise(best) for w in points):
         yield "w = 1 must be optimal when source and target are the same sample"
-    if not _lowest_of_five_steps(objective, one) < objective.at(one).value:
+    if not _lowest_of_five_steps(objective, one) < _at(objective, one).value:
         yield "five steps of 1/curvature from w = 1 must lower value: is curvature too small?"
+    flipped = divergence.prepare(source.flip(0), target.flip(0))
     if not torch.allclose(
-        divergence.prepare(source.flip(0), target.flip(0)).at(points[0].flip(0)).gradient,
-        objective.at(points[0]).gradient.flip(0),
+        _at(flipped, points[0].flip(0)).gradient.flip(0), _at(objective, points[0]).gradient
     ):
         yield "the order of the rows must not matter"
 
 
+def _at(objective: WeightObjective, w: Tensor) -> Local:
+    """Also of an objective that returns a plain tuple, with which the solver is content."""
+    return Local(*objective.at(w))
+
+
 def _gradient_is_the_values(objective: WeightObjective, at: Tensor) -> bool:
     w = at.clone().requires_grad_()
-    (expected,) = torch.autograd.grad(objective.at(w).value, w)
-    return torch.allclose(objective.at(at).gradient, expected, rtol=1e-6, atol=1e-9)
+    (expected,) = torch.autograd.grad(_at(objective, w).value, w)
+    return torch.allclose(_at(objective, at).gradient, expected, rtol=1e-6, atol=1e-9)
 
 
 def _convex_between(objective: WeightObjective, a: Tensor, b: Tensor) -> bool:
-    middle, *ends = (objective.at(w) for w in ((a + b) / 2, a, b))
+    middle, *ends = (_at(objective, w) for w in ((a + b) / 2, a, b))
     chord = (ends[0].value + ends[1].value) / 2
     return bool(middle.value <= chord + _noise(*ends))
 
@@ -129,7 +135,7 @@ def _lowest_of_five_steps(objective: WeightObjective, w: Tensor) -> Tensor:
     for _ in range(5):
         _, gradient, curvature = objective.at(w)
         w = _onto_mean_one(w - gradient / curvature)
-        values.append(objective.at(w).value)
+        values.append(_at(objective, w).value)
     return torch.stack(values).min()
 
 

@@ -20,7 +20,7 @@ class Energy:
         f(w) = mean_ij w_i ‖z_i - v_j‖ / 2 - mean_il w_i w_l ‖z_i - z_l‖ / 4        (mean(w) = 1)
 
     It is the MMD of the kernel k(a, b) = (‖a-c‖ + ‖b-c‖ - ‖a-b‖)/2, which is positive
-    semi-definite and has no negative entry. The centre c, here the pooled sample's medoid, drops
+    semi-definite and has no negative entry. The centre c, a point amid the pooled sample, drops
     out where mean(w) = 1. Distances are in units of the pooled sample's median distance, and no
     row is farther from c than 100 of them.
 

@@ -49,8 +49,8 @@ class Wasserstein:
     def prepare(self, source: Tensor, target: Tensor) -> "WassersteinObjective":
         """Sort the pooled sample once a line, and find the least cost of serving the target."""
         z, v = as_points(source), as_points(target)
-        lines = fixed_directions(self.directions, z).T if z.shape[1] > 1 else z.new_ones(1, 1)
-        z, v = (z @ lines).T.contiguous(), (v @ lines).T.contiguous()  # [lines, n], [lines, m]
+        lines = fixed_directions(self.directions, z) if z.shape[1] > 1 else z.new_ones(1, 1)
+        z, v = lines @ z.T, lines @ v.T  # [lines, n], [lines, m]
         pooled, order = torch.cat([z, v], dim=1).sort(stable=True)
         span = (pooled[:, -1] - pooled[:, 0]).max().clamp_min(torch.finfo(z.dtype).tiny)
         return WassersteinObjective(

@@ -19,11 +19,12 @@ class EventCallback(Callback):
 
     Events:
         {"event": "trial", "trial", "number", "config", "time"}
-        {"event": "epoch", "trial", "epoch", "accuracy", "train_seconds", "loss", "time"}
+        {"event": "epoch", "trial", "epoch", "accuracy", "train_seconds", "loss", "shares", "time"}
         {"event": "end", "trial", "status", "reason", "accuracy", "train_seconds", "time"}
 
-    ``status`` is finished, failed or stopped (before its last epoch). ``time`` is in seconds since
-    1970. An epoch that a restored trial runs again keeps its first line.
+    ``status`` is finished, failed or stopped (before its last epoch). ``shares`` is a dict, empty
+    unless the trial's divergence is auto. ``time`` is in seconds since 1970. An epoch that a
+    restored trial runs again keeps its first line.
     """
 
     def __init__(self, path: Path) -> None:
@@ -68,7 +69,7 @@ class EventCallback(Callback):
     ) -> None:
         """A trial has run an epoch."""
         if "epoch" in result and (trial.trial_id, result["epoch"]) not in self.epochs:
-            names = ("epoch", "accuracy", "train_seconds", "loss")
+            names = ("epoch", "accuracy", "train_seconds", "loss", "shares")
             self._append("epoch", trial, **{name: result[name] for name in names})
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:

@@ -199,8 +199,12 @@ def _apply(rows: dict[str, dict[str, Any]], event: dict[str, Any]) -> None:
 
 
 def arm(config: dict[str, Any]) -> str:
-    """What trials are compared by: the divergence, or the method where that uses none."""
-    return str(config["divergence"] if config.get("method", "adiw") == "adiw" else config["method"])
+    """What trials are compared by: the divergence, or the method where that is not adiw.
+
+    Of a user's own divergence, which is a path, it is the file's name.
+    """
+    method = config.get("method", "adiw")
+    return Path(config["divergence"]).name if method == "adiw" else str(method)
 
 
 def with_settings(trials: pd.DataFrame) -> pd.DataFrame:

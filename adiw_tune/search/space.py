@@ -13,6 +13,7 @@ from adiw_tune.training import TrialConfig
 if TYPE_CHECKING:
     import optuna
 
+_MAY_BE_FILES = ("task", "divergence")
 _DRAWS = 50  # enough to meet every branch of a space
 _HOW_TO_MINIMISE = (
     "divergence",
@@ -32,6 +33,10 @@ class SpaceFile:
     An object that holds a path, so that Ray and Optuna can pickle it and a restored search loads
     the function anew. The file is code and runs with the rights of whoever starts the search.
 
+    A task or divergence of the user's own, which is the path of a Python file, is understood from
+    the directory where this object was made, and is absolute in what the space gives: trials run
+    in directories of their own.
+
     Args:
         path: a Python file that defines ``space(trial: optuna.Trial) -> dict``.
         seed: of the trials, unless the space sets one itself.
@@ -40,6 +45,7 @@ class SpaceFile:
     def __init__(self, path: Path, seed: int) -> None:
         self.path = path
         self.seed = seed
+        self._folder = Path.cwd()
         self._space: Callable[[Any], dict[str, Any]] | None = None
 
     def __call__(self, trial: "optuna.Trial") -> dict[str, Any]:
@@ -57,7 +63,12 @@ class SpaceFile:
                 f"space() in '{self.path}' must return a dict of parameters; "
                 f"it returned {type(values).__name__}"
             )
-        return {**TrialConfig().as_dict(), "seed": self.seed, **trial.params, **values}
+        point = {**TrialConfig().as_dict(), "seed": self.seed, **trial.params, **values}
+        return {**point, **self._absolute(point)}
+
+    def _absolute(self, point: dict[str, Any]) -> dict[str, str]:
+        named = {name: point[name] for name in _MAY_BE_FILES if isinstance(point[name], str)}
+        return {n: str(self._folder / path) for n, path in named.items() if path.endswith(".py")}
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_space": None}
@@ -100,7 +111,9 @@ class SpaceFile:
             names = (name for name in _HOW_TO_MINIMISE if name in ranges)
             return {name: values[name] for name in names if _allows(ranges[name], values[name])}
 
-        return [start for start in map(point, DIVERGENCES) if "divergence" in start]
+        asked = getattr(ranges.get("divergence"), "choices", ())
+        own = [choice for choice in asked if choice not in DIVERGENCES]  # auto, and files
+        return [point(divergence) for divergence in (*DIVERGENCES, *own) if divergence in asked]
 
     def _draws(self) -> "Iterator[tuple[optuna.Trial, TrialConfig]]":
         import optuna

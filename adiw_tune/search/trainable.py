@@ -16,8 +16,9 @@ def trainable(config: dict[str, Any], data_dir: Path | None = None) -> None:
     """Train ``config`` and report each epoch: for ``ray.tune.Tuner``, ours or anyone's.
 
     Reports ``epoch``, ``accuracy`` (select split, in [0, 1]), ``train_seconds`` (cumulative, of
-    training only) and ``loss``. Checkpoints every few seconds and at the end, and goes on from
-    the checkpoint that Tune hands it. Runs on CUDA if Tune gave the trial a GPU.
+    training only), ``loss`` and ``shares`` (a dict, empty unless the divergence is auto).
+    Checkpoints every few seconds and at the end, and goes on from the checkpoint that Tune hands
+    it. Runs on CUDA if Tune gave the trial a GPU.
 
     Args:
         config: fields of :class:`adiw_tune.training.TrialConfig`.

@@ -1,20 +1,38 @@
 """What is trained: data in its roles, the shift of the training rows, and a network."""
 
 from adiw_tune.errors import UserError
+from adiw_tune.tasks.adult import ADULT
 from adiw_tune.tasks.base import Data, Network, Splits, Task
+from adiw_tune.tasks.cifar import CIFAR10, CIFAR100
+from adiw_tune.tasks.color_fashion import COLOR_FASHION
+from adiw_tune.tasks.contract import check_task
 from adiw_tune.tasks.digits import DIGITS
 from adiw_tune.tasks.fashion_mnist import FASHION_MNIST
+from adiw_tune.tasks.image_folder import IMAGE_FOLDER
+from adiw_tune.tasks.own import is_file, load_task
 from adiw_tune.tasks.rows import Rows, Split, concatenated, in_order
 from adiw_tune.tasks.shifts import Shift, parse_shift
+from adiw_tune.tasks.streamed import StreamedSplit
 
 # A new task is one file beside this one and one entry here.
-TASKS = {task.name: task for task in (DIGITS, FASHION_MNIST)}
+TASKS = {
+    task.name: task
+    for task in (DIGITS, FASHION_MNIST, COLOR_FASHION, CIFAR10, CIFAR100, ADULT, IMAGE_FOLDER)
+}
 
 
 def find_task(name: str) -> Task:
-    """The task called ``name``."""
+    """The task called ``name``: a key of :data:`TASKS`, or the path of a Python file.
+
+    Such a path ends in ``.py``. The file is code and runs with the rights of whoever names it.
+    """
+    if is_file(name):
+        return load_task(name)
     if name not in TASKS:
-        raise UserError(f"unknown task '{name}': choose one of {', '.join(TASKS)}")
+        raise UserError(
+            f"unknown task '{name}': choose one of {', '.join(TASKS)}, "
+            "or a Python file, path/to/file.py"
+        )
     return TASKS[name]
 
 
@@ -26,7 +44,9 @@ __all__ = [
     "Shift",
     "Split",
     "Splits",
+    "StreamedSplit",
     "Task",
+    "check_task",
     "concatenated",
     "find_task",
     "in_order",

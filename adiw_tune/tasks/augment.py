@@ -54,7 +54,5 @@ def resized_crop_and_flip(
     sign = torch.where(mirror < 0.5, -1.0, 1.0)
     theta = torch.stack([sign * wide, zero, x, zero, high, y], dim=1).view(n, 2, 3)
     grid = functional.affine_grid(theta, list(images.shape), align_corners=False)
-    part = functional.grid_sample(
-        images.float(), grid, padding_mode="border", align_corners=False
-    )
+    part = functional.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
     return part if images.is_floating_point() else part.round().to(images.dtype)

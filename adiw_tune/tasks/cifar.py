@@ -1,6 +1,7 @@
 """CIFAR-10 and CIFAR-100 with ResNets, from parquet or from torchvision's files."""
 
-from functools import partial
+import io
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +49,13 @@ def _is_parquet(folder: Path) -> bool:
     return any(folder.glob("train-*.parquet"))
 
 
+@lru_cache(maxsize=2)  # 60,000 images take seconds, which each trial of a search would pay
 def _read_parquet(folder: Path, role: str, classes: int) -> Split:
     files = sorted(folder.glob(f"{role}-*.parquet"))
     if not files:
-        raise UserError(f"'{folder}' has no {role}-*.parquet: the train and the test file are needed")
+        raise UserError(
+            f"'{folder}' has no {role}-*.parquet: the train and the test file are needed"
+        )
     parts = [_read_file(file, classes) for file in files]
     inputs, labels = (torch.cat(columns) for columns in zip(*parts, strict=True))
     return Split(inputs, labels)
@@ -60,7 +64,7 @@ def _read_parquet(folder: Path, role: str, classes: int) -> Split:
 def _read_file(file: Path, classes: int) -> tuple[Tensor, Tensor]:
     """Images, uint8 [n, 3, 32, 32], and labels, int64 [n]."""
     import pyarrow
-    from pyarrow import parquet  # type: ignore[import-untyped]
+    from pyarrow import parquet
 
     try:
         table = parquet.read_table(file)
@@ -75,27 +79,29 @@ def _read_file(file: Path, classes: int) -> tuple[Tensor, Tensor]:
         )
     labels = torch.tensor(table[_LABELS[classes]].to_pylist(), dtype=torch.int64)
     if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
-        raise UserError(f"'{file}' has labels outside 0 .. {classes - 1}: it is not CIFAR-{classes}")
+        raise UserError(
+            f"'{file}' has labels outside 0 .. {classes - 1}: it is not CIFAR-{classes}"
+        )
     encoded = [cell["bytes"] for cell in table[images].to_pylist()]
     return torch.stack([_decoded(image, i, file) for i, image in enumerate(encoded)]), labels
 
 
 def _decoded(image: bytes, row: int, file: Path) -> Tensor:
-    from torchvision.io import ImageReadMode, decode_image
+    from PIL import Image
 
     try:
-        pixels: Tensor = decode_image(
-            torch.frombuffer(bytearray(image), dtype=torch.uint8), ImageReadMode.RGB
-        )
-    except (RuntimeError, TypeError, ValueError) as error:
-        why = str(error).splitlines()[0]
-        raise UserError(f"image {row} of '{file}' cannot be decoded ({why})") from error
-    if pixels.shape != (3, 32, 32):
+        pixels = Image.open(io.BytesIO(image)).convert("RGB")
+    except (OSError, SyntaxError, TypeError, ValueError) as error:
         raise UserError(
-            f"image {row} of '{file}' is of {pixels.shape[1]} x {pixels.shape[2]} pixels: "
+            f"image {row} of '{file}' cannot be decoded ({error}): fetch it again"
+        ) from error
+    if pixels.size != (32, 32):
+        raise UserError(
+            f"image {row} of '{file}' is of {pixels.width} x {pixels.height} pixels: "
             "CIFAR's are of 32 x 32"
         )
-    return pixels
+    flat = torch.frombuffer(bytearray(pixels.tobytes()), dtype=torch.uint8)
+    return flat.view(32, 32, 3).permute(2, 0, 1)
 
 
 def _download(classes: int) -> Path:

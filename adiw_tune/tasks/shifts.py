@@ -1,5 +1,6 @@
 """How the training rows come to differ from the rows met in use."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -115,7 +116,11 @@ class GroupPrior:
             )
         order = torch.randperm(len(labels), generator=generator)
         others = order[groups[order] != 0]
-        kept = torch.cat([(groups == 0).nonzero().flatten(), others[: round(len(others) / self.ratio)]])
+        kept = torch.cat(
+            [(groups == 0).nonzero().flatten(), others[: round(len(others) / self.ratio)]]
+        )
+        if not len(kept):
+            raise UserError(f"shift group-prior:{self.ratio} keeps no row: none is in group 0")
         index = kept.sort().values
         return Shifted(index, labels[index])
 
@@ -139,8 +144,11 @@ class InTurn:
 
 
 # What a user writes before the colon: the shift, and the numbers that it takes.
-_RATES = {"symmetric": SymmetricNoise, "pair": PairNoise}
-_RATIOS = {"class-prior": ClassPrior, "group-prior": GroupPrior}
+_RATES: dict[str, Callable[[float], Shift]] = {"symmetric": SymmetricNoise, "pair": PairNoise}
+_RATIOS: dict[str, Callable[[float], Shift]] = {
+    "class-prior": ClassPrior,
+    "group-prior": GroupPrior,
+}
 
 
 def parse_shift(text: str) -> Shift:

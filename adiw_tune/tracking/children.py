@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from adiw_tune.tracking.colours import look_of
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 Event = Mapping[str, Any]
 Item = TypeVar("Item")
 
-METRICS = ("accuracy", "train_seconds", "loss")
+METRICS = ("accuracy", "train_seconds", "loss")  # and share/<divergence>, where several are mixed
 STATUSES = {"finished": "FINISHED", "failed": "FAILED", "stopped": "KILLED"}
 NOTE = "mlflow.note.content"  # the description on a run's overview, in Markdown
 _METRICS_PER_CALL = 1000  # MLflow's limits
@@ -113,9 +114,9 @@ class TrialRuns:
 
 
 def _label(config: Mapping[str, Any]) -> str:
-    """Return the divergence; for a method that minimises none, or only one, the method."""
+    """Return the divergence; for a method that is compared with adiw, the method."""
     method = config.get("method", "adiw")
-    return str(config.get("divergence", "trial") if method == "adiw" else method)
+    return Path(config.get("divergence") or "trial").name if method == "adiw" else str(method)
 
 
 def _parts(items: list[Item], size: int) -> Iterator[list[Item]]:
@@ -134,8 +135,16 @@ def _metrics_by_trial(events: Sequence[Event]) -> dict[str, list[Metric]]:
         if event["event"] == "epoch":
             time = int(event["time"] * 1000)
             metrics[event["trial"]] += [
-                Metric(name, float(event[name]), time, int(event["epoch"]))
-                for name in METRICS
-                if event.get(name) is not None
+                Metric(name, float(value), time, int(event["epoch"]))
+                for name, value in _numbers(event).items()
+                if value is not None
             ]
     return metrics
+
+
+def _numbers(event: Event) -> dict[str, Any]:
+    shares = event.get("shares", {})
+    return {
+        **{name: event.get(name) for name in METRICS},
+        **{f"share/{divergence}": share for divergence, share in shares.items()},
+    }

@@ -55,9 +55,10 @@ class Learner:
 
     def forward(self, rows: Split) -> Forward:
         """One pass with gradient, and the cross-entropy of each row."""
-        with torch.autocast(
+        rounded = torch.autocast(
             rows.inputs.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"
-        ):
+        )
+        with rounded, self.lone_row_allowed(rows):
             features, logits = self.network.outputs(rows.inputs)
         logits = logits.float()
         losses = functional.cross_entropy(logits, rows.labels, reduction="none")
@@ -93,6 +94,18 @@ class Learner:
         finally:
             for norm, tracked in zip(self._norms, tracking, strict=True):
                 norm.track_running_stats = tracked
+
+    @contextmanager
+    def lone_row_allowed(self, rows: Split) -> Iterator[None]:
+        """Batch norm of a single row goes by the running statistics: one value has no variance."""
+        norms = [norm for norm in self._norms if norm.training and len(rows) == 1]
+        for norm in norms:
+            norm.eval()
+        try:
+            yield
+        finally:
+            for norm in norms:
+                norm.train()
 
 
 def represent(kind: str, source: Forward, target: Forward) -> tuple[Tensor, Tensor]:

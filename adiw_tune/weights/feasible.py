@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from adiw_tune.errors import UserError
 
@@ -28,14 +29,14 @@ class FeasibleSet:
             raise UserError(f"slack must lie in [0, 1); got {self.slack}")
 
     def project(self, w: Tensor) -> Tensor:
-        """The point of the set nearest to ``w``: [n] -> [n], exactly, without a host round trip.
+        """The point of the set nearest to ``w``: [..., n] -> [..., n], exactly, nothing waited for.
 
         It is clip(w - τ, 0, cap), where τ = 0 if clip(w, 0, cap) already has a mean in the band
         and else makes the mean equal the bound it violates.
         """
         x = w.double()
         clipped = x.clamp(0, self.cap)
-        mean = clipped.mean()
+        mean = clipped.mean(dim=-1, keepdim=True)
         wanted = mean.clamp(1 - self.slack, 1 + self.slack)
         shifted = _with_mean(x, self.cap, wanted)
         return torch.where(mean == wanted, clipped, shifted).to(w.dtype)
@@ -49,15 +50,18 @@ def _with_mean(x: Tensor, cap: float, wanted_mean: Tensor) -> Tensor:
 
     With k = ⌊wanted sum / cap⌋, τ lies within cap below the (k+1)-largest entry. Measured from
     there, entries beyond ±cap are at a bound whatever their size, and no digits are lost to them.
+
+    x: [..., n], wanted_mean: [..., 1].
     """
-    n = len(x)
-    wanted = (wanted_mean * n).reshape(1)
+    n = x.shape[-1]
+    wanted = wanted_mean * n
     rank = (wanted / cap).long().clamp(0, n - 1)
-    y = (x - x.sort(descending=True).values[rank]).clamp(-cap, cap)
-    knots, order = torch.cat([y, y - cap]).sort(descending=True)
-    slope = torch.where(order < n, 1.0, -1.0).to(y.dtype).cumsum(0)  # below knots[k]
-    gaps = knots[:-1] - knots[1:]
-    sums = torch.cat([y.new_zeros(1), (slope[:-1] * gaps).cumsum(0)])
+    y = (x - x.sort(descending=True).values.gather(-1, rank)).clamp(-cap, cap)
+    knots, order = torch.cat([y, y - cap], dim=-1).sort(descending=True)
+    slope = torch.where(order < n, 1.0, -1.0).to(y.dtype).cumsum(-1)  # below knots[k]
+    gaps = knots[..., :-1] - knots[..., 1:]
+    sums = functional.pad((slope[..., :-1] * gaps).cumsum(-1), (1, 0))
     k = (torch.searchsorted(sums, wanted) - 1).clamp(0, 2 * n - 2)
-    tau = knots[k] - (wanted - sums[k]) / slope[k].clamp_min(1)
+    short = wanted - sums.gather(-1, k)
+    tau = knots.gather(-1, k) - short / slope.gather(-1, k).clamp_min(1)
     return (y - tau).clamp(0, cap)

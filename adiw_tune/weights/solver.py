@@ -38,12 +38,16 @@ class WeightSolver:
             raise UserError(f"step_size must lie in (0, 2), 1 being 1/L; got {self.step_size}")
 
     def solve(self, objective: WeightObjective, start: Tensor) -> Tensor:
-        """The weights after ``steps`` steps from ``start``: [n] -> [n], feasible, same dtype."""
+        """The weights after ``steps`` steps from ``start``: [n] -> [n], feasible, same dtype.
+
+        An objective of k functions side by side, whose ``at`` takes [k, n] and returns values and
+        curvatures [k], is solved for all of them at once: [k, n] -> [k, n].
+        """
         w = best = self.feasible.project(start)
         lowest, gradient, curvature = objective.at(w)
         for _ in range(self.steps):
-            w = self.feasible.project(w - self.step_size / curvature * gradient)
+            w = self.feasible.project(w - (self.step_size / curvature).unsqueeze(-1) * gradient)
             value, gradient, curvature = objective.at(w)
-            best = torch.where(value <= lowest, w, best)
+            best = torch.where((value <= lowest).unsqueeze(-1), w, best)
             lowest = torch.minimum(value, lowest)
         return best

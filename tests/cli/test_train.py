@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,10 @@ from typing import Any
 import pytest
 import torch
 
-from adiw_tune.tasks import find_task
+from adiw_tune.divergences import DIVERGENCES
+from adiw_tune.tasks import find_task, parse_shift
+from adiw_tune.tasks.rows import loaded
+from adiw_tune.training import METHODS
 
 from .conftest import Finished
 from .helpers import adiw_tune, called, of_kind
@@ -47,9 +51,10 @@ def test_the_same_flags_give_the_same_accuracies_and_a_network_that_loads(tmp_pa
     assert train(tmp_path, *flags)["accuracy"] == first["accuracy"]
     assert first["config"]["divergence"] == "kl"
     assert first["config"]["bandwidth"] == 0.5
-    network = find_task("digits").network()
+    task = find_task("digits")
+    network = task.network(task.splits(parse_shift("none"), seed=0))
     network.load_state_dict(torch.load(tmp_path / "net.pt", weights_only=True))
-    test = find_task("digits").load(None)[1]
+    test = loaded(task.load(None).test)
     right = (network.eval()(test.inputs).argmax(dim=1) == test.labels).float().mean()
     assert float(right) == pytest.approx(first["accuracy"]["test"])
 
@@ -68,6 +73,43 @@ def test_without_a_format_it_speaks(tmp_path: Path) -> None:
     assert ran.stdout.splitlines()[3].startswith("trained in ")
     assert [line.split(":")[0] for line in ran.stderr.splitlines()] == ["epoch 1/2", "epoch 2/2"]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_auto_tells_the_shares_of_each_epoch(tmp_path: Path) -> None:
+    ran = called(tmp_path, "train", *QUICK, "--divergence", "auto", "--format", "json")
+    assert json.loads(ran.stdout)["config"]["divergence"] == "auto"
+    for line in ran.stderr.splitlines():
+        shares = dict(re.findall(r", (\w+) (\d+)%", line))
+        assert {"mmd", "kl"} <= shares.keys() <= DIVERGENCES.keys()
+        assert sum(map(int, shares.values())) == pytest.approx(100, abs=len(shares))
+    plain = called(tmp_path, "train", *QUICK)
+    assert "%" not in plain.stderr
+
+
+def test_network_precision_and_shifts_in_turn_are_options(tmp_path: Path) -> None:
+    flags = ("--network", "small-cnn", "--precision", "bfloat16", *QUICK)
+    shift = "class-prior:5+symmetric:0.2"
+    printed = train(tmp_path, *flags, "--shift", shift)
+    chosen = {name: printed["config"][name] for name in ("network", "precision", "shift")}
+    assert chosen == {"network": "small-cnn", "precision": "bfloat16", "shift": shift}
+    rounded, exact = train(tmp_path, *flags), train(tmp_path, *QUICK)
+    assert rounded["accuracy"] != exact["accuracy"]
+
+
+def test_a_divergence_of_ones_own_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "wide.py").write_text(
+        "from adiw_tune.divergences import KL\nDIVERGENCE = KL(bandwidth=0.5)\n"
+    )
+    own = train(tmp_path, "--divergence", "wide.py", *QUICK)
+    named = train(tmp_path, "--divergence", "kl", "--bandwidth", "0.5", *QUICK)
+    assert own["accuracy"] == named["accuracy"]
+    assert own["config"]["divergence"] == "wide.py"
+
+
+def test_help_names_every_choice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    words = set(re.findall(r"[\w-]+", called(tmp_path, "train", "--help").stdout))
+    assert {*METHODS, *DIVERGENCES, "auto", "group-prior", "bfloat16", "digits"} <= words
 
 
 def test_training_that_diverges_says_what_to_try(tmp_path: Path) -> None:

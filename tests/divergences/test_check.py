@@ -60,7 +60,7 @@ BROKEN: dict[str, tuple[Change, str]] = {
     "dtype": (lambda w, f: f._replace(gradient=f.gradient.half()), "gradient must keep the dtype"),
     "infinite": (lambda w, f: f._replace(gradient=f.gradient / 0), "gradient must be finite"),
     "flat": (lambda w, f: f._replace(curvature=0 * f.curvature), "curvature must be above 0"),
-    "waits": (lambda w, f: f if f.value.item() else f, "waits for the device"),
+    "waits": (lambda w, f: f._replace(value=w.new_tensor(f.value.item())), "waits for the device"),
     "gradient": (lambda w, f: f._replace(gradient=2 * f.gradient), "gradient must be that of"),
     "concave": (concave, "value must be convex"),
     "off centre": (by_position, "w = 1 must be optimal"),

@@ -7,7 +7,14 @@ import torch
 from hypothesis import given, settings
 from torch import Tensor
 
-from adiw_tune.divergences import DIVERGENCES, Pearson, Wasserstein, has_bandwidth, make_divergence
+from adiw_tune.divergences import (
+    DIVERGENCES,
+    Pearson,
+    Wasserstein,
+    has_bandwidth,
+    kernels,
+    make_divergence,
+)
 from adiw_tune.divergences.contract import DEGENERATE
 from adiw_tune.weights import FeasibleSet, WeightSolver
 
@@ -234,3 +241,27 @@ def test_features_in_another_basis_give_the_same_weights(name: str) -> None:
     w = solver.solve(divergence.prepare(source, target), start_for(source))
     turned = solver.solve(divergence.prepare(source @ basis, target @ basis), start_for(source))
     torch.testing.assert_close(turned, w, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("name", [name for name in ALL if name != "wasserstein"])
+@pytest.mark.parametrize("on_features", [False, True], ids=["losses", "features"])
+def test_a_matrix_too_large_to_be_held_gives_the_same_weights(
+    name: str, on_features: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = features(1, 90, 70, 3) if on_features else losses(1, 90, 70)
+    divergence, solver, one = make_divergence(name), WeightSolver(), start_for(source)
+    held = divergence.prepare(source, target)
+    monkeypatch.setattr(kernels, "HELD_ENTRIES", 16 * 90 * 7)  # 7 rows of 90 columns at once
+    recomputed = divergence.prepare(source, target)
+    for found, expected in zip(recomputed.at(one), held.at(one), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-15)
+    torch.testing.assert_close(solver.solve(recomputed, one), solver.solve(held, one))
+
+
+def test_nothing_of_quadratic_size_is_kept_beyond_the_limit() -> None:
+    size = 2049
+    source, target = losses(0, size, size, torch.float32)
+    for name in ALL:
+        objective = make_divergence(name).prepare(source, target)
+        kept = [value for value in vars(objective).values() if isinstance(value, Tensor)]
+        assert sum(value.numel() for value in kept) <= 10 * size

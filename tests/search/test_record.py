@@ -6,7 +6,13 @@ from pathlib import Path
 import pytest
 
 from adiw_tune.errors import UserError
-from adiw_tune.search.record import EventLog, SearchRecord, SearchSettings, write_atomically
+from adiw_tune.search.record import (
+    EventLog,
+    SearchRecord,
+    SearchSettings,
+    arm,
+    write_atomically,
+)
 
 CONFIG = {"method": "adiw", "divergence": "kl", "epochs": 2}
 BEGUN = {"event": "trial", "trial": "a", "number": 0, "config": CONFIG, "time": 1.0}
@@ -49,6 +55,19 @@ def test_the_table_follows_the_events(tmp_path: Path) -> None:
         ("running", 0, "kl", CONFIG), ("running", 1, "kl", CONFIG), ("failed", 1, "kl", CONFIG),
     ]  # fmt: skip
     assert record.trials()["reason"].tolist() == ["ValueError: no"]
+
+
+@pytest.mark.parametrize(
+    ("config", "label"),
+    [
+        ({"method": "adiw", "divergence": "auto"}, "auto"),
+        ({"method": "adiw", "divergence": "/home/me/near.py"}, "near.py"),
+        ({"method": "giw", "divergence": "auto"}, "giw"),
+        ({"divergence": "kl"}, "kl"),
+    ],
+)
+def test_trials_are_compared_by_divergence_or_method(config: dict[str, str], label: str) -> None:
+    assert arm(config) == label
 
 
 @pytest.mark.parametrize(

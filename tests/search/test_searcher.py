@@ -144,6 +144,25 @@ def test_a_search_begins_with_each_divergence_by_its_defaults(tmp_path: Path) ->
     assert len({config["epochs"] for config in first}) > 1
 
 
+def test_a_search_begins_with_auto_and_ones_own_too_where_they_are_choices(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text("from adiw_tune.divergences import MMD\nDIVERGENCE = MMD(2)\n")
+    (tmp_path / "space.py").write_text(
+        "def space(trial):\n"
+        f"    names = ['auto', '{tmp_path}/own.py', 'pearson', 'mmd']\n"
+        "    values = {'divergence': trial.suggest_categorical('divergence', names)}\n"
+        "    if values['divergence'] in ('mmd', 'pearson'):\n"
+        "        values['bandwidth'] = trial.suggest_float('bandwidth', 0.1, 1.5)\n"
+        "    return values\n"
+    )
+    space = SpaceFile(tmp_path / "space.py", seed=0)
+    searcher = TradeoffSearch(space, 0, 100, EventLog(tmp_path / "events.jsonl"))
+    first = [searcher.suggest(name) for name in "abcd"]
+    assert [config["divergence"] for config in first] == [
+        "mmd", "pearson", "auto", f"{tmp_path}/own.py",
+    ]  # fmt: skip
+    assert [config["bandwidth"] for config in first] == [1.0, 1.0, None, None]
+
+
 def test_a_space_without_a_choice_of_divergence_has_no_starting_points(tmp_path: Path) -> None:
     (tmp_path / "space.py").write_text(SPACE)
     assert SpaceFile(tmp_path / "space.py", seed=0).starting_points() == []

@@ -64,6 +64,15 @@ def test_a_directory_is_no_space_file(tmp_path: Path) -> None:
         ("def space(trial):\n    return {'epochs': 0}", "epochs must be at least 1"),
         ("def space(trial):\n    return {'epochs': '3'}", "epochs must be of type int"),
         ("def space(trial):\n    return {'divergence': 'js'}", "'js'"),
+        ("def space(trial):\n    return {'divergence': 'js.py'}", "no divergence file"),
+        ("def space(trial):\n    return {'task': 'mine.py'}", "no task file"),
+        ("def space(trial):\n    return {'network': 'vgg'}", "has no network 'vgg'"),
+        (
+            "def space(trial):\n"
+            "    divergence = trial.suggest_categorical('divergence', ['mmd', 'auto'])\n"
+            "    return {'bandwidth': trial.suggest_float('bandwidth', 0.1, 1.0)}\n",
+            "divergence auto takes each divergence's own bandwidth: leave it out",
+        ),
         ("def space(trial):\n    raise ValueError('first\\nsecond')", "failed: ValueError"),
     ],
 )
@@ -103,3 +112,35 @@ def test_a_used_space_pickles_and_loads_its_file_anew(tmp_path: Path) -> None:
     copy = pickle.loads(pickle.dumps(space))
     space.path.write_text("def space(trial):\n    return {'epochs': 5}\n")
     assert {config.epochs for config in copy.check()} == {5}
+
+
+def test_files_of_ones_own_are_found_from_where_the_space_was_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here" / "own").mkdir(parents=True)
+    (tmp_path / "here" / "own" / "near.py").write_text(
+        "from adiw_tune.divergences import Energy\nDIVERGENCE = Energy()\n"
+    )
+    monkeypatch.chdir(tmp_path / "here")
+    space = write(
+        tmp_path / "here",
+        "def space(trial):\n"
+        "    names = ['own/near.py', 'mmd']\n"
+        "    return {'divergence': trial.suggest_categorical('divergence', names)}\n",
+    )
+    space.path = space.path.absolute()
+    near = str(tmp_path / "here" / "own" / "near.py")
+    monkeypatch.chdir(tmp_path)
+    for one in (space, pickle.loads(pickle.dumps(space))):
+        assert {config.divergence for config in one.check()} == {near, "mmd"}
+    assert {config.task for config in space.check()} == {"digits"}
+
+
+def test_an_absolute_path_stays(tmp_path: Path) -> None:
+    (tmp_path / "near.py").write_text(
+        "from adiw_tune.divergences import Energy\nDIVERGENCE = Energy()\n"
+    )
+    space = write(
+        tmp_path, f"def space(trial):\n    return {{'divergence': '{tmp_path}/near.py'}}\n"
+    )
+    assert {config.divergence for config in space.check()} == {f"{tmp_path}/near.py"}

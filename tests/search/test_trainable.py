@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-# Two studies in one script, since it is Ray's start that takes long. In the second, a trial is
+# Three studies in one script, since it is Ray's start that takes long. In the second, a trial is
 # lost twice: its process is killed in epoch 3, and later it fails just after its last epoch.
 SCRIPT = """
 import json
@@ -42,7 +42,7 @@ class Tell(tune.Callback):
         self.reports = []
 
     def on_trial_result(self, iteration, trials, trial, result, **info):
-        names = ("epoch", "accuracy", "train_seconds", "loss")
+        names = ("epoch", "accuracy", "train_seconds", "loss", "shares")
         self.reports.append([trial.config["divergence"], *(result[name] for name in names)])
         if result["epoch"] == self.kill_in_epoch:
             self.kill_in_epoch = None
@@ -76,7 +76,8 @@ searcher = BasicVariantGenerator(random_state=1)
 space = {"divergence": tune.choice(["mmd", "kl"])}
 plain = study(trainable, space, 0, Tell(), num_samples=2, search_alg=searcher)
 lost = study(fragile, {"divergence": "mmd"}, 2, Tell(kill_in_epoch=3))
-(HERE / "told.json").write_text(json.dumps({"plain": plain, "lost": lost}))
+auto = study(trainable, {"divergence": "auto"}, 0, Tell())
+(HERE / "told.json").write_text(json.dumps({"plain": plain, "lost": lost, "auto": auto}))
 """
 
 
@@ -96,13 +97,23 @@ def test_it_reports_every_epoch_to_a_tuner_of_ones_own(told: dict[str, Any]) -> 
     plain = told["plain"]
     assert plain["errors"] == 0
     assert [report[1] for report in plain["reports"]] == [1, 2, 3, 4] * 2
-    for divergence, _, accuracy, train_seconds, loss in plain["reports"]:
+    for divergence, _, accuracy, train_seconds, loss, shares in plain["reports"]:
         assert divergence in ("mmd", "kl")
         assert 0 <= accuracy <= 1
         assert train_seconds > 0
         assert loss > 0
+        assert shares == {}
     assert plain["best"] == max(plain["reports"][3][2], plain["reports"][7][2])
     assert plain["checkpoint"]
+
+
+def test_it_reports_the_shares_of_what_auto_mixes(told: dict[str, Any]) -> None:
+    reports = told["auto"]["reports"]
+    assert [report[1] for report in reports] == [1, 2, 3, 4]
+    for report in reports:
+        assert {"mmd", "kl"} <= set(report[5])
+        assert sum(report[5].values()) == pytest.approx(1, abs=1e-6)
+    assert reports[0][5] != reports[1][5] != reports[3][5]
 
 
 def test_a_trial_whose_process_was_killed_goes_on_from_its_checkpoint(told: dict[str, Any]) -> None:
@@ -121,9 +132,9 @@ def test_a_trial_that_had_finished_reports_again_without_training(told: dict[str
 
 def test_what_a_killed_trial_reports_is_what_one_run_through_does(told: dict[str, Any]) -> None:
     numbers = {}
-    for divergence, epoch, accuracy, _, loss in told["plain"]["reports"]:
+    for divergence, epoch, accuracy, _, loss, _ in told["plain"]["reports"]:
         numbers[divergence, epoch] = (accuracy, loss)
     if ("mmd", 1) not in numbers:
         pytest.fail("choose another seed: no plain trial drew mmd")
-    for divergence, epoch, accuracy, _, loss in told["lost"]["reports"]:
+    for divergence, epoch, accuracy, _, loss, _ in told["lost"]["reports"]:
         assert (accuracy, loss) == numbers[divergence, epoch]

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from adiw_tune.errors import UserError
-from adiw_tune.tasks import TASKS, Split, parse_shift
+from adiw_tune.tasks import TASKS, Data, parse_shift
 from adiw_tune.tasks.fashion_mnist import load_fashion_mnist
+from adiw_tune.tasks.rows import loaded
 
 INSTALLED = Path("/usr/share/datasets/fashion-mnist")
 TRAIN_IMAGES = "train-images-idx3-ubyte.gz"
@@ -42,8 +43,9 @@ def write_tree(folder: Path) -> None:
         (folder / name).write_bytes(gzip.compress(idx(values)))
 
 
-def assert_tree(loaded: tuple[Split, Split]) -> None:
-    train, test = loaded
+def assert_tree(data: Data) -> None:
+    train, test = loaded(data.rows), loaded(data.test)
+    assert data.classes == 10
     assert train.inputs.dtype == torch.float32
     assert torch.equal(train.inputs, pixels(30, 0).unsqueeze(1).float() / 255)
     assert torch.equal(train.labels, torch.arange(30) % 10)
@@ -203,7 +205,8 @@ def test_fashion_mnist_as_installed_has_the_rows_it_promises(
         assert os.environ.get("CI") != "true", f"CI must have Fashion-MNIST in {INSTALLED}"
         pytest.skip(f"no Fashion-MNIST in {INSTALLED}: install Debian's dataset-fashion-mnist")
     monkeypatch.delenv("ADIW_DATA_DIR", raising=False)
-    train, test = load_fashion_mnist(None)
+    data = load_fashion_mnist(None)
+    train, test = loaded(data.rows), loaded(data.test)
     assert train.inputs.shape == (60_000, 1, 28, 28)
     assert test.inputs.shape == (10_000, 1, 28, 28)
     assert torch.bincount(train.labels).tolist() == [6000] * 10

@@ -7,26 +7,31 @@ import pytest
 import torch
 
 from adiw_tune.errors import UserError
-from adiw_tune.tasks import TASKS, Split, find_task, parse_shift
+from adiw_tune.tasks import TASKS, Data, Rows, Split, Splits, find_task, parse_shift
+from adiw_tune.tasks.rows import loaded
 
 ROWS = 1000
 
 
-def numbered_rows(data_dir: Path | None) -> tuple[Split, Split]:
+def numbered_rows(data_dir: Path | None) -> Data:
     """Row i holds the number i, so that a row can be found again."""
     rows = torch.arange(ROWS, dtype=torch.float32).reshape(-1, 1)
-    return Split(rows, torch.arange(ROWS) % 10), Split(rows[:50] - 100, torch.arange(50) % 10)
+    return Data(
+        Split(rows, torch.arange(ROWS) % 10, torch.arange(ROWS) // 10 % 3),
+        Split(rows[:50] - 100, torch.arange(50) % 10),
+        classes=10,
+    )
 
 
 TASK = replace(find_task("digits"), load=numbered_rows, reference_size=100, select_size=200)
 NONE = parse_shift("none")
 
 
-def numbers(split: Split) -> set[int]:
-    return {int(x) for x in split.inputs.flatten()}
+def numbers(rows: Rows) -> set[int]:
+    return {int(x) for x in loaded(rows).inputs.flatten()}
 
 
-@pytest.mark.parametrize("shift", ["none", "pair:0.4", "class-prior:10"])
+@pytest.mark.parametrize("shift", ["none", "pair:0.4", "class-prior:10", "group-prior:inf"])
 def test_roles_are_disjoint_and_of_the_sizes_asked_for(shift: str) -> None:
     splits = TASK.splits(parse_shift(shift), seed=0, reference_size=30, select_size=70)
     roles = [numbers(s) for s in (splits.train, splits.reference, splits.select, splits.test)]
@@ -87,7 +92,9 @@ def test_empty_roles_are_refused(size: int) -> None:
 
 
 def test_digits_has_the_rows_it_promises() -> None:
-    rows, test = TASKS["digits"].load(None)
+    data = TASKS["digits"].load(None)
+    rows, test = loaded(data.rows), loaded(data.test)
+    assert data.classes == 10
     assert rows.inputs.shape == (1400, 1, 8, 8)
     assert test.inputs.shape == (397, 1, 8, 8)
     for split in (rows, test):
@@ -98,18 +105,60 @@ def test_digits_has_the_rows_it_promises() -> None:
         assert set(split.labels.tolist()) == set(range(10))
 
 
-@pytest.mark.parametrize(("name", "side"), [("digits", 8), ("fashion-mnist", 28)])
-def test_network_gives_one_logit_per_class_from_its_features(name: str, side: int) -> None:
+CLEAN_APART = Split(torch.arange(300).float().reshape(-1, 1) + 5000, torch.arange(300) % 10)
+
+
+def rows_and_trusted(data_dir: Path | None) -> Data:
+    return replace(numbered_rows(data_dir), trusted=CLEAN_APART)
+
+
+APART = replace(TASK, load=rows_and_trusted)
+
+
+def test_trusted_rows_are_the_clean_roles_and_all_others_are_trained_on() -> None:
+    splits = APART.splits(NONE, seed=0, reference_size=100, select_size=200)
+    assert numbers(splits.train) == set(range(ROWS))
+    clean = numbers(splits.reference) | numbers(splits.select)
+    assert clean == set(range(5000, 5300))
+    assert len(numbers(splits.reference)) == 100
+
+
+def test_more_clean_rows_than_trusted_ones_are_refused() -> None:
+    with pytest.raises(
+        UserError,
+        match="reference_size 150 and select_size 151 are more than the 300 trusted rows of task",
+    ):
+        APART.splits(NONE, 0, 150, 151)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"), [("digits", (1, 8, 8)), ("fashion-mnist", (1, 28, 28)), ("adult", (108,))]
+)
+def test_network_gives_one_logit_per_class_from_its_features(
+    name: str, shape: tuple[int, ...]
+) -> None:
     task = find_task(name)
     assert task.name == name
-    network = task.network()
-    inputs = torch.randn(3, 1, side, side)
-    assert network(inputs).shape == (3, task.classes)
-    assert torch.equal(network.head(network.features(inputs)), network(inputs))
+    inputs = torch.randn(3, *shape)
+    rows = Split(inputs, torch.zeros(3).long())
+    network = task.network(Splits(rows, rows, rows, rows, classes=7))
+    features, logits = network.outputs(inputs)
+    assert logits.shape == (3, 7)
+    assert torch.equal(network.head(features), logits)
+    assert torch.equal(network(inputs), logits)
+
+
+def test_unknown_network_is_refused_with_the_names_to_choose_from() -> None:
+    with pytest.raises(UserError, match="'cifar10' has no network 'vgg': choose one of resnet32,"):
+        find_task("cifar10").check_network("vgg")
 
 
 def test_unknown_task_is_refused_with_the_names_to_choose_from() -> None:
     with pytest.raises(
-        UserError, match="unknown task 'mnist': choose one of digits, fashion-mnist"
+        UserError, match=r"unknown task 'mnist': choose one of digits, .*, or a Python file"
     ):
         find_task("mnist")
+
+
+def test_each_task_goes_by_its_name() -> None:
+    assert [task.name for task in TASKS.values()] == list(TASKS)

@@ -97,6 +97,43 @@ def test_missing_and_non_finite_numbers_do_not_stop_the_record(uri: str) -> None
     assert set(children(uri)["t"].data.metrics) == {"accuracy", "loss"}
 
 
+def test_shares_of_a_mixture_are_metrics_of_each_divergence(uri: str) -> None:
+    config = {"method": "adiw", "divergence": "auto"}
+    point = {"accuracy": 0.5, "train_seconds": 1.0, "loss": 1.0}
+    events = [{"event": "trial", "trial": "t", "number": 0, "config": config, "time": 1.8e9}]
+    for epoch, mmd in ((1, 0.5), (2, 0.75)):
+        shares = {"mmd": mmd, "kl": 1 - mmd}
+        at = {"epoch": epoch, "time": 1.8e9 + epoch}
+        events.append({"event": "epoch", "trial": "t", **at, **point, "shares": shares})
+    for _ in range(2):  # sent again, nothing is there twice
+        opened(uri).record(events)
+    assert children(uri)["t"].info.run_name == "auto-0"
+    history = stored_history(uri)["t"]
+    assert [(step, value) for step, _, value in history["share/mmd"]] == [(1, 0.5), (2, 0.75)]
+    assert [(step, value) for step, _, value in history["share/kl"]] == [(1, 0.5), (2, 0.25)]
+    assert set(history) == {"accuracy", "train_seconds", "loss", "share/mmd", "share/kl"}
+
+
+@pytest.mark.parametrize(
+    ("config", "label"),
+    [
+        ({"divergence": "kl"}, "kl"),
+        ({"method": "adiw", "divergence": "/home/me/near.py"}, "near.py"),
+        ({"method": "random", "divergence": "auto"}, "random"),
+        ({}, "trial"),
+    ],
+)
+def test_a_trial_goes_by_its_divergence_or_its_method(
+    uri: str, config: dict[str, str], label: str
+) -> None:
+    event = {"event": "trial", "trial": "t", "number": 3, "config": config, "time": 1.8e9}
+    opened(uri).record([event])
+    run = children(uri)["t"]
+    assert run.info.run_name == f"{label}-3"
+    assert run.data.tags["divergence"] == label
+    assert run.data.params.get("divergence") == (label if config else None)
+
+
 def test_more_epochs_than_one_call_takes(uri: str) -> None:
     events = [{"event": "trial", "trial": "t", "number": 0, "config": {}, "time": 1.8e9}]
     for epoch in range(400):

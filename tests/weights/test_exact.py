@@ -6,7 +6,7 @@ import torch
 from scipy.optimize import minimize
 from torch import Tensor
 
-from adiw_tune.divergences import MMD
+from adiw_tune.divergences import MMD, kernels
 from adiw_tune.divergences.mmd import MMDObjective
 from adiw_tune.weights import FeasibleSet, WeightSolver
 from adiw_tune.weights.exact import solve_mmd_exactly
@@ -75,6 +75,14 @@ def test_a_wider_band_lowers_the_optimum() -> None:
     assert values[0] >= values[1] - 1e-9
     assert values[1] >= values[2] - 1e-9
     assert values[0] > values[2]
+
+
+def test_a_kernel_too_large_to_be_held_is_held_for_the_exact_solver(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    expected = solve_mmd_exactly(objective(2), FeasibleSet())
+    monkeypatch.setattr(kernels, "HELD_ENTRIES", 100)
+    torch.testing.assert_close(solve_mmd_exactly(objective(2), FeasibleSet()), expected)
 
 
 def test_exact_weights_keep_the_losses_precision() -> None:

@@ -172,9 +172,28 @@ def test_weighing_never_makes_the_host_wait(name: str, slack: float, dtype: torc
 @pytest.mark.parametrize("name", DIVERGENCES)
 def test_weighing_by_features_never_makes_the_host_wait(name: str) -> None:
     weighter = ImportanceWeighter(40, name)
-    source, target, index = torch.randn(16, 4), torch.randn(12, 4), torch.arange(16)
+    source, target, index = torch.randn(16, 4), torch.randn(90, 4), torch.arange(16)
     with HostMayNotWait():
         weighter(source, target, index)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("name", DIVERGENCES)
+@pytest.mark.parametrize("on_features", [False, True], ids=["losses", "features"])
+def test_weighing_on_cuda_never_synchronises(name: str, on_features: bool) -> None:
+    weighter = ImportanceWeighter(40, name).cuda()
+    source, target, index = (z.cuda() for z in batch())
+    if on_features:
+        source, target = torch.randn(16, 4).cuda(), torch.randn(12, 4).cuda()
+    on_host = ImportanceWeighter(40, name)(source.cpu(), target.cpu(), index.cpu())
+    weighter(source, target, index)  # the first call loads libraries
+    weighter.memory.weights.fill_(1)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        w = weighter(source, target, index)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    torch.testing.assert_close(w.cpu(), on_host, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize(

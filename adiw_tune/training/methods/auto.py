@@ -1,15 +1,17 @@
 """The divergence chosen while training, by what helps reference rows held out for it."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
-from adiw_tune.divergences import Energy, make_divergence
+from adiw_tune.divergences import Energy, Local, WeightObjective, make_divergence
 from adiw_tune.tasks import Split, concatenated
 from adiw_tune.training.config import TrialConfig
 from adiw_tune.training.learner import represent
 from adiw_tune.training.methods.base import Step
 from adiw_tune.training.stream import BatchStream
-from adiw_tune.weights import ImportanceWeighter
+from adiw_tune.weights import WeightMemory
 
 CANDIDATES = ("mmd", "kl", "squared", "wasserstein")
 _HELD_OUT = 0.25  # share of the reference rows, and of each reference mini-batch
@@ -50,15 +52,12 @@ class AutoEstimator(nn.Module):
     def __init__(self, config: TrialConfig, reference: Split, train_size: int) -> None:
         super().__init__()
         self.representation = config.representation
+        self.solver = config.solver()
         self._size = config.reference_batch_size
         self._seed = config.seed
-        self.weighters = nn.ModuleDict(
-            {
-                name: ImportanceWeighter(
-                    train_size, make_divergence(name), config.solver(), config.retention
-                )
-                for name in CANDIDATES
-            }
+        self.divergences = {name: make_divergence(name) for name in CANDIDATES}
+        self.memories = nn.ModuleDict(
+            {name: WeightMemory(train_size, config.retention) for name in CANDIDATES}
         )
         self.register_buffer("gains", torch.zeros(len(CANDIDATES)))
         self.matched, self.held_out = self._divided(reference)
@@ -86,14 +85,27 @@ class AutoEstimator(nn.Module):
         both = step.learner.look(concatenated(matched, held_out))
         target, judge = both.split(len(matched.labels))
         points = represent(self.representation, step.forward, target)
-        w = torch.stack([weigher(*points, step.index) for weigher in self.weighters.values()])
+        w = self._candidates(*points, step.index)
         shares = self._shares()
         self._learn(w, *represent(self.representation, step.forward, judge))
         return shares @ w
 
     @torch.no_grad()
+    def _candidates(self, source: Tensor, target: Tensor, index: Tensor) -> Tensor:
+        """Each divergence's weights: [k, n]."""
+        memories = [memory for memory in self.memories.values() if isinstance(memory, WeightMemory)]
+        objective = SideBySide(
+            [divergence.prepare(source, target) for divergence in self.divergences.values()]
+        )
+        start = torch.stack([memory.read(index) for memory in memories]).to(source.dtype)
+        w = self.solver.solve(objective, start)
+        for memory, row in zip(memories, w, strict=True):
+            memory.write(index, row)
+        return w
+
+    @torch.no_grad()
     def _learn(self, w: Tensor, source: Tensor, held_out: Tensor) -> None:
-        distance = Energy().prepare(source.float(), held_out.float())
+        distance = Energy().prepare(source, held_out)
         unweighted = distance.at(torch.ones_like(w[0])).value
         gains = torch.stack([unweighted - distance.at(some).value for some in w])
         self.gains.mul_(_FORGETTING).add_((1 - _FORGETTING) * gains)
@@ -105,3 +117,15 @@ class AutoEstimator(nn.Module):
     def shares(self) -> dict[str, float]:
         """Share of each divergence in the mixture, adding up to 1."""
         return dict(zip(CANDIDATES, self._shares().tolist(), strict=True))
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """Several objectives of the same rows, to be solved at once: their projections cost one."""
+
+    objectives: list[WeightObjective]
+
+    def at(self, w: Tensor) -> Local:
+        """Each at its row of w: [k, n]; values [k], gradients [k, n], curvatures [k]."""
+        parts = (one.at(row) for one, row in zip(self.objectives, w, strict=True))
+        return Local(*(torch.stack(part) for part in zip(*parts, strict=True)))

@@ -39,7 +39,7 @@ class LearningToReweight(Method):
             logits = functional_call(network, values, (step.rows.inputs,))
             return functional.cross_entropy(logits.float(), step.rows.labels, reduction="none")
 
-        with learner.statistics_frozen():
+        with learner.statistics_frozen(), learner.lone_row_allowed(step.rows):
             rows = learner.augmented(self.reference.draw())
             of_reference = learner.forward(rows).losses.mean()
             direction = torch.autograd.grad(of_reference, list(parameters.values()))

@@ -1,0 +1,211 @@
+"""How near the optimum a few projected-gradient steps come, while the network is in training.
+
+    python benchmarks/convergence.py run     # about 10 minutes on one core; writes convergence.json
+    python benchmarks/convergence.py table
+    python benchmarks/convergence.py plot    # docs/convergence.png
+
+Fashion-MNIST, pair noise 0.45, LeNet, defaults (trained on the weights of mmd, 5 steps, decay 0.5).
+Beside them, at every mini-batch, each combination of divergence, start and number of steps solves
+the same problem with a memory of its own. Two measures, medians over every 10th mini-batch:
+
+gap = (f(w) - f*) / (f(1) - f*), f* by the exact QP (mmd and energy, which are quadratic): 0 is the
+optimum, 1 no better than no weights.
+stationarity = ‖w - P(w - ∇f(w)/L(w))‖ / √n, the root mean square of what one more step would
+change, P the projection: 0 at a stationary point, and only there.
+
+``frozen`` is one mini-batch of the last epoch held fixed, and up to 3,000 steps taken on it.
+"""
+
+import argparse
+import json
+import sys
+from collections import defaultdict
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from provenance import commit, machine
+from torch import Tensor
+
+from adiw_tune.divergences import Local, WeightObjective, make_divergence
+from adiw_tune.training import TrainingRun, TrialConfig
+from adiw_tune.training.learner import represent
+from adiw_tune.training.methods import Step
+from adiw_tune.weights import FeasibleSet, WeightMemory, WeightSolver
+from adiw_tune.weights.exact import solve_mmd_exactly
+
+RESULTS = Path(__file__).with_suffix(".json")
+PLOT = Path(__file__).parent.parent / "docs" / "convergence.png"
+SETTING = TrialConfig(task="fashion-mnist", shift="pair:0.45")
+QUADRATIC = ("mmd", "energy")
+DIVERGENCES = ("mmd", "energy", "kl", "squared", "pearson", "wasserstein")
+STEPS = (1, 3, 5, 10)
+STARTS = {"off": 0.0, "decay 0.5": 0.5, "memory": 1.0}
+FROZEN_STEPS = (1, 2, 5, 10, 30, 100, 300, 1000, 3000)
+EVERY = 10  # mini-batches
+FEASIBLE = FeasibleSet()
+
+
+def stationarity(near: Local, w: Tensor) -> float:
+    moved = FEASIBLE.project(w - near.gradient / near.curvature)
+    return float((w - moved).square().mean().sqrt())
+
+
+class Observer:
+    """Takes the place of a method's ``weigh``: solves every combination, returns the default's."""
+
+    def __init__(self, run: TrainingRun) -> None:
+        self.run = run
+        self.seen = 0
+        size = len(run.splits.train)
+        self.memories = {
+            (name, start, steps): WeightMemory(size, retention)
+            for name in QUADRATIC
+            for start, retention in STARTS.items()
+            for steps in STEPS
+        }
+        self.measured: dict[tuple[str, str, int], list[tuple[float, float]]] = defaultdict(list)
+        self.last: tuple[Tensor, Tensor]
+
+    @torch.no_grad()
+    def __call__(self, step: Step) -> Tensor:
+        """The weights of mmd by 5 steps with decay, all others having been measured."""
+        target = step.learner.look(self.run.method.estimator.reference.draw())
+        self.last = represent("loss", step.forward, target)
+        measure = self.seen % EVERY == 0
+        self.seen += 1
+        used = None
+        for name in QUADRATIC:
+            objective = make_divergence(name).prepare(*self.last)
+            exact = solve_mmd_exactly(objective, FEASIBLE) if measure else None
+            for start in STARTS:
+                for steps in STEPS:
+                    memory = self.memories[name, start, steps]
+                    w = WeightSolver(steps).solve(objective, memory.read(step.index))
+                    memory.write(step.index, w)
+                    if exact is not None:
+                        self.measured[name, start, steps].append(_measures(objective, w, exact))
+                    if (name, start, steps) == ("mmd", "decay 0.5", 5):
+                        used = w
+        assert used is not None
+        return used
+
+
+def _measures(objective: WeightObjective, w: Tensor, exact: Tensor) -> tuple[float, float]:
+    near = objective.at(w)
+    least = objective.at(exact).value
+    worst = objective.at(torch.ones_like(w)).value
+    return float((near.value - least) / (worst - least)), stationarity(near, w)
+
+
+def run() -> None:
+    torch.set_num_threads(1)
+    training = TrainingRun(SETTING)
+    observer = Observer(training)
+    training.method.weigh = observer
+    rows: list[dict[str, Any]] = []
+    while not training.finished:
+        observer.measured.clear()
+        epoch = training.run_epoch().epoch
+        for (name, start, steps), pairs in observer.measured.items():
+            gaps, distances = zip(*pairs, strict=True)
+            rows.append(
+                {
+                    "divergence": name,
+                    "start": start,
+                    "steps": steps,
+                    "epoch": epoch,
+                    "gap": median(gaps),
+                    "stationarity": median(distances),
+                }
+            )
+        print(f"epoch {epoch}", file=sys.stderr, flush=True)
+    result = {
+        "commit": commit(),
+        "machine": machine(),
+        "training": rows,
+        "frozen": frozen(*observer.last),
+    }
+    RESULTS.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def frozen(source: Tensor, target: Tensor) -> list[dict[str, Any]]:
+    rows = []
+    for name in DIVERGENCES:
+        objective = make_divergence(name).prepare(source.double(), target.double())
+        start = torch.ones(len(source), dtype=torch.float64)
+        for steps in FROZEN_STEPS:
+            w = WeightSolver(steps).solve(objective, start)
+            near = objective.at(w)
+            rows.append(
+                {
+                    "divergence": name,
+                    "steps": steps,
+                    "value": float(near.value),
+                    "stationarity": stationarity(near, w),
+                }
+            )
+    return rows
+
+
+def table() -> None:
+    result = json.loads(RESULTS.read_text())
+    last = max(row["epoch"] for row in result["training"])
+    found = {(r["divergence"], r["start"], r["steps"], r["epoch"]): r for r in result["training"]}
+    print(f"Epoch {last}; gap / stationarity.\n")
+    print("| divergence | start | " + " | ".join(f"{k} steps" for k in STEPS) + " |")
+    print("|---|---|" + "---|" * len(STEPS))
+    for name in QUADRATIC:
+        for start in STARTS:
+            cells = [found[name, start, steps, last] for steps in STEPS]
+            text = " | ".join(f"{c['gap']:.3f} / {c['stationarity']:.3f}" for c in cells)
+            print(f"| {name} | {start} | {text} |")
+    print("\nOne mini-batch held fixed: stationarity.\n")
+    print("| divergence | " + " | ".join(map(str, FROZEN_STEPS)) + " |")
+    print("|---|" + "---|" * len(FROZEN_STEPS))
+    for name in DIVERGENCES:
+        cells = [r["stationarity"] for r in result["frozen"] if r["divergence"] == name]
+        print(f"| {name} | " + " | ".join(f"{value:.1e}" for value in cells) + " |")
+    print(f"\nCommit {result['commit']}, {result['machine']}.")
+
+
+def plot() -> None:
+    import matplotlib
+
+    matplotlib.use("agg")
+    import matplotlib.pyplot as plt
+
+    result = json.loads(RESULTS.read_text())
+    figure, axes = plt.subplots(1, 4, figsize=(17, 4.4), layout="constrained")
+    styles = {"off": ":", "decay 0.5": "--", "memory": "-"}
+    panels = [(name, "gap") for name in QUADRATIC] + [("mmd", "stationarity")]
+    for axis, (name, measure) in zip(axes, panels, strict=False):
+        for start, style in styles.items():
+            for steps, colour in zip(STEPS, ("C0", "C1", "C2", "C3"), strict=True):
+                rows = [
+                    r
+                    for r in result["training"]
+                    if (r["divergence"], r["start"], r["steps"]) == (name, start, steps)
+                ]
+                label = f"{steps} steps, {start}"
+                epochs, values = [r["epoch"] for r in rows], [r[measure] for r in rows]
+                axis.plot(epochs, values, style, color=colour, label=label)
+        axis.set(title=f"{name}: {measure}", xlabel="epoch", yscale="log")
+        axis.grid(alpha=0.3)
+    axes[0].legend(fontsize=7, ncol=2)
+    for name in DIVERGENCES:
+        rows = [r for r in result["frozen"] if r["divergence"] == name]
+        values = [max(r["stationarity"], 1e-12) for r in rows]
+        axes[3].plot([r["steps"] for r in rows], values, ".-", label=name)
+    axes[3].set(title="one mini-batch held fixed: stationarity", xlabel="steps")
+    axes[3].set(xscale="log", yscale="log")
+    axes[3].legend(fontsize=8)
+    axes[3].grid(alpha=0.3)
+    figure.savefig(PLOT, dpi=110)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=["run", "table", "plot"])
+    {"run": run, "table": table, "plot": plot}[parser.parse_args().what]()

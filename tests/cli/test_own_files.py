@@ -1,0 +1,110 @@
+"""A search over auto, and over a task and a divergence that are files of the user's own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from .conftest import Finished
+from .helpers import adiw_tune, assert_tells_the_same, called, of_kind
+
+TASK = """
+import torch
+from torch import nn
+
+REFERENCE_SIZE = SELECT_SIZE = 40
+
+
+def rows(count, seed):
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(0, 3, (count,), generator=generator)
+    return torch.randn(count, 3, generator=generator) + 4 * torch.eye(3)[labels], labels
+
+
+def train():
+    return rows(300, 0)
+
+
+def test():
+    return rows(100, 1)
+
+
+def model():
+    return nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 3))
+"""
+DIVERGENCE = """
+from adiw_tune.divergences import MMD
+
+DIVERGENCE = MMD(bandwidth=0.5)
+"""
+SPACE = """
+def space(trial):
+    return {
+        "task": "own/three.py",
+        "divergence": trial.suggest_categorical("divergence", ["auto", "own/near.py"]),
+        "epochs": 3,
+        "batch_size": 32,
+        "learning_rate": 0.01,
+    }
+"""
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    folder = tmp_path_factory.mktemp("own-files")
+    (folder / "own").mkdir()
+    for name, text in (("own/three", TASK), ("own/near", DIVERGENCE), ("space", SPACE)):
+        (folder / f"{name}.py").write_text(text)
+    options = ("--name", "s", "--trials", "2", "--concurrency", "1")
+    ran = adiw_tune(folder, "search", "space.py", *options)
+    assert ran.returncode == 0, ran.stderr
+    return Finished(folder, ran)
+
+
+def test_trials_find_the_files_wherever_they_run(searched: Finished) -> None:
+    begun = of_kind(searched.events, "trial")
+    near, three = (str(searched.folder / "own" / name) for name in ("near.py", "three.py"))
+    assert [event["config"]["divergence"] for event in begun] == ["auto", near]
+    assert {event["config"]["task"] for event in begun} == {three}
+    assert [end["status"] for end in of_kind(searched.events, "end")] == ["finished"] * 2
+    assert_tells_the_same(searched.folder)
+
+
+def test_each_epoch_of_auto_is_recorded_with_its_shares(searched: Finished) -> None:
+    auto, near = (event["trial"] for event in of_kind(searched.events, "trial"))
+    epochs = {
+        trial: [event for event in of_kind(searched.events, "epoch") if event["trial"] == trial]
+        for trial in (auto, near)
+    }
+    assert [event["shares"] for event in epochs[near]] == [{}] * 3
+    names = epochs[auto][0]["shares"].keys()
+    assert {"mmd", "kl"} <= names
+    for event in epochs[auto]:
+        assert event["shares"].keys() == names
+        assert sum(event["shares"].values()) == pytest.approx(1, abs=1e-6)
+    assert epochs[auto][0]["shares"] != epochs[auto][2]["shares"]
+    for name in names:
+        expected = [(event["epoch"], event["shares"][name]) for event in epochs[auto]]
+        assert searched.tracked.history(auto, f"share/{name}") == expected
+    logged = searched.tracked.children[near].data.metrics
+    assert not [metric for metric in logged if metric.startswith("share/")]
+
+
+def test_ones_own_divergence_goes_by_its_files_name(searched: Finished) -> None:
+    near = of_kind(searched.events, "trial")[1]["trial"]
+    run = searched.tracked.children[near]
+    assert run.info.run_name == "near.py-1"
+    assert run.data.tags["divergence"] == run.data.params["divergence"] == "near.py"
+    told = called(searched.folder, "best", "s", "--format", "json")
+    found = {row["divergence"] for row in json.loads(told.stdout)["best_per_divergence"]}
+    assert found == {"auto", "near.py"}
+
+
+def test_the_pick_trains_again_from_any_directory(searched: Finished, tmp_path: Path) -> None:
+    storage = ("--storage", str(searched.folder / "adiw-searches"))
+    best = json.loads(called(tmp_path, "best", "s", *storage, "--format", "json").stdout)
+    again = called(tmp_path, "train", "--from", "s", *storage, "--format", "json")
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout)["accuracy"]["select"] == best["accuracy"]

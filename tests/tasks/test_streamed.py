@@ -1,0 +1,206 @@
+"""Rows that are read when they are asked for: the rows that they would be in memory."""
+
+import multiprocessing
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from adiw_tune.errors import UserError
+from adiw_tune.tasks import Data, StreamedSplit, Task, in_order, parse_shift
+from adiw_tune.tasks.networks import mlp
+from adiw_tune.tasks.rows import loaded
+from adiw_tune.tasks.streamed import default_workers, stream
+
+ROWS = 60
+
+
+class Numbered(Dataset[tuple[Tensor, int]]):
+    """Item i holds the number i; ``change`` may spoil an item."""
+
+    def __init__(self, change: Callable[[int, Tensor], Any] = lambda i, x: (x, i % 5)) -> None:
+        self.read: list[int] = []
+        self._change = change
+
+    def __len__(self) -> int:
+        return ROWS
+
+    def __getitem__(self, item: int) -> Any:
+        if item >= ROWS:
+            raise IndexError(item)
+        self.read.append(item)
+        return self._change(item, torch.tensor([float(item), item / 7]))
+
+
+class WithTargets(Numbered):
+    targets = [i % 5 for i in range(ROWS)]  # noqa: RUF012
+
+
+def rows(workers: int = 0, dataset: Numbered | None = None) -> StreamedSplit:
+    split = stream(dataset or WithTargets(), groups=torch.arange(ROWS) % 3)
+    return replace(split, workers=workers)
+
+
+CHUNKS = [torch.tensor(chunk) for chunk in ([3, 1, 59], [0], [7, 7, 8, 2], [30])]
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_mini_batches_come_in_order_whoever_reads(workers: int) -> None:
+    batches = list(rows(workers).batches(CHUNKS))
+    assert len(batches) == 4
+    for chunk, batch in zip(CHUNKS, batches, strict=True):
+        assert torch.equal(batch.inputs[:, 0], chunk.float())
+        assert torch.equal(batch.labels, chunk % 5)
+        assert batch.groups is not None
+        assert torch.equal(batch.groups, chunk % 3)
+
+
+def test_chunks_may_be_any_iterable() -> None:
+    batches = rows().batches(chunk for chunk in CHUNKS)
+    assert [len(batch) for batch in batches] == [3, 1, 4, 1]
+
+
+def test_nothing_is_read_before_it_is_asked_for() -> None:
+    dataset = WithTargets()
+    batches = rows(dataset=dataset).batches(CHUNKS)
+    assert dataset.read == []
+    next(batches)
+    assert dataset.read == [3, 1, 59]
+
+
+def test_rows_taken_are_those_rows() -> None:
+    some = rows().take(torch.tensor([10, 20, 5])).take(torch.tensor([2, 0]))
+    batch = loaded(some)
+    assert batch.inputs[:, 0].tolist() == [5, 10]
+    assert batch.labels.tolist() == [0, 0]
+    assert batch.groups is not None
+    assert batch.groups.tolist() == [2, 1]
+    assert len(some) == 2
+
+
+def test_labels_given_stand_in_for_the_items_own() -> None:
+    other = rows().relabelled(torch.arange(ROWS))
+    (batch,) = other.batches([torch.tensor([4, 9])])
+    assert batch.labels.tolist() == [4, 9]
+
+
+def test_all_rows_are_gone_through_in_order() -> None:
+    read = torch.cat([some.inputs[:, 0] for some in in_order(rows())])
+    assert torch.equal(read, torch.arange(ROWS).float())
+
+
+def test_labels_are_read_from_the_items_where_there_are_no_targets() -> None:
+    dataset = Numbered()
+    split = stream(dataset)
+    assert split.labels.dtype == torch.int64
+    assert torch.equal(split.labels, torch.arange(ROWS) % 5)
+    assert split.groups is None
+
+
+def test_labels_are_not_read_from_the_items_where_there_are_targets() -> None:
+    dataset = WithTargets()
+    stream(dataset)
+    assert dataset.read == []
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_reading_leaves_the_global_generator_alone(workers: int) -> None:
+    before = torch.get_rng_state()
+    list(rows(workers).batches(CHUNKS))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def raising(item: int, x: Tensor) -> Any:
+    if item == 7:
+        raise RuntimeError("no such\nfile")
+    return x, 0
+
+
+def of_another_shape(item: int, x: Tensor) -> Any:
+    return (x[:1] if item == 7 else x), 0
+
+
+def no_tensor(item: int, x: Tensor) -> Any:
+    return (x.tolist() if item == 7 else x), 0
+
+
+def no_pair(item: int, x: Tensor) -> Any:
+    return 3.0 if item == 7 else (x, 0)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (raising, r"item 7 of Spoilt cannot be read .*RuntimeError: no such file"),
+        (of_another_shape, r"item 7 has inputs \[1\] torch.float32, another has \[2\]"),
+        (no_tensor, "item 7 has inputs of type list: make a tensor of them"),
+        (no_pair, "item 7 of Spoilt cannot be read as an .inputs, label. pair"),
+    ],
+)
+def test_item_that_cannot_be_read_is_named_in_one_line(
+    change: Callable[[int, Tensor], Any], message: str, workers: int
+) -> None:
+    class Spoilt(WithTargets):
+        pass
+
+    split = rows(workers, Spoilt(change))
+    with pytest.raises(UserError, match=message) as caught:
+        list(split.batches([torch.arange(5), torch.arange(5, 10)]))
+    assert "\n" not in str(caught.value)
+
+
+def test_label_that_is_no_number_is_named() -> None:
+    with pytest.raises(UserError, match="item 0 of Numbered has the label 'cat'"):
+        stream(Numbered(lambda i, x: (x, "cat")))
+
+
+def test_workers_end_with_the_mini_batches_left_unread() -> None:
+    batches = rows(2).batches(CHUNKS * 10)
+    next(batches)
+    assert len(multiprocessing.active_children()) == 2
+    batches.close()  # type: ignore[attr-defined]
+    assert multiprocessing.active_children() == []
+
+
+def test_workers_end_with_an_error_that_is_kept() -> None:
+    with pytest.raises(UserError) as caught:
+        list(rows(2, WithTargets(raising)).batches(CHUNKS * 10))
+    assert caught.traceback
+    assert multiprocessing.active_children() == []
+
+
+def test_workers_are_counted_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADIW_WORKERS", "3")
+    assert default_workers() == 3
+    monkeypatch.setenv("ADIW_WORKERS", "many")
+    with pytest.raises(UserError, match=r"ADIW_WORKERS must be a number of processes.*got 'many'"):
+        default_workers()
+    monkeypatch.delenv("ADIW_WORKERS")
+    assert 0 <= default_workers() <= 8
+
+
+TASK = Task(
+    name="numbered",
+    load=lambda data_dir: Data(rows(), rows(), classes=5),
+    networks={"mlp": mlp},
+    reference_size=10,
+    select_size=20,
+)
+
+
+def test_roles_are_drawn_from_rows_that_are_streamed() -> None:
+    splits = TASK.splits(parse_shift("pair:0.5"), seed=0)
+    assert [len(role) for role in (splits.train, splits.reference, splits.select)] == [30, 10, 20]
+    assert isinstance(splits.train, StreamedSplit)
+    train, select = loaded(splits.train), loaded(splits.select)
+    true = train.inputs[:, 0].long() % 5
+    assert 5 < int((train.labels != true).sum()) < 25
+    assert torch.equal(select.labels, select.inputs[:, 0].long() % 5)
+    seen = torch.cat([part.inputs[:, 0] for part in (train, splits.reference, select)])
+    assert torch.equal(seen.sort().values, torch.arange(ROWS).float())
+    assert TASK.network(splits)(splits.reference.inputs).shape == (10, 5)
