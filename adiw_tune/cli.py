@@ -235,9 +235,26 @@ def check_task(
     inspection = inspect_task(find_task(file), data_dir)
     for line in inspection.summary:
         _out.print(line, markup=False)
-    for problem in inspection.problems:
+    _tell_problems(inspection.problems)
+
+
+@app.command()
+def check_divergence(
+    file: Annotated[
+        str, typer.Argument(help="Python file of your divergence, or a divergence's name.")
+    ],
+) -> None:
+    """Say what the solver could not work with in a divergence of your own."""
+    from adiw_tune.divergences import check_divergence as problems_of
+    from adiw_tune.divergences import make_divergence
+
+    _tell_problems(problems_of(make_divergence(file)))
+
+
+def _tell_problems(problems: list[str]) -> None:
+    for problem in problems:
         _err.print(f"problem: {problem}", markup=False)
-    if inspection.problems:
+    if problems:
         raise typer.Exit(_EXIT_BAD_INPUT)
     _out.print("ok")
 
