@@ -6,15 +6,15 @@ import torch
 from torch import Tensor, nn
 
 from adiw_tune.divergences import Energy, Local, WeightObjective, make_divergence
-from adiw_tune.tasks import Split, concatenated
+from adiw_tune.tasks import Split
 from adiw_tune.training.config import TrialConfig
-from adiw_tune.training.learner import represent
+from adiw_tune.training.learner import Forward, represent
 from adiw_tune.training.methods.base import Step
 from adiw_tune.training.stream import BatchStream
 from adiw_tune.weights import WeightMemory
 
 CANDIDATES = ("mmd", "kl", "squared", "wasserstein")
-_HELD_OUT = 0.25  # share of the reference rows, and of each reference mini-batch
+_HELD_OUT = 0.25  # share of each reference mini-batch
 _RATE = 2.0  # how strongly shares follow the gains
 _FORGETTING = 0.99  # of past gains per mini-batch: what helps changes as the network learns
 
@@ -35,8 +35,9 @@ class AutoEstimator(nn.Module):
     η = 2 leaves a divergence that gains nothing e^-2 of the best one's share: the mixture itself
     is what protects from a bad choice, and the shares lean towards what helps.
 
-    Reference rows are divided once: a quarter is held out for the gains, and weights are estimated
-    on the others. No more rows pass through the network than with one divergence.
+    Of each reference mini-batch a quarter is held out for the gains, and weights are estimated on
+    the others: no row serves both in one mini-batch, all rows serve both in time, and no more
+    rows pass through the network than with one divergence.
 
     Args:
         config: names solver, warm start and representation, for all divergences alike.
@@ -53,37 +54,21 @@ class AutoEstimator(nn.Module):
         super().__init__()
         self.representation = config.representation
         self.solver = config.solver()
-        self._size = config.reference_batch_size
-        self._seed = config.seed
+        self.reference = BatchStream(reference, config.reference_batch_size, config.seed + 2)
         self.divergences = {name: make_divergence(name) for name in CANDIDATES}
         self.memories = nn.ModuleDict(
             {name: WeightMemory(train_size, config.retention) for name in CANDIDATES}
         )
         self.register_buffer("gains", torch.zeros(len(CANDIDATES)))
-        self.matched, self.held_out = self._divided(reference)
-
-    def _divided(self, reference: Split) -> tuple[BatchStream, BatchStream]:
-        generator = torch.Generator().manual_seed(self._seed + 5)
-        order = torch.randperm(len(reference), generator=generator)
-        order = order.to(reference.labels.device)
-        kept = max(1, round(_HELD_OUT * len(reference)))
-        held_out, matched = order[:kept], order[kept:] if kept < len(order) else order
-        size = max(1, round(_HELD_OUT * self._size))
-        return (
-            BatchStream(reference.take(matched), max(1, self._size - size), self._seed + 2),
-            BatchStream(reference.take(held_out), size, self._seed + 6),
-        )
 
     def match_only(self, reference: Split) -> None:
-        """Match these rows from now on, and hold some of them out."""
-        matched, held_out = self._divided(reference)
-        self.matched.rows, self.held_out.rows = matched.rows, held_out.rows
+        """Match these rows from now on."""
+        self.reference.rows = reference
 
     def forward(self, step: Step) -> Tensor:
         """The mixture's weights: [n]."""
-        matched, held_out = self.matched.draw(), self.held_out.draw()
-        both = step.learner.look(concatenated(matched, held_out))
-        target, judge = both.split(len(matched.labels))
+        reference = step.learner.look(self.reference.draw())
+        target, judge = divided(reference)
         points = represent(self.representation, step.forward, target)
         w = self._candidates(*points, step.index)
         shares = self._shares()
@@ -117,6 +102,14 @@ class AutoEstimator(nn.Module):
     def shares(self) -> dict[str, float]:
         """Share of each divergence in the mixture, adding up to 1."""
         return dict(zip(CANDIDATES, self._shares().tolist(), strict=True))
+
+
+def divided(reference: Forward) -> tuple[Forward, Forward]:
+    """The rows to match and those held out; a lone row has to serve for both."""
+    n = len(reference.labels)
+    if n == 1:
+        return reference, reference
+    return reference.split(n - max(1, round(_HELD_OUT * n)))
 
 
 @dataclass(frozen=True)
