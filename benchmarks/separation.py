@@ -8,6 +8,7 @@ of the project's defaults (mini-batches of 64, Adam 3e-3), one seed.
 
 import torch
 
+from adiw_tune.divergences import DIVERGENCES, has_bandwidth
 from adiw_tune.training import TrainingRun, TrialConfig, load_splits
 
 SETTING = TrialConfig(shift="symmetric:0.5", epochs=15, batch_size=64, learning_rate=3e-3)
@@ -20,19 +21,24 @@ def mean_weights(config: TrialConfig) -> tuple[float, float]:
     right = clean == run.splits.train.labels
     while not run.finished:
         run.run_epoch()
-    weights = run.weigher.memory.weights
+    weights = run.method.estimator.weighter.memory.weights
     return float(weights[right].mean()), float(weights[~right].mean())
 
 
 def main() -> None:
     torch.set_num_threads(1)
-    print("| weights from | bandwidth | mmd | kl | squared |")
-    print("|---|---|---|---|---|")
+    print("| weights from | bandwidth | " + " | ".join(DIVERGENCES) + " |")
+    print("|---" * (2 + len(DIVERGENCES)) + "|")
     for representation, bandwidth in RUNS:
         cells = []
-        for divergence in ("mmd", "kl", "squared"):
-            changes = {"representation": representation, "bandwidth": bandwidth}
-            config = {**SETTING.as_dict(), **changes, "divergence": divergence}
+        for divergence in DIVERGENCES:
+            if not has_bandwidth(divergence) and bandwidth != 1:
+                cells.append("-")
+                continue
+            changes = {"representation": representation, "divergence": divergence}
+            if has_bandwidth(divergence):
+                changes["bandwidth"] = bandwidth
+            config = {**SETTING.as_dict(), **changes}
             cells.append("{:.2f} / {:.2f}".format(*mean_weights(TrialConfig(**config))))
         print(f"| {representation} | {bandwidth} | {' | '.join(cells)} |", flush=True)
 
