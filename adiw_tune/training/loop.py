@@ -113,7 +113,8 @@ class TrainingRun:
             self.method.begin(self._learner)
         total = torch.zeros((), device=self.device)
         order = self._epoch_order()
-        chunks = order.split(self.config.batch_size)
+        # Where the rows are, once for the epoch: a copy in each step would make the host wait.
+        chunks = order.to(self.method.rows.labels.device).split(self.config.batch_size)
         for index, rows in zip(chunks, self.method.rows.batches(chunks), strict=True):
             total += self._step(index.to(self.device), rows) * len(index)
         return float(total) / len(order)

@@ -31,15 +31,16 @@ class BatchStream(nn.Module):
         """The next mini-batch."""
         size = min(self.size, len(self.rows))
         if len(self._left) < size:
-            self._left = torch.randperm(len(self.rows), generator=self._generator)
+            order = torch.randperm(len(self.rows), generator=self._generator)
+            self._left = order.to(self.rows.labels.device)
         index, self._left = self._left[:size], self._left[size:]
-        return self.rows.take(index.to(self.rows.labels.device))
+        return self.rows.take(index)
 
     def get_extra_state(self) -> dict[str, Tensor]:
         """Where the stream stands."""
-        return {"generator": self._generator.get_state(), "left": self._left.clone()}
+        return {"generator": self._generator.get_state(), "left": self._left.cpu().clone()}
 
     def set_extra_state(self, state: Any) -> None:
         """Go on from ``state``."""
         self._generator.set_state(state["generator"])
-        self._left = state["left"].cpu()
+        self._left = state["left"].to(self.rows.labels.device)
