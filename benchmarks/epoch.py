@@ -5,7 +5,7 @@
 
 Fashion-MNIST, LeNet, mini-batches of 256 and 256 reference rows, one CPU thread; where there is a
 GPU, also there, and ResNet-18 in bfloat16 on CIFAR-10's shape. In each round every method trains a
-few mini-batches in turn; a ratio is the median over rounds of the ratio within the round, so that
+few mini-batches, in a new order; a ratio is the median over rounds of the ratio within the round, so that
 what else the machine does falls on both sides.
 
 ``floor`` is plain training plus the forward pass of the reference rows: what no method that looks
@@ -16,6 +16,7 @@ at them can go below. ``diw`` is the exact QP as this package solves it, with sp
 
 import argparse
 import json
+import random
 import sys
 from pathlib import Path
 from statistics import median
@@ -33,7 +34,7 @@ from adiw_tune.training.methods.diw import Diw
 from adiw_tune.training.stream import BatchStream
 
 RESULTS = Path(__file__).with_suffix(".json")
-ROUNDS = 15
+ROUNDS = 25
 MINI_BATCHES = 10  # of each method in a round
 SLOW = ("diw-published",)  # one in a round
 DIVERGENCES = ("mmd", "kl", "squared", "wasserstein", "energy", "pearson", "auto")
@@ -121,9 +122,11 @@ def measure(setting: dict[str, Any], device: str) -> list[dict[str, Any]]:
     methods = {name: Batches(name, setting, device) for name in CONFIGS}
     for name, batches in methods.items():
         batches.time(1 if name in SLOW else 3)
-    rounds = []
+    rounds: list[dict[str, float]] = []
+    order = random.Random(0)
     for number in range(ROUNDS):
-        rounds.append({n: b.time(1 if n in SLOW else MINI_BATCHES) for n, b in methods.items()})
+        turns = order.sample(list(methods.items()), len(methods))
+        rounds.append({n: b.time(1 if n in SLOW else MINI_BATCHES) for n, b in turns})
         print(f"{device}, round {number + 1} of {ROUNDS}", file=sys.stderr, flush=True)
     return [
         {

@@ -12,6 +12,7 @@ both. With a GPU also the time of the step on it, by CUDA events, and of the QP 
 
 import argparse
 import json
+import random
 import statistics
 import sys
 import time
@@ -76,10 +77,14 @@ def contestants(source: Tensor, target: Tensor) -> dict[str, Callable[[], Tensor
 
 
 def milliseconds_on_host(steps: dict[str, Callable[[], Tensor]], rounds: int) -> dict[str, float]:
-    """The median time of each, one after the other in each round, until its result is there."""
+    """The median time of each until its result is there, in a new order in each round.
+
+    Whatever comes after a QP finds its caches emptied.
+    """
     taken: dict[str, list[float]] = {label: [] for label in steps}
+    order = random.Random(0)
     for turn in range(rounds + 5):
-        for label, step in steps.items():
+        for label, step in order.sample(list(steps.items()), len(steps)):
             begin = time.perf_counter()
             result = step()
             if result.is_cuda:

@@ -35,6 +35,8 @@ class FeasibleSet:
         and else makes the mean equal the bound it violates.
         """
         x = w.double()
+        if not self.slack:
+            return _with_mean(x, self.cap, torch.ones_like(x[..., :1])).to(w.dtype)
         clipped = x.clamp(0, self.cap)
         mean = clipped.mean(dim=-1, keepdim=True)
         wanted = mean.clamp(1 - self.slack, 1 + self.slack)
