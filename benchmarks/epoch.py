@@ -5,8 +5,8 @@
 
 Fashion-MNIST, LeNet, mini-batches of 256 and 256 reference rows, one CPU thread; where there is a
 GPU, also there, and ResNet-18 in bfloat16 on CIFAR-10's shape. In each round every method trains a
-few mini-batches, in a new order; a ratio is the median over rounds of the ratio within the round, so that
-what else the machine does falls on both sides.
+few mini-batches, in a new order; a ratio is the median over rounds of the ratio within the round,
+so that what else the machine does falls on both sides.
 
 ``floor`` is plain training plus the forward pass of the reference rows: what no method that looks
 at them can go below. ``diw`` is the exact QP as this package solves it, with sparse bounds, and
