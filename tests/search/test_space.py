@@ -36,7 +36,7 @@ PAPERS_FOUR = {"mmd", "kl", "squared", "wasserstein"}  # few, as the main job ha
 
 
 @pytest.mark.parametrize(
-    ("path", "divergences"), zip(SHIPPED, [PAPERS_FOUR, set(DIVERGENCES)], strict=True)
+    ("path", "divergences"), list(zip(SHIPPED, [PAPERS_FOUR, set(DIVERGENCES)], strict=True))
 )
 def test_a_shipped_space_gives_valid_configurations_of_every_divergence(
     path: Path, divergences: set[str]
