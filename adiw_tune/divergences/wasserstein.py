@@ -53,13 +53,15 @@ class Wasserstein:
         z, v = lines @ z.T, lines @ v.T  # [lines, n], [lines, m]
         pooled, order = torch.cat([z, v], dim=1).sort(stable=True)
         span = (pooled[:, -1] - pooled[:, 0]).max().clamp_min(torch.finfo(z.dtype).tiny)
+        gaps = pooled.diff() / (span * len(z))
+        nearest = (_distance_to_nearest(v, z) / span).mean()
         return WassersteinObjective(
-            gaps=pooled.diff() / (span * len(z)),
+            gaps=gaps,
             order=order,
             rank=torch.empty_like(order).scatter_(
                 1, order, torch.arange(order.shape[1], device=order.device).expand_as(order)
             ),
-            least=(_distance_to_nearest(v, z) / span).mean(),
+            least=torch.maximum(nearest, self.smoothing / 2 * gaps.sum()),
             smoothing=self.smoothing,
         )
 
@@ -103,9 +105,10 @@ class WassersteinObjective:
     def at(self, w: Tensor) -> Local:
         """f, ∂f/∂w_i = (mean_j c(v_j) - c(z_i))/n, and one over Polyak's step: ‖g‖²/(f - least).
 
-        c(x) = Σ gap_q h'(D_q) over the gaps left of x is the dual potential. ``least``, the mean
-        distance from a target point to its nearest source point, is what no weights get below,
-        and what weights without a cap reach. g is the gradient less its mean.
+        c(x) = Σ gap_q h'(D_q) over the gaps left of x is the dual potential. g is the gradient
+        less its mean. ``least`` is the larger of two bounds that no weights get below: the mean
+        distance from a target point to its nearest source point, which weights without a cap
+        reach where nothing is rounded, and Σ gap_q s/2, since h is nowhere below s/2.
         """
         n = len(w)
         m = self.order.shape[1] - n
