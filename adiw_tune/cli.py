@@ -35,13 +35,16 @@ _EXIT_INTERRUPTED = 130
 
 Storage = Annotated[Path, typer.Option(help="Directory of the searches.")]
 DataDir = Annotated[Path | None, typer.Option(help="Where to look for data first.")]
+ReferenceSize = Annotated[int | None, typer.Option(help="Rows that set weights.")]
+SelectSize = Annotated[int | None, typer.Option(help="Rows that a search chooses by.")]
 SearchName = Annotated[str, typer.Argument(metavar="NAME", help="Name of the search.")]
 PolicyText = Annotated[str, typer.Option(help="knee, fastest-within=0.01 or best-under=20.")]
 # Written out, since importing the choices would import torch for every command.
 _TASK_HELP = "A task's name, such as digits or fashion-mnist, or the Python file of your own."
 _SHIFT_HELP = (
     "none, symmetric:R, pair:R, class-prior:RHO or group-prior:RHO; several joined by +, such as "
-    "group-prior:inf+pair:0.3."
+    "group-prior:inf+pair:0.3. By default the task's own: none for your rows and image-folder, "
+    "group-prior:inf for color-fashion, symmetric:0.4 for the others."
 )
 _METHOD_HELP = "adiw, giw, diw, diw-published, l2rw, static, random, erm or clean-only."
 _DIVERGENCE_HELP = (
@@ -190,8 +193,11 @@ def train(
     precision: Annotated[
         str | None, typer.Option(help="Of the network's passes: float32 or bfloat16.")
     ] = None,
-    reference_size: Annotated[int | None, typer.Option(help="Rows.")] = None,
-    select_size: Annotated[int | None, typer.Option(help="Rows.")] = None,
+    compiled: Annotated[
+        bool | None, typer.Option(help="Compile the weight step: for long runs.")
+    ] = None,
+    reference_size: ReferenceSize = None,
+    select_size: SelectSize = None,
     seed: Annotated[int | None, typer.Option()] = None,
     device: Annotated[
         str | None, typer.Option(help="cpu or cuda; by default cuda where there is one.")
@@ -213,13 +219,10 @@ def train(
     given = {f.name: flags[f.name] for f in fields(TrialConfig) if flags[f.name] is not None}
     base = _pick(from_search, policy, storage) if from_search else {}
     config = TrialConfig.from_mapping({**base, **given})
-    if output is not None and not output.absolute().parent.is_dir():
-        raise UserError(f"no directory '{output.absolute().parent}' to save the network in")
     torch.set_num_threads(max(1, threads))
     run = TrainingRun(config, _device(device), data_dir)
-    _train(run)
-    if output is not None:
-        torch.save(run.network.state_dict(), output)
+    with _saving(run, output):
+        _train(run)
     _print_training(run, kind)
 
 
@@ -227,12 +230,14 @@ def train(
 def check_task(
     file: Annotated[str, typer.Argument(help="Python file of your task, or a task's name.")],
     data_dir: DataDir = None,
+    reference_size: ReferenceSize = None,
+    select_size: SelectSize = None,
 ) -> None:
     """Say what training could not work with in a task of your own."""
     from adiw_tune.tasks import find_task
     from adiw_tune.tasks.contract import inspect_task
 
-    inspection = inspect_task(find_task(file), data_dir)
+    inspection = inspect_task(find_task(file), data_dir, reference_size, select_size)
     for line in inspection.summary:
         _out.print(line, markup=False)
     _tell_problems(inspection.problems)
@@ -335,9 +340,35 @@ def _device(name: str | None) -> str:
     return name
 
 
+@contextmanager
+def _saving(run: "TrainingRun", output: Path | None) -> Iterator[None]:
+    """Write the network to ``output`` at the end, and find out at the start whether that works."""
+    if output is None:
+        yield
+        return
+    import torch
+
+    if output.is_dir():
+        raise UserError(f"--output '{output}' is a directory: name a file")
+    # Whole or not at all: the file takes its name when it is complete.
+    part = output.with_name(output.name + ".part")
+    try:
+        part.touch()
+    except OSError as error:
+        raise UserError(f"cannot write --output '{output}': {error.strerror}") from error
+    try:
+        yield
+        torch.save(run.network.own_state_dict(), part)
+        part.replace(output)
+    finally:
+        part.unlink(missing_ok=True)
+
+
 def _train(run: "TrainingRun") -> None:
     from adiw_tune.training import TrainingDivergedError
 
+    config = run.config
+    _err.print(f"{config.task}, shift {config.shift}, method {config.method}", style="dim")
     while not run.finished:
         try:
             report = run.run_epoch()

@@ -8,5 +8,10 @@ class UserError(ValueError):
     """
 
 
+def in_one_line(error: BaseException) -> str:
+    """Type and message of an error that somebody else's code raised."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
 class SearchInterrupted(Exception):
     """Ctrl-C: the search stopped before its end, and can be resumed."""

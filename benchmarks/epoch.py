@@ -42,13 +42,13 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "plain": {"method": "erm"},
     "floor": {"method": "erm"},
     **{name: {"divergence": name} for name in DIVERGENCES},
+    "mmd, compiled": {"divergence": "mmd", "compiled": True},
+    "auto, compiled": {"divergence": "auto", "compiled": True},
     "l2rw": {"method": "l2rw"},
     "diw": {"method": "diw"},
     "diw, dense bounds": {"method": "diw"},
     "diw-published": {"method": "diw-published"},
 }
-
-
 COMPARED = ("mmd", "floor", "diw", "diw, dense bounds", "diw-published")
 
 

@@ -3,15 +3,16 @@
 from dataclasses import fields
 
 from adiw_tune.divergences.base import Divergence, Local, WeightObjective
-from adiw_tune.divergences.contract import check_divergence
+from adiw_tune.divergences.contract import check_divergence, require_form
 from adiw_tune.divergences.energy import Energy
 from adiw_tune.divergences.kl import KL
 from adiw_tune.divergences.mmd import MMD
-from adiw_tune.divergences.own import is_file, load_divergence
+from adiw_tune.divergences.own import load_divergence
 from adiw_tune.divergences.pearson import Pearson
 from adiw_tune.divergences.squared import SquaredDistance
 from adiw_tune.divergences.wasserstein import Wasserstein
 from adiw_tune.errors import UserError
+from adiw_tune.user_file import is_file
 
 # A new divergence is one file beside this one and one line here.
 DIVERGENCES: dict[str, type] = {
@@ -76,4 +77,5 @@ __all__ = [
     "check_divergence",
     "has_bandwidth",
     "make_divergence",
+    "require_form",
 ]

@@ -1,14 +1,14 @@
 """What every divergence must do, as checks that a user's own can be put through."""
 
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from adiw_tune.divergences.base import Divergence, Local, WeightObjective
-from adiw_tune.divergences.waiting import HostMayNotWait
+from adiw_tune.errors import UserError, in_one_line
 
 # name: (source, target); what training really meets, and what it should never meet
 DEGENERATE: dict[str, tuple[list[float], list[float]]] = {
@@ -38,11 +38,15 @@ def check_divergence(divergence: Divergence) -> list[str]:
     It is tried on random losses and features and on degenerate losses: whether f, its gradient
     and its curvature have the right shapes, dtype and signs and stay finite; whether the gradient
     is that of f, f is convex, w = 1 is optimal for two equal samples, and five steps lower f for
-    two that differ; whether the order of the rows matters; and whether the host waits.
+    two that differ; whether the order of the rows matters; and whether on a GPU it would wait for
+    values or mix devices.
     """
     violations: list[str] = []
     for what, (source, target) in {"losses": _losses(), "features": _features()}.items():
-        found = _first(_form(divergence, source, target)) or list(_body(divergence, source, target))
+        found = _first(_form(divergence, source, target)) or [
+            *_first(_off_host(divergence, source, target)),
+            *_tried(_body(divergence, source, target)),
+        ]
         violations += [f"on {what}: {line}" for line in found]
     if violations:
         return violations
@@ -54,20 +58,49 @@ def check_divergence(divergence: Divergence) -> list[str]:
     return violations
 
 
+def require_form(divergence: Divergence, name: str) -> None:
+    """Refuse a divergence that fails on a few losses, before a run is spent on it.
+
+    Args:
+        divergence: a user's own.
+        name: its file, for the error.
+    """
+    for problem in _first(_form(divergence, *_losses())):
+        raise UserError(
+            f"divergence '{name}': {problem}; 'adiw-tune check-divergence {name}' tells all"
+        )
+
+
 def _first(lines: Iterator[str]) -> list[str]:
-    return [line] if (line := next(lines, None)) else []
+    return [*islice(_tried(lines), 1)]
+
+
+def _tried(lines: Iterator[str]) -> Iterator[str]:
+    """The lines; and one about what the divergence's own code raises."""
+    try:
+        yield from lines
+    except (Exception, SystemExit) as error:
+        yield f"prepare or at fails: {in_one_line(error)}"
+
+
+def _off_host(divergence: Divergence, source: Tensor, target: Tensor) -> Iterator[str]:
+    """Whether it does without values on the host, tried on tensors that have none.
+
+    On the meta device whatever would wait for a value, leave the device or mix it with the CPU
+    fails, on a machine without a GPU too.
+    """
+    z, v = source.to("meta"), target.to("meta")
+    try:
+        divergence.prepare(z, v).at(z.new_ones(len(z)))
+    except Exception as error:
+        yield f"on a GPU it would wait for the device or mix it with the CPU: {in_one_line(error)}"
 
 
 def _form(divergence: Divergence, source: Tensor, target: Tensor) -> Iterator[str]:
     """Shapes, dtype, signs and finiteness at w = 1. What comes first may make the rest fail."""
-    one = torch.ones_like(source[..., 0] if source.ndim > 1 else source)
-    try:
-        with HostMayNotWait():
-            local: Any = divergence.prepare(source, target).at(one)
-        value, gradient, curvature = local
-    except Exception as error:
-        yield f"prepare or at fails: {' '.join(f'{type(error).__name__}: {error}'.split())}"
-        return
+    one = source.new_ones(len(source))
+    local: Any = divergence.prepare(source, target).at(one)
+    value, gradient, curvature = local
     for name, found, shape in (
         ("value", value, ()),
         ("gradient", gradient, one.shape),
@@ -92,9 +125,11 @@ def _body(divergence: Divergence, source: Tensor, target: Tensor) -> Iterator[st
     objective = divergence.prepare(source, target)
     points = _weights(n)
     if not all(_gradient_is_the_values(objective, w) for w in points):
-        yield "gradient must be that of value, as autograd finds it"
+        yield "gradient must be that of value, as finite differences find it"
     if not all(_convex_between(objective, a, b) for a, b in pairwise(points)):
         yield "value must be convex in w: it lies above a chord"
+    if not all(part.isfinite().all() for part in _at(objective, _half_zero(n).to(one))):
+        yield "value, gradient and curvature must be finite where weights are 0"
     same = divergence.prepare(source, source.clone())
     best = _at(same, one)
     if not all(_at(same, w).value >= best.value - _noise(best) for w in points):
@@ -110,13 +145,16 @@ def _body(divergence: Divergence, source: Tensor, target: Tensor) -> Iterator[st
 
 def _at(objective: WeightObjective, w: Tensor) -> Local:
     """Also of an objective that returns a plain tuple, with which the solver is content."""
-    return Local(*objective.at(w))
+    return Local(*objective.at(w.clone()))  # which may change its argument
 
 
-def _gradient_is_the_values(objective: WeightObjective, at: Tensor) -> bool:
-    w = at.clone().requires_grad_()
-    (expected,) = torch.autograd.grad(_at(objective, w).value, w)
-    return torch.allclose(_at(objective, at).gradient, expected, rtol=1e-6, atol=1e-9)
+def _gradient_is_the_values(objective: WeightObjective, w: Tensor) -> bool:
+    """Against central differences: an objective need not be one that autograd can go through."""
+    nudges = 1e-6 * torch.eye(len(w), dtype=w.dtype)
+    rise = [_at(objective, w + by).value - _at(objective, w - by).value for by in nudges]
+    return torch.allclose(
+        _at(objective, w).gradient, torch.stack(rise) / 2e-6, rtol=1e-5, atol=1e-8
+    )
 
 
 def _convex_between(objective: WeightObjective, a: Tensor, b: Tensor) -> bool:
@@ -133,7 +171,7 @@ def _noise(*locals_: Local) -> float:
 def _lowest_of_five_steps(objective: WeightObjective, w: Tensor) -> Tensor:
     values = []
     for _ in range(5):
-        _, gradient, curvature = objective.at(w)
+        _, gradient, curvature = _at(objective, w)
         w = _onto_mean_one(w - gradient / curvature)
         values.append(_at(objective, w).value)
     return torch.stack(values).min()
@@ -151,6 +189,12 @@ def _weights(n: int) -> list[Tensor]:
     draw = torch.randn(6, n, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     spiky = (draw * torch.logspace(-1, 0.5, 6, dtype=torch.float64).unsqueeze(1)).exp()
     return list(0.99 * spiky / spiky.mean(dim=1, keepdim=True) + 0.01)
+
+
+def _half_zero(n: int) -> Tensor:
+    """Of mean 1, half of them 0, as the projection leaves many."""
+    kept = (torch.arange(n) % 2).double()
+    return kept / kept.mean()
 
 
 def _losses() -> tuple[Tensor, Tensor]:

@@ -1,26 +1,15 @@
 """A user's own divergence, from a file."""
 
-import runpy
 from pathlib import Path
 
 from adiw_tune.divergences.base import Divergence
 from adiw_tune.errors import UserError
-
-
-def is_file(name: str) -> bool:
-    """Whether ``name`` is meant as the path of a Python file."""
-    return name.endswith(".py")
+from adiw_tune.user_file import run_file
 
 
 def load_divergence(path: str) -> Divergence:
     """The object ``DIVERGENCE`` of the Python file ``path``, which is run."""
-    if not Path(path).is_file():
-        raise UserError(f"no divergence file '{path}': give a Python file that sets DIVERGENCE")
-    try:
-        names = runpy.run_path(path)
-    except Exception as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise UserError(f"divergence file '{path}' does not run: {reason}") from error
+    names = run_file(Path(path), "divergence", "DIVERGENCE = YourDivergence()")
     if "DIVERGENCE" not in names:
         raise UserError(
             f"divergence file '{path}' sets no DIVERGENCE: add DIVERGENCE = YourDivergence()"

@@ -2,11 +2,12 @@
 
 import os
 import uuid
+from collections import defaultdict
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from time import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import torch
@@ -24,7 +25,7 @@ from adiw_tune.search.record import (
 from adiw_tune.search.space import SpaceFile
 from adiw_tune.tracking.check import check_tracking_uri, one_line
 from adiw_tune.tracking.outbox import Outbox
-from adiw_tune.training import TrialConfig, load_splits
+from adiw_tune.training import TrialConfig, check_own_files, load_splits
 
 if TYPE_CHECKING:
     from adiw_tune.tracking.runs import SearchRuns
@@ -113,12 +114,14 @@ def _check(request: SearchRequest) -> None:
 
 def _check_data(configs: list[TrialConfig], data_dir: Path | None) -> None:
     """Load each data set that the space can ask for: what is missing shows before any trial."""
-    seen = set()
+    alike: dict[tuple[Any, ...], dict[tuple[Any, ...], TrialConfig]] = defaultdict(dict)
     for config in configs:
         data = (config.task, config.shift, config.reference_size, config.select_size)
-        if data not in seen:
-            seen.add(data)
-            load_splits(config, data_dir)
+        alike[data][config.network, config.divergence] = config
+    for of_the_same_data in alike.values():
+        splits = load_splits(next(iter(of_the_same_data.values())), data_dir)
+        for config in of_the_same_data.values():
+            check_own_files(config, splits)
 
 
 def _run(record: SearchRecord, console: Console) -> None:

@@ -1,14 +1,14 @@
 """A search space as a user writes it: a Python file with ``space(trial)``, Optuna's own idiom."""
 
-import runpy
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adiw_tune.divergences import DIVERGENCES
 from adiw_tune.errors import UserError
-from adiw_tune.tracking.check import one_line
 from adiw_tune.training import TrialConfig
+from adiw_tune.user_file import run_file, why
 
 if TYPE_CHECKING:
     import optuna
@@ -55,16 +55,17 @@ class SpaceFile:
         try:
             values = self._space(trial)
         except Exception as error:
-            raise UserError(
-                f"space() in '{self.path}' failed: {type(error).__name__}: {one_line(error)}"
-            ) from error
+            raise UserError(f"space() in '{self.path}' failed: {why(error, self.path)}") from error
         if not isinstance(values, dict):
             raise UserError(
                 f"space() in '{self.path}' must return a dict of parameters; "
                 f"it returned {type(values).__name__}"
             )
-        point = {**TrialConfig().as_dict(), "seed": self.seed, **trial.params, **values}
-        return {**point, **self._absolute(point)}
+        point = {**TrialConfig.defaults(), "seed": self.seed, **trial.params, **values}
+        point |= self._absolute(point)
+        with suppress(UserError):  # which the trial will meet again, and tell
+            point["shift"] = TrialConfig.from_mapping(point).shift
+        return point
 
     def _absolute(self, point: dict[str, Any]) -> dict[str, str]:
         named = {name: point[name] for name in _MAY_BE_FILES if isinstance(point[name], str)}
@@ -74,14 +75,7 @@ class SpaceFile:
         return {**self.__dict__, "_space": None}
 
     def _load(self) -> Callable[[Any], dict[str, Any]]:
-        if not self.path.is_file():
-            raise UserError(f"no space file '{self.path}': give a Python file with space(trial)")
-        try:
-            names = runpy.run_path(str(self.path))
-        except Exception as error:
-            raise UserError(
-                f"space file '{self.path}' does not run: {type(error).__name__}: {one_line(error)}"
-            ) from error
+        names = run_file(self.path, "space", "space(trial)")
         if not callable(names.get("space")):
             raise UserError(
                 f"space file '{self.path}' defines no 'space': write a function "
@@ -104,7 +98,7 @@ class SpaceFile:
         ranges: dict[str, optuna.distributions.BaseDistribution] = {}
         for trial, _ in self._draws():
             ranges.update(trial.distributions)
-        defaults = {**TrialConfig().as_dict(), "bandwidth": 1.0}
+        defaults = {**TrialConfig.defaults(), "bandwidth": 1.0}
 
         def point(divergence: str) -> dict[str, Any]:
             values = {**defaults, "divergence": divergence}

@@ -9,10 +9,12 @@ from adiw_tune.tasks.contract import check_task
 from adiw_tune.tasks.digits import DIGITS
 from adiw_tune.tasks.fashion_mnist import FASHION_MNIST
 from adiw_tune.tasks.image_folder import IMAGE_FOLDER
-from adiw_tune.tasks.own import is_file, load_task
+from adiw_tune.tasks.own import load_task
 from adiw_tune.tasks.rows import Rows, Split, concatenated, in_order
 from adiw_tune.tasks.shifts import Shift, parse_shift
 from adiw_tune.tasks.streamed import StreamedSplit
+from adiw_tune.tasks.trial import check_network
+from adiw_tune.user_file import is_file
 
 # A new task is one file beside this one and one entry here.
 TASKS = {
@@ -46,6 +48,7 @@ __all__ = [
     "Splits",
     "StreamedSplit",
     "Task",
+    "check_network",
     "check_task",
     "concatenated",
     "find_task",

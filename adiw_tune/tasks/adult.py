@@ -1,6 +1,7 @@
 """Who earns more than 50,000 dollars: UCI's Adult, from the CSV files, with an MLP."""
 
 import csv
+import math
 from pathlib import Path
 
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor
 
 from adiw_tune.errors import UserError
 from adiw_tune.tasks.base import Data, Task
-from adiw_tune.tasks.finding import chosen_directory, find_folder
+from adiw_tune.tasks.finding import find_folder, not_here
 from adiw_tune.tasks.networks import mlp
 from adiw_tune.tasks.rows import Split
 
@@ -39,19 +40,18 @@ def load_adult(data_dir: Path | None) -> Data:
 
     Source: Becker, Kohavi, "Adult", UCI Machine Learning Repository, 1996.
     """
-    chosen = chosen_directory(data_dir)
-    if chosen is None:
-        raise UserError(
-            f"Adult is not here: fetch adult.data and adult.test from {_SOURCE} and give "
-            "--data-dir or set ADIW_DATA_DIR"
-        )
     folder = find_folder(
-        chosen,
+        data_dir,
         ("adult",),
         lambda folder: any((folder / train).exists() for train, _ in _FILES),
         what="adult.data or adult-train.csv",
         hint=f"give the directory that holds the files of {_SOURCE}",
     )
+    if folder is None:
+        raise UserError(
+            f"Adult {not_here()}: fetch adult.data and adult.test from {_SOURCE} and give "
+            "--data-dir or set ADIW_DATA_DIR"
+        )
     names = next(names for names in _FILES if (folder / names[0]).exists())
     train, test = (_read(folder / name) for name in names)
     return Data(_encoded(train, like=train), _encoded(test, like=train), classes=2)
@@ -78,15 +78,20 @@ def _check(row: list[str], number: int, path: Path) -> None:
     if len(row) != _LABEL + 1:
         raise UserError(f"row {number} of '{path}' has {len(row)} columns: Adult has {_LABEL + 1}")
     if row[_LABEL].rstrip(".") not in ("<=50K", ">50K"):
-        raise UserError(f"row {number} of '{path}' ends in '{row[_LABEL]}': write <=50K or >50K")
+        raise UserError(f"row {number} of '{path}' ends in {row[_LABEL]!r}: write <=50K or >50K")
     for column in _NUMERIC:
-        try:
-            float(row[column])
-        except ValueError:
+        if not _is_number(row[column]):
             raise UserError(
-                f"row {number} of '{path}' has '{row[column]}' in column {column + 1}: "
+                f"row {number} of '{path}' has {row[column]!r} in column {column + 1}: "
                 "a number belongs there"
-            ) from None
+            )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def _encoded(rows: Rows, like: Rows) -> Split:
@@ -127,4 +132,5 @@ ADULT = Task(
     networks={"mlp": mlp},
     reference_size=500,
     select_size=1000,
+    default_shift="symmetric:0.4",
 )

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from adiw_tune.errors import UserError
+from adiw_tune.tasks.checks import row_problems
 from adiw_tune.tasks.rows import Rows, Split, loaded
 from adiw_tune.tasks.shifts import Shift
 
@@ -53,6 +54,10 @@ class Network(nn.Module):
         """Logits [n, classes]."""
         return self.outputs(x)[1]
 
+    def own_state_dict(self) -> dict[str, Tensor]:
+        """What is saved for the module that a user makes: its ``load_state_dict`` takes it."""
+        return self.state_dict()
+
     def outputs(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """What the head is given, [n, ...], and the logits that it makes of it, [n, classes]."""
         features = self.features(x)
@@ -75,6 +80,12 @@ class Data:
     test: Rows
     classes: int
     trusted: Rows | None = None
+
+    @property
+    def roles(self) -> dict[str, Rows]:
+        """What there is of train, test and reference rows, before any is drawn."""
+        roles = {"train": self.rows, "test": self.test}
+        return roles if self.trusted is None else {**roles, "reference": self.trusted}
 
 
 class LoadData(Protocol):
@@ -102,6 +113,9 @@ class Task:
         augment: changes the inputs of a mini-batch at random, [n, ...] -> [n, ...], on their
             device, drawing from torch's global generators; None for none. Applied to training and
             reference rows alike, since their losses are compared.
+        default_shift: the shift where the user names none, as :func:`parse_shift` reads it. Clean
+            public rows are shifted, or there would be nothing to weight; a user's own are used
+            as they came.
     """
 
     name: str
@@ -110,6 +124,7 @@ class Task:
     reference_size: int
     select_size: int
     augment: Callable[[Tensor], Tensor] | None = None
+    default_shift: str = "none"
 
     def network(self, splits: Splits, name: str | None = None) -> Network:
         """An untrained network for these rows, drawn from torch's global generator.
@@ -139,18 +154,17 @@ class Task:
     ) -> Splits:
         """Draw the clean roles at random, then shift what is left for training.
 
-        Both draws are fixed by ``seed``. Sizes are in rows; None takes the task's default.
+        Both draws are fixed by ``seed``. Sizes are in rows; None takes the task's default. Rows
+        that training could not work with are refused, as far as :func:`row_problems` tells.
         """
         data = self.load(data_dir)
-        n_reference = self.reference_size if reference_size is None else reference_size
-        n_select = self.select_size if select_size is None else select_size
+        for problem in row_problems(data.roles, data.classes):
+            raise UserError(f"task '{self.name}': {problem}")
+        sizes = self.clean_sizes(data, reference_size, select_size)
         clean = data.rows if data.trusted is None else data.trusted
-        self._check_sizes(len(clean), n_reference, n_select, apart=data.trusted is not None)
         generator = torch.Generator().manual_seed(seed)
         order = torch.randperm(len(clean), generator=generator)
-        reference, select, rest = order.split(
-            [n_reference, n_select, len(clean) - n_reference - n_select]
-        )
+        reference, select, rest = order.split([*sizes, len(clean) - sum(sizes)])
         rows = data.rows.take(rest) if data.trusted is None else data.rows
         shifted = shift.apply(rows.labels, rows.groups, data.classes, generator)
         return Splits(
@@ -161,17 +175,26 @@ class Task:
             classes=data.classes,
         )
 
-    def _check_sizes(self, rows: int, reference: int, select: int, apart: bool) -> None:
+    def clean_sizes(
+        self, data: Data, reference_size: int | None = None, select_size: int | None = None
+    ) -> tuple[int, int]:
+        """How many reference and select rows to draw; None takes the task's default.
+
+        Refused where ``data`` has too few rows for them.
+        """
+        reference = self.reference_size if reference_size is None else reference_size
+        select = self.select_size if select_size is None else select_size
         for role, size in (("reference_size", reference), ("select_size", select)):
             if size < 1:
                 raise UserError(f"{role} must be at least 1; got {size}")
-        if apart and reference + select > rows:
+        if data.trusted is not None and reference + select > len(data.trusted):
             raise UserError(
-                f"reference_size {reference} and select_size {select} are more than the {rows} "
-                f"trusted rows of task '{self.name}'"
+                f"reference_size {reference} and select_size {select} are more than the "
+                f"{len(data.trusted)} trusted rows of task '{self.name}'"
             )
-        if not apart and reference + select >= rows:
+        if data.trusted is None and reference + select >= len(data.rows):
             raise UserError(
                 f"reference_size {reference} and select_size {select} leave no training rows: "
-                f"task '{self.name}' has {rows}, so their sum must be below that"
+                f"task '{self.name}' has {len(data.rows)}, so their sum must be below that"
             )
+        return reference, select

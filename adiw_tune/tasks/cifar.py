@@ -1,23 +1,21 @@
 """CIFAR-10 and CIFAR-100 with ResNets, from parquet or from torchvision's files."""
 
-import io
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from adiw_tune.errors import UserError
 from adiw_tune.tasks.augment import crop_and_flip
 from adiw_tune.tasks.base import Data, Task
-from adiw_tune.tasks.finding import chosen_directory, downloaded, find_folder
+from adiw_tune.tasks.finding import downloaded, find_folder
 from adiw_tune.tasks.networks import resnet18_small, resnet32
+from adiw_tune.tasks.parquet import read_images
 from adiw_tune.tasks.rows import Split
 
 _BATCHES = {10: "cifar-10-batches-py", 100: "cifar-100-python"}  # torchvision's folders
 _LABELS = {10: "label", 100: "fine_label"}  # Hugging Face's columns
-_IMAGES = ("img", "image")
 
 
 def load_cifar(classes: int, data_dir: Path | None) -> Data:
@@ -29,16 +27,15 @@ def load_cifar(classes: int, data_dir: Path | None) -> Data:
 
     Source: Krizhevsky, "Learning multiple layers of features from tiny images", 2009.
     """
-    chosen = chosen_directory(data_dir)
-    if chosen is None:
-        return _load_torchvision(_download(classes), classes)
     folder = find_folder(
-        chosen,
+        data_dir,
         (f"cifar{classes}",),
         lambda folder: _is_parquet(folder) or (folder / _BATCHES[classes]).is_dir(),
         what=f"train-*.parquet or {_BATCHES[classes]}/",
         hint=f"give the directory that holds CIFAR-{classes}",
     )
+    if folder is None:
+        return _load_torchvision(_download(classes), classes)
     if _is_parquet(folder):
         train, test = (_read_parquet(folder, role, classes) for role in ("train", "test"))
         return Data(train, test, classes)
@@ -56,52 +53,9 @@ def _read_parquet(folder: Path, role: str, classes: int) -> Split:
         raise UserError(
             f"'{folder}' has no {role}-*.parquet: the train and the test file are needed"
         )
-    parts = [_read_file(file, classes) for file in files]
+    parts = [read_images(file, _LABELS[classes], classes) for file in files]
     inputs, labels = (torch.cat(columns) for columns in zip(*parts, strict=True))
     return Split(inputs, labels)
-
-
-def _read_file(file: Path, classes: int) -> tuple[Tensor, Tensor]:
-    """Images, uint8 [n, 3, 32, 32], and labels, int64 [n]."""
-    import pyarrow
-    from pyarrow import parquet
-
-    try:
-        table = parquet.read_table(file)
-    except (OSError, pyarrow.ArrowException) as error:
-        why = str(error).splitlines()[0]
-        raise UserError(f"'{file}' is damaged ({why}): fetch it again") from error
-    images = next((name for name in _IMAGES if name in table.column_names), None)
-    if images is None or _LABELS[classes] not in table.column_names:
-        raise UserError(
-            f"'{file}' has columns {', '.join(table.column_names)}: CIFAR-{classes} needs "
-            f"{' or '.join(_IMAGES)}, and {_LABELS[classes]}"
-        )
-    labels = torch.tensor(table[_LABELS[classes]].to_pylist(), dtype=torch.int64)
-    if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
-        raise UserError(
-            f"'{file}' has labels outside 0 .. {classes - 1}: it is not CIFAR-{classes}"
-        )
-    encoded = [cell["bytes"] for cell in table[images].to_pylist()]
-    return torch.stack([_decoded(image, i, file) for i, image in enumerate(encoded)]), labels
-
-
-def _decoded(image: bytes, row: int, file: Path) -> Tensor:
-    from PIL import Image
-
-    try:
-        pixels = Image.open(io.BytesIO(image)).convert("RGB")
-    except (OSError, SyntaxError, TypeError, ValueError) as error:
-        raise UserError(
-            f"image {row} of '{file}' cannot be decoded ({error}): fetch it again"
-        ) from error
-    if pixels.size != (32, 32):
-        raise UserError(
-            f"image {row} of '{file}' is of {pixels.width} x {pixels.height} pixels: "
-            "CIFAR's are of 32 x 32"
-        )
-    flat = torch.frombuffer(bytearray(pixels.tobytes()), dtype=torch.uint8)
-    return flat.view(32, 32, 3).permute(2, 0, 1)
 
 
 def _download(classes: int) -> Path:
@@ -144,6 +98,7 @@ CIFAR10, CIFAR100 = (
         reference_size=500,
         select_size=1000,
         augment=crop_and_flip,
+        default_shift="symmetric:0.4",
     )
     for classes in (10, 100)
 )

@@ -47,4 +47,5 @@ COLOR_FASHION = Task(
     networks={"lenet": _lenet_of_bytes},
     reference_size=500,
     select_size=500,
+    default_shift="group-prior:inf",
 )

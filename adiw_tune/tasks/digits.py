@@ -48,4 +48,5 @@ DIGITS = Task(
     networks={"small-cnn": small_cnn},
     reference_size=50,
     select_size=250,
+    default_shift="symmetric:0.4",
 )

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from adiw_tune.errors import UserError
 from adiw_tune.tasks.base import Data, Task
-from adiw_tune.tasks.finding import chosen_directory, downloaded, find_folder
+from adiw_tune.tasks.finding import downloaded, find_folder
 from adiw_tune.tasks.networks import lenet
 from adiw_tune.tasks.rows import Split
 
@@ -34,16 +34,14 @@ def load_fashion_mnist(data_dir: Path | None) -> Data:
 
 
 def _find(data_dir: Path | None) -> Path:
-    chosen = chosen_directory(data_dir)
-    if chosen is not None:
-        return find_folder(
-            chosen,
-            ("fashion-mnist", "FashionMNIST/raw"),
-            _has_files,
-            what=_FILES["train"][0],
-            hint="give the directory that holds the four IDX .gz files",
-        )
-    return _DEBIAN if _has_files(_DEBIAN) else _download()
+    found = find_folder(
+        data_dir,
+        ("fashion-mnist", "FashionMNIST/raw"),
+        _has_files,
+        what=_FILES["train"][0],
+        hint="give the directory that holds the four IDX .gz files",
+    )
+    return found or (_DEBIAN if _has_files(_DEBIAN) else _download())
 
 
 def _has_files(folder: Path) -> bool:
@@ -93,4 +91,5 @@ FASHION_MNIST = Task(
     networks={"lenet": lenet},
     reference_size=500,
     select_size=500,
+    default_shift="symmetric:0.4",
 )

@@ -6,30 +6,50 @@ from pathlib import Path
 
 from adiw_tune.errors import UserError
 
+_ENVIRONMENT = "ADIW_DATA_DIR"
+
 
 def chosen_directory(data_dir: Path | None) -> Path | None:
     """``data_dir``, else $ADIW_DATA_DIR, else None."""
-    env = os.environ.get("ADIW_DATA_DIR")
+    env = os.environ.get(_ENVIRONMENT)
     return data_dir or (Path(env) if env else None)
 
 
 def find_folder(
-    chosen: Path, inside: Sequence[str], holds: Callable[[Path], bool], what: str, hint: str
-) -> Path:
-    """The first of ``chosen`` and its folders ``inside`` that ``holds`` says yes to.
+    data_dir: Path | None,
+    inside: Sequence[str],
+    holds: Callable[[Path], bool],
+    what: str,
+    hint: str,
+) -> Path | None:
+    """The first of the user's directory and its folders ``inside`` that ``holds`` says yes to.
+
+    A ``data_dir`` must hold the files. $ADIW_DATA_DIR, which is for every task, need not: then,
+    or where neither is given, it is None, and the files may be elsewhere.
 
     Args:
-        chosen: the user's data directory.
+        data_dir: the user's data directory; None for $ADIW_DATA_DIR.
         inside: names of folders in it to look in as well.
         holds: whether a folder has the files.
         what: the files, for the error.
         hint: what directory would be right, for the error.
     """
+    chosen = chosen_directory(data_dir)
+    if chosen is None:
+        return None
     for folder in (chosen, *(chosen / name for name in inside)):
         if holds(folder):
             return folder
+    if data_dir is None:
+        return None
     others = " or ".join(f"{name}/" for name in inside)
     raise UserError(f"no {what} in data directory '{chosen}' (nor in its {others}): {hint}")
+
+
+def not_here() -> str:
+    """Words for a data set that no directory has: where it was looked for."""
+    env = os.environ.get(_ENVIRONMENT)
+    return f"is not in ${_ENVIRONMENT} ('{env}')" if env else "is not here"
 
 
 def downloaded(what: str, fetch: Callable[[str], object], instead: str) -> Path:
@@ -46,6 +66,6 @@ def downloaded(what: str, fetch: Callable[[str], object], instead: str) -> Path:
     except (OSError, RuntimeError) as error:
         why = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(
-            f"{what} is not here and could not be downloaded ({why}): {instead}"
+            f"{what} {not_here()} and could not be downloaded ({why}): {instead}"
         ) from error
     return cache

@@ -70,7 +70,8 @@ def _rows(folder: Path, classes: list[str]) -> StreamedSplit:
     if empty and (folder.name == "train" or not files):
         where = folder / classes[min(empty)]
         raise UserError(f"'{where}' holds no images: {', '.join(IMG_EXTENSIONS)} are read")
-    return stream(_Images(files))
+    labels = torch.tensor([label for _, label in files], dtype=torch.int64)
+    return stream(_Images(files), labels)
 
 
 class _Images(Dataset[tuple[Tensor, int]]):
@@ -78,7 +79,6 @@ class _Images(Dataset[tuple[Tensor, int]]):
 
     def __init__(self, files: list[tuple[str, int]]) -> None:
         self._files = files
-        self.targets = [label for _, label in files]
 
     def __len__(self) -> int:
         return len(self._files)
@@ -89,12 +89,15 @@ class _Images(Dataset[tuple[Tensor, int]]):
 
 
 def _read_image(path: str) -> Tensor:
+    from PIL import Image
     from torchvision.datasets.folder import pil_loader
     from torchvision.transforms import functional
 
+    # What Pillow raises about damaged files, and about some that are not but are huge.
+    damaged = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
     try:
         image: Any = pil_loader(path)
-    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises about damaged files
+    except damaged as error:
         raise UserError(f"image '{path}' cannot be read ({error}): replace or remove it") from error
     image = functional.center_crop(functional.resize(image, _SHORT_SIDE), _SIDE)
     pixels: torch.Tensor = functional.pil_to_tensor(image)

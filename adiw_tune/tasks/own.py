@@ -1,9 +1,9 @@
 """A user's own task, from a Python file."""
 
 import inspect
-import runpy
-import traceback
-from functools import lru_cache
+import operator
+from collections.abc import Callable
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +12,15 @@ from torch import Tensor, nn
 
 from adiw_tune.errors import UserError
 from adiw_tune.tasks.base import Data, Network, Task
+from adiw_tune.tasks.items import as_column, read_labels
 from adiw_tune.tasks.rows import Rows, Split
 from adiw_tune.tasks.streamed import stream
+from adiw_tune.tasks.watched import Watched
+from adiw_tune.user_file import importing_from_beside, run_file, why
 
 _REQUIRED = ("train", "test", "model")
+_HOLDING = "train(), test() and model()"
 _ROWS = "(inputs, labels) tensors, or a Dataset of (tensor, int) pairs"
-
-
-def is_file(name: str) -> bool:
-    """Whether ``name`` is meant as the path of a Python file."""
-    return name.endswith(".py")
 
 
 def load_task(path: str) -> Task:
@@ -30,7 +29,8 @@ def load_task(path: str) -> Task:
     It defines functions: ``train()`` and ``test()`` give rows, ``model()`` an nn.Module whose
     output is logits. Rows are a pair of tensors, inputs [n, ...] and labels [n], or three with
     groups [n], or a torch ``Dataset`` of (tensor, int) pairs, which is read as it is needed. A
-    function that takes an argument is given the data directory, a Path or None.
+    function that has a parameter without a default, or one called ``data_dir``, is given the data
+    directory, a Path or None.
 
     It may define as well ``reference()``: rows to trust, which the reference and select rows are
     drawn from, so that the rows of ``train()`` are trained on as they came;
@@ -38,17 +38,12 @@ def load_task(path: str) -> Task:
     ``REFERENCE_SIZE`` and ``SELECT_SIZE``.
     """
     file = Path(path)
-    if not file.is_file():
-        raise UserError(f"no task file '{path}': give a Python file with train, test and model")
-    return _load(path, file.resolve(), file.stat().st_mtime_ns)
+    return _load(path, file.resolve(), file.stat().st_mtime_ns if file.is_file() else 0)
 
 
 @lru_cache(maxsize=32)
 def _load(path: str, file: Path, modified: int) -> Task:
-    try:
-        names = runpy.run_path(str(file))
-    except (Exception, SystemExit) as error:
-        raise UserError(f"task file '{path}' does not run: {_reason(error, file)}") from error
+    names = run_file(Path(path), "task", _HOLDING)
     missing = [name for name in _REQUIRED if not callable(names.get(name))]
     if missing:
         raise UserError(f"task file '{path}' must define {'() and '.join(missing)}()")
@@ -80,7 +75,7 @@ class _OwnFile:
         return Data(train, test, self.number("CLASSES", max(1, classes)), trusted)
 
     def network(self, shape: torch.Size, classes: int) -> Network:
-        model = self._call("model")
+        model = self._call("model", self._names["model"])
         if not isinstance(model, nn.Module):
             raise UserError(
                 f"model() of '{self._path}' gives {type(model).__name__}: give an nn.Module"
@@ -89,15 +84,18 @@ class _OwnFile:
 
     def number(self, name: str, default: int) -> int:
         number = self._names.get(name, default)
-        if not isinstance(number, int) or number < 1:
+        try:
+            whole = operator.index(number)
+        except TypeError:
+            whole = 0
+        if whole < 1 or isinstance(number, bool):
             raise UserError(
                 f"{name} in '{self._path}' must be a whole number above 0; got {number!r}"
             )
-        return number
+        return whole
 
     def _rows(self, name: str, data_dir: Path | None) -> Rows:
-        takes_folder = bool(inspect.signature(self._names[name]).parameters)
-        given = self._call(name, *[data_dir] * takes_folder)
+        given = self._call(name, partial(_given_folder, self._names[name], data_dir))
         where = f"{name}() of '{self._path}'"
         given = getattr(given, "tensors", given)  # a TensorDataset is in memory already
         if isinstance(given, tuple | list):
@@ -105,19 +103,30 @@ class _OwnFile:
         if not (hasattr(given, "__len__") and hasattr(given, "__getitem__")):
             raise UserError(f"{where} gives {type(given).__name__}: give {_ROWS}")
         groups = getattr(given, "groups", None)
-        rows = stream(given, groups)
-        _check_columns(where, rows.labels, groups, len(given))
-        return rows.relabelled(rows.labels.long())
+        if groups is not None:
+            groups = as_column(groups, f"groups of {where}", len(given))
+        return stream(given, read_labels(given), groups)
 
-    def _call(self, name: str, *arguments: Any) -> Any:
+    def _call(self, name: str, function: Callable[[], Any]) -> Any:
         try:
-            return self._names[name](*arguments)
+            with importing_from_beside(self._file):
+                return function()
         except UserError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise UserError(
-                f"{name}() of '{self._path}' fails: {_reason(error, self._file)}"
+                f"{name}() of '{self._path}' fails: {why(error, self._file)}"
             ) from error
+
+
+def _given_folder(function: Callable[..., Any], data_dir: Path | None) -> Any:
+    """What ``function`` gives, which is called with the data directory if it asks for one."""
+    parameters = inspect.signature(function).parameters
+    if "data_dir" in parameters:
+        return function(data_dir=data_dir)
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    asks = any(p.kind in positional and p.default is p.empty for p in parameters.values())
+    return function(data_dir) if asks else function()
 
 
 def _in_memory(given: tuple[Any, ...], where: str) -> Split:
@@ -125,49 +134,12 @@ def _in_memory(given: tuple[Any, ...], where: str) -> Split:
         kinds = ", ".join(type(x).__name__ for x in given[:4])
         raise UserError(f"{where} gives ({kinds}): give {_ROWS}")
     inputs, labels, groups = (*given, None)[:3]
-    _check_columns(where, labels, groups, len(inputs))
-    return Split(inputs, labels.long(), None if groups is None else groups.long())
-
-
-def _check_columns(where: str, labels: Tensor, groups: Tensor | None, rows: int) -> None:
-    for what, column in (("labels", labels), ("groups", groups)):
-        if column is None:
-            continue
-        if column.is_floating_point() or column.is_complex() or column.dtype == torch.bool:
-            raise UserError(f"{what} of {where} are {column.dtype}: give int64")
-        if column.shape != (rows,):
-            raise UserError(f"{what} of {where} have shape {list(column.shape)}: give [{rows}]")
-
-
-class Watched(Network):
-    """Any module whose output is logits, as a :class:`Network`.
-
-    Its features are what the last nn.Linear that a pass goes through is given; where there is
-    none, the logits themselves.
-    """
-
-    def __init__(self, model: nn.Module) -> None:
-        nn.Module.__init__(self)
-        self.model = model
-        self._given: list[Tensor] = []
-        for module in model.modules():
-            if isinstance(module, nn.Linear):
-                module.register_forward_pre_hook(self._watch)
-
-    def outputs(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """What the last nn.Linear is given, [n, ...], and the logits, [n, classes]."""
-        logits = self.model(x)
-        features = self._given.pop() if self._given else logits
-        self._given.clear()  # it would keep the graph of this pass alive
-        return features, logits
-
-    def _watch(self, module: nn.Module, given: tuple[Tensor, ...]) -> None:
-        self._given[:] = given[:1]
-
-
-def _reason(error: BaseException, file: Path) -> str:
-    """The error in one line, with the last line of ``file`` that led to it."""
-    frames = traceback.extract_tb(error.__traceback__)
-    lines = [frame.lineno for frame in frames if frame.filename == str(file)]
-    where = f" (line {lines[-1]})" if lines else ""
-    return " ".join(f"{type(error).__name__}: {error}".split()) + where
+    if inputs.layout != torch.strided or inputs.ndim == 0:
+        kind = f"{list(inputs.shape)} {inputs.layout}"
+        raise UserError(f"inputs of {where} are {kind}: give a dense tensor [n, ...]")
+    n = len(inputs)
+    return Split(
+        inputs.detach(),
+        as_column(labels, f"labels of {where}", n),
+        None if groups is None else as_column(groups, f"groups of {where}", n),
+    )

@@ -30,8 +30,8 @@ class Rows(Protocol):
         ...
 
     @property
-    def at_once(self) -> int:
-        """How many rows to go through at a time, by :func:`fit_at_once`."""
+    def example(self) -> Tensor:
+        """The inputs of the first row, [1, ...]."""
         ...
 
     def __len__(self) -> int: ...
@@ -69,9 +69,9 @@ class Split:
         return len(self.labels)
 
     @property
-    def at_once(self) -> int:
-        """How many rows to go through at a time."""
-        return fit_at_once(self.inputs[:1].numel())
+    def example(self) -> Tensor:
+        """The inputs of the first row, [1, ...]."""
+        return self.inputs[:1]
 
     def take(self, index: Tensor) -> "Split":
         """The rows ``index``."""
@@ -92,14 +92,15 @@ class Split:
         return (self.take(chunk.to(self.labels.device)) for chunk in chunks)
 
 
-def fit_at_once(numbers: int) -> int:
-    """How many rows of this many ``numbers`` each to go through at a time."""
+def at_once(rows: Rows) -> int:
+    """How many of ``rows`` to go through at a time."""
+    numbers = rows.example.numel()
     return max(1, min(_ROWS_AT_ONCE, _NUMBERS_AT_ONCE // max(1, numbers)))
 
 
 def in_order(rows: Rows) -> Iterator[Split]:
     """All rows from first to last, in mini-batches that fit in memory."""
-    return rows.batches(torch.arange(len(rows)).split(rows.at_once))
+    return rows.batches(torch.arange(len(rows)).split(at_once(rows)))
 
 
 def loaded(rows: Rows) -> Split:

@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from adiw_tune.errors import UserError
-from adiw_tune.tasks.rows import Split, fit_at_once
+from adiw_tune.tasks.items import read_inputs
+from adiw_tune.tasks.rows import Split
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,12 @@ class StreamedSplit:
         return len(self.labels)
 
     @property
-    def at_once(self) -> int:
-        """How many rows to go through at a time."""
-        return fit_at_once(self._read([0]).numel())
+    def example(self) -> Tensor:
+        """The inputs of the first row, [1, ...], read in this process."""
+        read = _Reader(self.dataset).__getitems__(self.index[:1].tolist())
+        if isinstance(read, UserError):
+            raise read
+        return read
 
     def take(self, index: Tensor) -> "StreamedSplit":
         """The rows ``index``."""
@@ -67,32 +71,21 @@ class StreamedSplit:
         ahead, due = itertools.tee(chunk.cpu() for chunk in chunks)
         items = (self.index[chunk].tolist() for chunk in ahead)
         for chunk, inputs in zip(due, _read_ahead(self, items), strict=True):
-            groups = None if self.groups is None else self.groups[chunk].to(self.device)
-            yield Split(
-                inputs.to(self.device, non_blocking=True),
-                self.labels[chunk].to(self.device),
-                groups,
-            )
+            groups = None if self.groups is None else self._moved(self.groups[chunk])
+            yield Split(self._moved(inputs), self._moved(self.labels[chunk]), groups)
 
-    def _read(self, rows: list[int]) -> Tensor:
-        read = _Reader(self.dataset).__getitems__(self.index[rows].tolist())
-        if isinstance(read, UserError):
-            raise read
-        return read
+    def _moved(self, rows: Tensor) -> Tensor:
+        """On the device, without waiting for it, for which the copy must be of pinned memory."""
+        if self.device.type == "cuda":
+            rows = rows.pin_memory()  # which inputs that have been read ahead are already
+        return rows.to(self.device, non_blocking=True)
 
 
-def stream(dataset: Dataset[Any], groups: Tensor | None = None) -> StreamedSplit:
-    """All of ``dataset`` as rows, read by :func:`default_workers` processes.
-
-    Labels are taken from its ``targets``, as torchvision's data sets have them; where it has
-    none, every item is read once.
-    """
-    targets = getattr(dataset, "targets", None)
-    if targets is None:
-        targets = [_label(dataset, item) for item in range(len(dataset))]  # type: ignore[arg-type]
-    labels = torch.as_tensor(targets)
-    index = torch.arange(len(labels))
-    return StreamedSplit(dataset, labels, index, groups, workers=default_workers())
+def stream(dataset: Dataset[Any], labels: Tensor, groups: Tensor | None = None) -> StreamedSplit:
+    """All of ``dataset`` as rows with these ``labels``, read by :func:`default_workers`."""
+    return StreamedSplit(
+        dataset, labels, torch.arange(len(labels)), groups, workers=default_workers()
+    )
 
 
 def default_workers() -> int:
@@ -127,6 +120,13 @@ def _read_ahead(rows: StreamedSplit, items: Iterator[list[int]]) -> Iterator[Ten
             if isinstance(read, UserError):
                 raise read
             yield read
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        why = " ".join(str(error).split())
+        raise UserError(
+            f"a reading process died ({why}): give more memory or /dev/shm, or set ADIW_WORKERS=0"
+        ) from error
     finally:
         del reading  # its processes end now, not when the last traceback with this frame is gone
 
@@ -142,12 +142,9 @@ class _Reader(Dataset[Any]):
 
     def __getitems__(self, items: list[int]) -> Tensor | UserError:
         try:
-            inputs = [_item(self._dataset, item)[0] for item in items]
-            for item, x in zip(items, inputs, strict=True):
-                _check_inputs(x, item, inputs[0])
+            return torch.stack(read_inputs(self._dataset, items))
         except UserError as error:
             return error
-        return torch.stack(inputs)
 
     def __getitem__(self, item: int) -> Any:
         return self._dataset[item]
@@ -155,40 +152,3 @@ class _Reader(Dataset[Any]):
 
 def _as_read(inputs: Any) -> Any:
     return inputs
-
-
-def _item(dataset: Dataset[Any], item: int) -> tuple[Any, Any]:
-    try:
-        found = dataset[item]
-        inputs, label = found[0], found[1]
-    except UserError:
-        raise
-    except Exception as error:
-        why = " ".join(f"{type(error).__name__}: {error}".split())
-        raise UserError(
-            f"item {item} of {type(dataset).__name__} cannot be read as an (inputs, label) pair "
-            f"({why})"
-        ) from error
-    return inputs, label
-
-
-def _label(dataset: Dataset[Any], item: int) -> int:
-    label = _item(dataset, item)[1]
-    try:
-        return int(label)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise UserError(
-            f"item {item} of {type(dataset).__name__} has the label {label!r}: labels are numbers"
-        ) from error
-
-
-def _check_inputs(inputs: Any, item: int, first: Any) -> None:
-    if not isinstance(inputs, Tensor):
-        raise UserError(
-            f"item {item} has inputs of type {type(inputs).__name__}: make a tensor of them"
-        )
-    if inputs.shape != first.shape or inputs.dtype != first.dtype:
-        raise UserError(
-            f"item {item} has inputs {list(inputs.shape)} {inputs.dtype}, another has "
-            f"{list(first.shape)} {first.dtype}: all must be alike"
-        )

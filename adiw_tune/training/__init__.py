@@ -1,7 +1,13 @@
 """The loop that trains, the methods it compares, and the configuration that fixes a run."""
 
 from adiw_tune.training.config import METHODS, TrialConfig
-from adiw_tune.training.loop import EpochReport, TrainingDivergedError, TrainingRun, load_splits
+from adiw_tune.training.loop import (
+    EpochReport,
+    TrainingDivergedError,
+    TrainingRun,
+    check_own_files,
+    load_splits,
+)
 
 __all__ = [
     "METHODS",
@@ -9,5 +15,6 @@ __all__ = [
     "TrainingDivergedError",
     "TrainingRun",
     "TrialConfig",
+    "check_own_files",
     "load_splits",
 ]

@@ -22,6 +22,8 @@ METHODS = (
     "clean-only",
 )
 AUTO = "auto"  # in place of a divergence's name: several mixed, by what helps held-out rows
+DEFAULT_SHIFT = "default"
+_TOO_LARGE = 2**62  # for torch, a few added
 WARM_STARTS = ("off", "memory", "decay")
 REPRESENTATIONS = ("loss", "feature")
 PRECISIONS = ("float32", "bfloat16")
@@ -34,7 +36,8 @@ class TrialConfig:
     Args:
         task: a name of :data:`adiw_tune.tasks.TASKS`, or the path of a Python file that is one.
         network: one of the task's; None for its first.
-        shift: as :func:`adiw_tune.tasks.parse_shift` reads it, such as pair:0.45.
+        shift: as :func:`adiw_tune.tasks.parse_shift` reads it, such as pair:0.45; default stands
+            for the task's own, which is none for a user's rows, and is replaced by it.
         method: adiw, or what it is compared with: giw (adiw, with the reference rows out of the
             training rows' support trained on), diw (the QP solved exactly in each mini-batch),
             diw-published (as its authors' code runs it), l2rw (learning to reweight), static
@@ -61,13 +64,15 @@ class TrialConfig:
         reference_batch_size: reference rows in a mini-batch.
         learning_rate: Adam's, above 0.
         precision: of the network's passes, float32 or bfloat16.
+        compiled: whether the weight step is compiled, see
+            :class:`adiw_tune.weights.ImportanceWeighter`: for adiw, giw and random.
         reference_size, select_size: rows in these splits; None for the task's default.
         seed: fixes the splits, the shift, initialisation and the order of samples.
     """
 
     task: str = "digits"
     network: str | None = None
-    shift: str = "symmetric:0.4"
+    shift: str = DEFAULT_SHIFT
     method: str = "adiw"
     divergence: str = "mmd"
     steps: int = 5
@@ -84,6 +89,7 @@ class TrialConfig:
     reference_batch_size: int = 256
     learning_rate: float = 1e-3
     precision: str = "float32"
+    compiled: bool = False
     reference_size: int | None = None
     select_size: int | None = None
     seed: int = 0
@@ -92,6 +98,8 @@ class TrialConfig:
         task = find_task(self.task)
         if self.network is not None:
             task.check_network(self.network)
+        if self.shift == DEFAULT_SHIFT:
+            object.__setattr__(self, "shift", task.default_shift)  # what a record is to tell
         parse_shift(self.shift)
         self._check_choices()
         self._check_divergence()
@@ -133,8 +141,11 @@ class TrialConfig:
             ("reference_batch_size", 1),
             ("seed", 0),
         ):
-            if getattr(self, name) < least:
-                raise UserError(f"{name} must be at least {least}; got {getattr(self, name)}")
+            value = getattr(self, name)
+            if value < least:
+                raise UserError(f"{name} must be at least {least}; got {value}")
+            if value >= _TOO_LARGE:
+                raise UserError(f"{name} must be below {_TOO_LARGE}; got {value}")
         if not 0 < self.decay < 1:
             raise UserError(f"decay must lie in (0, 1); got {self.decay}")
         if not self.learning_rate > 0:
@@ -143,6 +154,11 @@ class TrialConfig:
     def solver(self) -> WeightSolver:
         """The few-step solver that this configuration asks for."""
         return WeightSolver(self.steps, self.step_size, FeasibleSet(self.cap, self.slack))
+
+    @classmethod
+    def defaults(cls) -> dict[str, Any]:
+        """Every field's default, before a task is known."""
+        return {field.name: field.default for field in dataclasses.fields(cls)}
 
     @property
     def retention(self) -> float:
@@ -172,8 +188,8 @@ def _type_name(annotation: Any) -> str:
 def _fits(value: Any, annotation: str) -> bool:
     if value is None:
         return "None" in annotation
-    if isinstance(value, bool):
-        return False
+    if isinstance(value, bool) or "bool" in annotation:
+        return isinstance(value, bool) and "bool" in annotation
     if "str" in annotation:
         return isinstance(value, str)
     if "float" in annotation:

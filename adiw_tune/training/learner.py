@@ -1,7 +1,7 @@
 """The network in training, and how mini-batches go through it."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 
 import torch
@@ -55,14 +55,17 @@ class Learner:
 
     def forward(self, rows: Split) -> Forward:
         """One pass with gradient, and the cross-entropy of each row."""
-        rounded = torch.autocast(
-            rows.inputs.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"
-        )
-        with rounded, self.lone_row_allowed(rows):
+        with self.rounded(rows), self.lone_row_allowed(rows):
             features, logits = self.network.outputs(rows.inputs)
         logits = logits.float()
         losses = functional.cross_entropy(logits, rows.labels, reduction="none")
         return Forward(features, logits, losses, rows.labels)
+
+    def rounded(self, rows: Split) -> AbstractContextManager[object]:
+        """The precision asked for, in which every pass of the network is to run."""
+        if self.precision == "float32":
+            return nullcontext()
+        return torch.autocast(rows.inputs.device.type, torch.bfloat16)
 
     @torch.no_grad()
     def look(self, rows: Split) -> Forward:

@@ -9,10 +9,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from adiw_tune.tasks import Network, Rows, Split, Splits, find_task, in_order, parse_shift
+from adiw_tune.divergences import make_divergence, require_form
+from adiw_tune.tasks import (
+    Network,
+    Rows,
+    Split,
+    Splits,
+    check_network,
+    find_task,
+    in_order,
+    parse_shift,
+)
 from adiw_tune.training.config import TrialConfig
 from adiw_tune.training.learner import Learner
 from adiw_tune.training.methods import Step, make_method
+from adiw_tune.user_file import is_file
 
 
 class TrainingDivergedError(RuntimeError):
@@ -64,6 +75,7 @@ class TrainingRun:
         self.config = config
         self.device = torch.device(device)
         self.splits = load_splits(config, data_dir).to(self.device)
+        check_own_files(config, self.splits)
         task = find_task(config.task)
         torch.manual_seed(config.seed)  # initialisation now, dropout and augmentation later
         self.network: Network = task.network(self.splits, config.network).to(self.device)
@@ -113,10 +125,13 @@ class TrainingRun:
             self.method.begin(self._learner)
         total = torch.zeros((), device=self.device)
         order = self._epoch_order()
-        # Where the rows are, once for the epoch: a copy in each step would make the host wait.
-        chunks = order.to(self.method.rows.labels.device).split(self.config.batch_size)
-        for index, rows in zip(chunks, self.method.rows.batches(chunks), strict=True):
-            total += self._step(index.to(self.device), rows) * len(index)
+        # Where they are needed, once for the epoch: a copy in each step would make the host wait.
+        indices, chunks = (
+            order.to(device).split(self.config.batch_size)
+            for device in (self.device, self.method.rows.labels.device)
+        )
+        for index, rows in zip(indices, self.method.rows.batches(chunks), strict=True):
+            total += self._step(index, rows) * len(index)
         return float(total) / len(order)
 
     def _epoch_order(self) -> Tensor:
@@ -175,6 +190,19 @@ class TrainingRun:
         torch.set_rng_state(state["torch"])
         if self._on_cuda and state["cuda"] is not None:
             torch.cuda.set_rng_state(state["cuda"], self.device)
+
+
+def check_own_files(config: TrialConfig, splits: Splits) -> None:
+    """Try a user's own network and divergence on a few rows, before anything long begins.
+
+    Raises:
+        UserError: training could not work with it.
+    """
+    if is_file(config.task):
+        features = config.representation == "feature"
+        check_network(find_task(config.task), splits, config.network, features)
+    if is_file(config.divergence):
+        require_form(make_divergence(config.divergence), config.divergence)
 
 
 def load_splits(config: TrialConfig, data_dir: Path | None = None) -> Splits:

@@ -31,8 +31,12 @@ class BatchStream(nn.Module):
         """The next mini-batch."""
         size = min(self.size, len(self.rows))
         if len(self._left) < size:
-            order = torch.randperm(len(self.rows), generator=self._generator)
-            self._left = order.to(self.rows.labels.device)
+            device = self.rows.labels.device
+            # Pinned, or the host would wait for the copy.
+            order = torch.randperm(
+                len(self.rows), generator=self._generator, pin_memory=device.type == "cuda"
+            )
+            self._left = order.to(device, non_blocking=True)
         index, self._left = self._left[:size], self._left[size:]
         return self.rows.take(index)
 

@@ -29,7 +29,6 @@ class Compiled:
         try:
             if self._run is None:
                 self._run = _compile(self.function, arguments[0].device)
-            torch.compiler.cudagraph_mark_step_begin()
             return self._run(*arguments).clone()  # a replayed graph writes to the same memory
         except Exception as error:
             if self._run is self.function:

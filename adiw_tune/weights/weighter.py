@@ -1,5 +1,7 @@
 """Divergence, solver and memory as one object: the three lines for anyone's training loop."""
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from torch import Tensor, nn
 
@@ -57,12 +59,20 @@ class ImportanceWeighter(nn.Module):
             index: [n], which training samples these are.
         """
         z, v = _at_least_float32(source), _at_least_float32(target)
-        w = self._estimate(z, v, self.memory.read(index).to(z.dtype))
+        with _autocast_off(z.device):
+            w = self._estimate(z, v, self.memory.read(index).to(z.dtype))
         self.memory.write(index, w)
         return w.to(source.dtype)
 
     def _solve(self, source: Tensor, target: Tensor, start: Tensor) -> Tensor:
         return self.solver.solve(self.divergence.prepare(source, target), start)
+
+
+def _autocast_off(device: torch.device) -> AbstractContextManager[object]:
+    """Mixed-precision loops call the criterion, and so the weighter, inside autocast."""
+    if torch.amp.is_autocast_available(device.type):
+        return torch.autocast(device.type, enabled=False)
+    return nullcontext()
 
 
 def _at_least_float32(z: Tensor) -> Tensor:

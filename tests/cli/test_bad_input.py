@@ -13,6 +13,17 @@ from adiw_tune.cli import main
 from .conftest import Finished
 from .helpers import adiw_tune
 
+BROKEN = """
+class Broken:
+    def prepare(self, source, target):
+        return self
+
+    def at(self, w):
+        return w.sum(), w.sum(), w.sum()
+
+
+DIVERGENCE = Broken()
+"""
 GOOD = "def space(trial):\n    return {'epochs': 1}\n"
 
 
@@ -24,6 +35,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "good.py").write_text(GOOD)
     (tmp_path / "file").write_text("in the way")
+    (tmp_path / "broken.py").write_text(BROKEN)
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(b"\0\0\x08")[:-4])
     return tmp_path
@@ -58,6 +70,7 @@ def refusal(
         ("'network': 'vgg'", "task 'digits' has no network 'vgg'"),
         ("'divergence': 'auto', 'bandwidth': 1.0", "leave it out"),
         ("'divergence': 'own.py'", "no divergence file '"),
+        ("'divergence': 'broken.py'", "broken.py': gradient must have shape [20]; it has []"),
         ("'task': 'own.py'", "no task file '"),
         ("'method': 'kmm'", "unknown method 'kmm'"),
         ("'reference_size': 5000", "reference_size 5000"),
@@ -152,7 +165,11 @@ def test_a_password_in_the_tracking_uri_is_refused_and_not_repeated(
         (["--epochs", "0"], "epochs must be at least 1; got 0"),
         (["--reference-size", "5000"], "reference_size 5000"),
         (["--device", "tpu"], "unknown device 'tpu'"),
-        (["--output", "no/where/net.pt"], "to save the network in"),
+        (["--output", "no/where/net.pt"], "cannot write --output 'no/where/net.pt': No such file"),
+        (["--output", "data"], "--output 'data' is a directory"),
+        (["--output", "/proc/net.pt"], "cannot write --output '/proc/net.pt'"),
+        (["--seed", "9" * 20], "seed must be below"),
+        (["--divergence", "broken.py"], "'broken.py': gradient must have shape [20]; it has []"),
         (["--task", "fashion-mnist", "--data-dir", "data"], "ubyte.gz' is damaged"),
         (["--task", "fashion-mnist", "--data-dir", "none"], "data directory 'none'"),
         (["--from", "s"], "no search 's' in 'adiw-searches': none is recorded there"),

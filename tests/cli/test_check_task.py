@@ -35,6 +35,25 @@ def test_problems_are_told_a_line_each_with_exit_code_2(tmp_path: Path) -> None:
     assert second.startswith("problem: reference_size 5000 and select_size 200 leave no training")
 
 
+def test_sizes_of_the_clean_roles_may_be_given(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(EXAMPLE.read_text() + "REFERENCE_SIZE = 5000\n")
+    sizes = ("--reference-size", "100", "--select-size")
+    assert called(tmp_path, "check-task", "mine.py", *sizes, "50").returncode == 0
+    assert called(tmp_path, "check-task", "mine.py", *sizes, "2900").returncode == 2
+
+
+def test_what_is_worth_knowing_is_told_but_no_problem(tmp_path: Path) -> None:
+    layers = "nn.Unflatten(1, (2, 1)), nn.Conv1d(2, 5, 1), nn.Flatten()"
+    network = f"\n\ndef model():\n    return nn.Sequential({layers})\n"
+    (tmp_path / "mine.py").write_text(EXAMPLE.read_text() + network)
+    ran = called(tmp_path, "check-task", "mine.py")
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stdout.splitlines()[1:] == [
+        "model: no nn.Linear is called: only representation loss can be used",
+        "ok",
+    ]
+
+
 def test_file_that_is_no_task_is_told_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("def train(): ...\n")
     ran = called(tmp_path, "check-task", "mine.py")

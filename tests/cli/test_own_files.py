@@ -80,7 +80,7 @@ def test_each_epoch_of_auto_is_recorded_with_its_shares(searched: Finished) -> N
     }
     assert [event["shares"] for event in epochs[near]] == [{}] * 3
     names = epochs[auto][0]["shares"].keys()
-    assert {"mmd", "kl"} <= names
+    assert {"mmd", "pearson"} <= names
     for event in epochs[auto]:
         assert event["shares"].keys() == names
         assert sum(event["shares"].values()) == pytest.approx(1, abs=1e-6)
@@ -108,3 +108,27 @@ def test_the_pick_trains_again_from_any_directory(searched: Finished, tmp_path: 
     again = called(tmp_path, "train", "--from", "s", *storage, "--format", "json")
     assert again.returncode == 0, again.stderr
     assert json.loads(again.stdout)["accuracy"]["select"] == best["accuracy"]
+
+
+@pytest.mark.parametrize(
+    ("code", "problem"),
+    [
+        (
+            "CLASSES = 2",
+            "task 'three.py': labels of train run from 0 to 2: with 2 classes they must lie in "
+            "0 .. 1",
+        ),
+        (
+            "def model():\n    return nn.Linear(3, 4)",
+            "model: logits of 8 rows must be [8, 3]; they are [8, 4] (is the number of classes "
+            "right?): 'adiw-tune check-task three.py' tells all",
+        ),
+    ],
+)
+def test_what_cannot_be_trained_is_told_before_training(
+    tmp_path: Path, code: str, problem: str
+) -> None:
+    (tmp_path / "three.py").write_text(f"{TASK}\n{code}\n")
+    ran = called(tmp_path, "train", "--task", "three.py", "--batch-size", "32")
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert ran.stderr == f"error: {problem}\n"

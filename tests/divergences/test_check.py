@@ -1,6 +1,7 @@
 """The shipped contract finds what breaks it, one line each."""
 
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,7 +18,9 @@ from adiw_tune.divergences import (
     WeightObjective,
     check_divergence,
     make_divergence,
+    require_form,
 )
+from adiw_tune.errors import UserError
 
 Change = Callable[[Tensor, Local], Any]
 
@@ -60,7 +63,13 @@ BROKEN: dict[str, tuple[Change, str]] = {
     "dtype": (lambda w, f: f._replace(gradient=f.gradient.half()), "gradient must keep the dtype"),
     "infinite": (lambda w, f: f._replace(gradient=f.gradient / 0), "gradient must be finite"),
     "flat": (lambda w, f: f._replace(curvature=0 * f.curvature), "curvature must be above 0"),
-    "waits": (lambda w, f: f._replace(value=w.new_tensor(f.value.item())), "waits for the device"),
+    "waits": (
+        lambda w, f: f._replace(value=w.new_tensor(f.value.item())),
+        "on a GPU it would wait for the device or mix it with the CPU",
+    ),
+    "host's": (lambda w, f: f._replace(gradient=f.gradient * torch.ones(len(w))), "mix it with"),
+    "zeros": (lambda w, f: f._replace(gradient=f.gradient + 0 / w), "finite where weights are 0"),
+    "exits": (lambda w, f: sys.exit(0), "prepare or at fails: SystemExit: 0"),
     "gradient": (lambda w, f: f._replace(gradient=2 * f.gradient), "gradient must be that of"),
     "concave": (concave, "value must be convex"),
     "off centre": (by_position, "w = 1 must be optimal"),
@@ -80,6 +89,40 @@ def test_each_violation_is_named(case: str) -> None:
 @pytest.mark.parametrize("name", DIVERGENCES)
 def test_listed_divergences_keep_the_contract(name: str) -> None:
     assert check_divergence(make_divergence(name)) == []
+
+
+class DifferentiatesItself:
+    """The gradient of another's f by autograd, in a graph of its own; w is changed in place."""
+
+    def __init__(self, sound: WeightObjective) -> None:
+        self.sound = sound
+
+    @torch.no_grad()
+    def at(self, w: Tensor) -> Local:
+        w = w.clamp_(min=0)
+        with torch.enable_grad():
+            free = w.detach().requires_grad_()
+            value = self.sound.at(free).value
+            (gradient,) = torch.autograd.grad(value, free)
+        return Local(value.detach(), gradient, self.sound.at(w).curvature)
+
+
+class ByAutograd:
+    def prepare(self, source: Tensor, target: Tensor) -> WeightObjective:
+        return DifferentiatesItself(SquaredDistance().prepare(source, target))
+
+
+def test_an_objective_need_not_let_autograd_through() -> None:
+    assert check_divergence(ByAutograd()) == []
+
+
+def test_what_would_break_a_run_is_refused_before_it() -> None:
+    require_form(SquaredDistance(), "own.py")
+    change, message = BROKEN["shape"]
+    with pytest.raises(
+        UserError, match=f"'own.py': {message}.*'adiw-tune check-divergence own.py'"
+    ):
+        require_form(Broken(change), "own.py")
 
 
 @dataclass(frozen=True)

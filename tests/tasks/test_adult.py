@@ -92,6 +92,10 @@ def test_numbers_are_standardised_and_categories_one_hot_by_the_training_file(
         ("39, State-gov\n", "row 1 of '.*' has 2 columns: Adult has 15"),
         (TRAIN.replace(">50K", "yes"), "row 3 of '.*' ends in 'yes': write <=50K or >50K"),
         (TRAIN.replace("50, Self", "old, Self"), "row 2 of '.*' has 'old' in column 1: a number"),
+        (TRAIN.replace("50, Self", "nan, Self"), "row 2 of '.*' has 'nan' in column 1: a number"),
+        (TRAIN.replace("2174", "-inf"), "row 1 of '.*' has '-inf' in column 11: a number"),
+        (TRAIN.replace("50, Self", '"5\n0", Self'), r"row 2 of '.*' has '5\\n0' in column 1"),
+        (TRAIN.replace(">50K", '">50\nK"'), r"row 3 of '.*' ends in '>50\\nK': write <=50K or"),
         (TRAIN.replace("White", "Wéiss"), "cannot be read"),
     ],
 )
@@ -117,6 +121,9 @@ def test_missing_test_file_is_named(tmp_path: Path) -> None:
 def test_nowhere_to_look_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ADIW_DATA_DIR", raising=False)
     with pytest.raises(UserError, match=r"Adult is not here: fetch adult\.data and"):
+        load_adult(None)
+    monkeypatch.setenv("ADIW_DATA_DIR", str(tmp_path))
+    with pytest.raises(UserError, match=rf"Adult is not in \$ADIW_DATA_DIR \('{tmp_path}'\): fe"):
         load_adult(None)
     with pytest.raises(UserError, match=f"no adult.data or adult-train.csv in .*'{tmp_path}'"):
         load_adult(tmp_path)

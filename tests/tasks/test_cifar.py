@@ -23,6 +23,7 @@ from adiw_tune.training import TrainingRun, TrialConfig
 
 from .real_data import real_data
 
+IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 TRAIN, TEST = "train-00000-of-00001.parquet", "test-00000-of-00001.parquet"
 
 
@@ -101,6 +102,60 @@ def test_jpeg_and_grey_images_become_bytes_of_three_colours(tmp_path: Path) -> N
     assert (inputs == 100).all()
 
 
+@pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary()])
+@pytest.mark.parametrize("name", ["img", "image", "img.bytes", "image.bytes"])
+def test_images_may_stand_in_a_column_of_bytes(
+    tmp_path: Path, name: str, kind: pa.DataType
+) -> None:
+    for file, rows, seed in ((TRAIN, 30, 0), (TEST, 20, 1)):
+        images = pa.array([encoded(picture) for picture in pictures(rows, seed)], kind)
+        write_columns(tmp_path / file, **{name: images, "label": [i % 10 for i in range(rows)]})
+    assert_tree(load_cifar(10, tmp_path))
+
+
+def write_columns(path: Path, **columns: Any) -> None:
+    parquet.write_table(pa.table(columns), path)
+
+
+def images_of_null(path: Path) -> None:
+    image = encoded(pictures(1, 0)[0])
+    write_columns(path, img=[{"bytes": image, "path": "0.png"}, None], label=[0, 1])
+
+
+def images_of_null_bytes(path: Path) -> None:
+    column = pa.array([{"bytes": None, "path": "0.png"}], IMAGE)
+    write_columns(path, img=column, label=[0])
+
+
+def images_of_paths(path: Path) -> None:
+    write_columns(path, img=[{"path": "0.png"}], label=[0])
+
+
+def images_of_text(path: Path) -> None:
+    write_columns(path, img=["0.png"], label=[0])
+
+
+def images_of_structs_in_structs(path: Path) -> None:
+    write_columns(path, img=[{"bytes": {"bytes": b"0"}}], label=[0])
+
+
+def labels_of_null(path: Path) -> None:
+    image = encoded(pictures(1, 0)[0])
+    write_columns(path, img=[{"bytes": image}] * 2, label=[0, None])
+
+
+def labels_of_text(path: Path) -> None:
+    write_columns(path, img=[{"bytes": b""}], label=["cat"])
+
+
+def labels_of_fractions(path: Path) -> None:
+    write_columns(path, img=[{"bytes": b""}], label=[0.5])
+
+
+def no_rows(path: Path) -> None:
+    write_columns(path, img=pa.array([], IMAGE), label=pa.array([], pa.int64()))
+
+
 def other_columns(path: Path) -> None:
     parquet.write_table(pa.table({"picture": [b""], "label": [0]}), path)
 
@@ -141,6 +196,7 @@ def not_an_image(path: Path) -> None:
         (large_image, "' is of 9 x 8 pixels: CIFAR's are of 32 x 32"),
         (broken_image, "' cannot be decoded"),
         (not_an_image, "' cannot be decoded"),
+        (no_rows, "' has no rows"),
     ],
 )
 def test_file_that_is_not_cifar_is_refused_by_name(
@@ -150,6 +206,30 @@ def test_file_that_is_not_cifar_is_refused_by_name(
     damage(tmp_path / name)
     with pytest.raises(UserError, match=f"{name}{message}") as caught:
         load_cifar(10, tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (images_of_null, "column img of '.*' is struct<.*>, some null: images are bytes, or str"),
+        (images_of_null_bytes, "column img of '.*' is struct<.*>, some null: images are bytes"),
+        (images_of_paths, "column img of '.*' is struct<path: string>: images are bytes, or st"),
+        (images_of_text, "column img of '.*' is string: images are bytes, or structs of bytes"),
+        (images_of_structs_in_structs, "column img of '.*' is struct<.*>: images are bytes, or"),
+        (labels_of_null, "column label of '.*' is int64, some null: labels are whole numbers"),
+        (labels_of_text, "column label of '.*' is string: labels are whole numbers"),
+        (labels_of_fractions, "column label of '.*' is double: labels are whole numbers"),
+    ],
+)
+def test_column_of_another_type_is_refused_by_name(
+    tmp_path: Path, damage: Callable[[Path], None], message: str
+) -> None:
+    write_tree(tmp_path)
+    damage(tmp_path / TEST)
+    with pytest.raises(UserError, match=message) as caught:
+        load_cifar(10, tmp_path)
+    assert TEST in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -215,6 +295,19 @@ def test_files_of_torchvision_are_read(batches: Path) -> None:
     assert_tree(load_cifar(10, batches))
 
 
+def test_environment_without_the_files_leaves_those_downloaded(
+    batches: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = batches / "home" / ".cache" / "adiw-tune"
+    cache.mkdir(parents=True)
+    (batches / "cifar-10-batches-py").rename(cache / "cifar-10-batches-py")
+    monkeypatch.setenv("HOME", str(batches / "home"))
+    monkeypatch.setenv("ADIW_DATA_DIR", str(batches / "nowhere"))
+    assert_tree(load_cifar(10, None))
+    with pytest.raises(UserError, match=r"in data directory '.*/nowhere'"):
+        load_cifar(10, batches / "nowhere")
+
+
 def test_files_of_torchvision_with_other_content_are_not_unpickled(tmp_path: Path) -> None:
     write_batches(tmp_path)  # their md5 sums are not CIFAR-10's
     with pytest.raises(UserError, match="cifar-10-batches-py' is damaged or incomplete"):
@@ -232,6 +325,10 @@ def test_no_network_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.Monk
     ) as caught:
         load_cifar(10, None)
     assert "\n" not in str(caught.value)
+    monkeypatch.setenv("ADIW_DATA_DIR", str(tmp_path))
+    looked = rf"CIFAR-10 is not in \$ADIW_DATA_DIR \('{tmp_path}'\) and could not be downloaded"
+    with pytest.raises(UserError, match=looked):
+        load_cifar(10, None)
 
 
 def brighter_is_higher(labels: Tensor) -> list[bytes]:

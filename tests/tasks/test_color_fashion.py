@@ -1,6 +1,5 @@
 """Coloured Fashion-MNIST: the picture in one of three channels, the colour told by its group."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,8 @@ from adiw_tune.tasks.color_fashion import load_color_fashion
 from adiw_tune.tasks.fashion_mnist import load_fashion_mnist
 from adiw_tune.tasks.rows import loaded
 
-from .test_fashion_mnist import INSTALLED, write_tree
+from .real_data import installed_fashion_mnist
+from .test_fashion_mnist import write_tree
 
 
 def test_picture_is_in_the_channel_of_its_colour_alone(tmp_path: Path) -> None:
@@ -53,9 +53,7 @@ def test_only_red_rows_are_left_to_train_on_when_the_support_is_shifted(tmp_path
 def test_color_fashion_as_installed_has_as_many_rows_of_each_colour(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    if not INSTALLED.exists():
-        assert os.environ.get("CI") != "true", f"CI must have Fashion-MNIST in {INSTALLED}"
-        pytest.skip(f"no Fashion-MNIST in {INSTALLED}: install Debian's dataset-fashion-mnist")
+    installed_fashion_mnist()
     monkeypatch.delenv("ADIW_DATA_DIR", raising=False)
     rows = loaded(load_color_fashion(None).rows)
     assert rows.groups is not None

@@ -1,6 +1,5 @@
 """The contract: every task that is shipped passes, and each fault is told in one line."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,7 @@ import torch
 from adiw_tune.tasks import TASKS, check_task
 from adiw_tune.tasks.contract import inspect_task
 
-from .test_fashion_mnist import INSTALLED
+from .real_data import installed_fashion_mnist
 from .test_own import DATASET, task_of
 
 
@@ -18,9 +17,7 @@ def test_digits_passes() -> None:
 
 
 def test_fashion_mnist_passes(monkeypatch: pytest.MonkeyPatch) -> None:
-    if not INSTALLED.exists():
-        assert os.environ.get("CI") != "true", f"CI must have Fashion-MNIST in {INSTALLED}"
-        pytest.skip(f"no Fashion-MNIST in {INSTALLED}: install Debian's dataset-fashion-mnist")
+    installed_fashion_mnist()
     monkeypatch.delenv("ADIW_DATA_DIR", raising=False)
     assert check_task(TASKS["fashion-mnist"]) == []
 
@@ -40,17 +37,23 @@ class Mine(Mine):
         return torch.randn(4), int(self.labels[i])
 """
 
+INFINITE = """
+class Mine(Mine):
+    def __getitem__(self, i):
+        return self.inputs[i] / 0, int(self.labels[i])
+"""
+
 
 @pytest.mark.parametrize(
     ("code", "problem"),
     [
-        # rows
         ("def train():\n    return torch.zeros(0, 4), torch.zeros(0).long()", "train has no rows"),
         ("def test():\n    return torch.zeros(0, 4), torch.zeros(0).long()", "test has no rows"),
         (
             "def test():\n    x, y = rows(30, 1)\n    return x, y - 1",
             "labels of test run from -1 to 0: with 2 classes they must lie in 0 .. 1",
         ),
+        ("CLASSES = 1", "the number of classes is 1: at least 2 are needed"),
         ("CLASSES = 1", "labels of train run from 0 to 1: with 1 classes they must lie in 0 .. 0"),
         (
             "def train():\n    x, y = rows(80, 0)\n    x[3, 1] = float('nan')\n    return x, y",
@@ -59,6 +62,23 @@ class Mine(Mine):
         (
             "def train():\n    x, y = rows(80, 0)\n    return x.double(), y",
             "inputs of train are torch.float64: give float32 or uint8",
+        ),
+        (
+            "def train():\n    x, y = rows(80, 0)\n    return x.bfloat16(), y",
+            "inputs of train are torch.bfloat16: give float32 or uint8",
+        ),
+        (
+            DATASET + INFINITE,
+            "train has inputs that are not finite",
+        ),
+        (
+            "def train():\n    return torch.tensor(1.0), torch.tensor(1)",
+            "inputs of train() of '{path}' are [] torch.strided: give a dense tensor [n, ...]",
+        ),
+        (
+            "def train():\n    x, y = rows(80, 0)\n    return x.to_sparse(), y",
+            "inputs of train() of '{path}' are [80, 4] torch.sparse_coo: give a dense tensor "
+            "[n, ...]",
         ),
         (
             "def test():\n    x, y = rows(30, 1)\n    return x[:, :3], y",
@@ -102,66 +122,6 @@ class Mine(Mine):
             "train() of '{path}' gives int: give (inputs, labels) "
             "tensors, or a Dataset of (tensor, int) pairs",
         ),
-        # network
-        ("def model():\n    return 3", "model() of '{path}' gives int: give an nn.Module"),
-        (
-            "def model():\n    return nn.Linear(4, 3)",
-            "model: logits of 8 rows must be [8, 2]; they are [8, 3] (is the number of classes "
-            "right?)",
-        ),
-        (
-            "def model():\n    return nn.Sequential(nn.Linear(4, 2), nn.Flatten(0))",
-            "model: logits of 8 rows must be [8, 2]; they are [16] (is the number of classes "
-            "right?)",
-        ),
-        (
-            "class Two(nn.Linear):\n    def forward(self, x):\n        return super().forward(x), x"
-            "\ndef model():\n    return Two(4, 2)",
-            "model: logits of 8 rows must be [8, 2]; they are tuple (is the number of classes "
-            "right?)",
-        ),
-        (
-            "class Log(nn.Linear):\n    def forward(self, x):\n"
-            "        return super().forward(x) / 0\ndef model():\n    return Log(4, 2)",
-            "model: logits must be finite",
-        ),
-        (
-            "class Noisy(nn.Linear):\n    def forward(self, x):\n"
-            "        return super().forward(x) + torch.randn(len(x), 2)\n"
-            "def model():\n    return Noisy(4, 2)",
-            "model: the same rows give other logits the second time in evaluation mode",
-        ),
-        (
-            "def model():\n    return nn.Linear(4, 2).requires_grad_(False)",
-            "model: the loss has no gradient: are all parameters frozen?",
-        ),
-        (
-            "class Cut(nn.Linear):\n    def forward(self, x):\n"
-            "        return super().forward(x) * 0\ndef model():\n    return Cut(4, 2)",
-            "model: no parameter gets a gradient from the loss",
-        ),
-        (
-            "def model():\n    return nn.Sequential(nn.Unflatten(1, (4, 1)), nn.Conv1d(4, 2, 1), "
-            "nn.Flatten())",
-            "model: no nn.Linear is called, so representation feature has nothing to look at: "
-            "give a Network(features, head)",
-        ),
-        (
-            "class Tokens(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
-            "        self.each = nn.Linear(2, 2)\n    def forward(self, x):\n"
-            "        return self.each(x.reshape(-1, 2)).reshape(-1, 2, 2).sum(1)\n"
-            "def model():\n    return Tokens()",
-            "model: features of 8 rows must be [8, ...]; they are [16, 2]",
-        ),
-        (
-            "class Torn(nn.Linear):\n    def forward(self, x):\n        raise ValueError('a\\nb')\n"
-            "def model():\n    return Torn(4, 2)",
-            "model fails on inputs [8, 4]: ValueError: a b",
-        ),
-        (
-            "def augment(inputs):\n    return torch.cat([inputs, inputs])",
-            "model: augment makes 16 rows of 8: each row must stay one",
-        ),
     ],
 )
 def test_fault_is_told_in_one_line(tmp_path: Path, code: str, problem: str) -> None:
@@ -192,6 +152,68 @@ def test():
     found = inspect_task(task_of(tmp_path, code))
     assert found.problems == []
     assert found.summary[1:] == ["2 of 300 different test rows have the inputs of a training row"]
+
+
+DISCRETE = """
+def bits(n, seed):
+    inputs, labels = rows(n, seed)
+    return (inputs > 0).float(), labels
+
+def train():
+    return bits(80, 0)
+
+def test():
+    return bits(30, 1)
+"""
+
+
+def test_rows_of_few_numbers_may_be_alike(tmp_path: Path) -> None:
+    found = inspect_task(task_of(tmp_path, DISCRETE))
+    assert found.problems == []
+    (line,) = found.summary[1:]
+    assert line.endswith("different test rows have the inputs of a training row")
+
+
+VECTORS = """
+def numbers(n, seed):
+    inputs, labels = rows(n, seed)
+    return inputs[:, 0], labels
+
+def train():
+    return numbers(80, 0)
+
+def test():
+    return numbers(30, 1)
+
+def model():
+    return nn.Sequential(nn.Unflatten(0, (-1, 1)), nn.Linear(1, 2))
+"""
+
+
+def test_a_rows_inputs_may_be_one_number(tmp_path: Path) -> None:
+    found = inspect_task(task_of(tmp_path, VECTORS))
+    assert found.problems == []
+    assert found.summary == ["80 training rows, 30 test rows, 2 classes, inputs [] float32"]
+
+
+def test_inputs_may_have_a_graph(tmp_path: Path) -> None:
+    graph = "def train():\n    x, y = rows(80, 0)\n    return x.requires_grad_(), y"
+    assert check_task(task_of(tmp_path, graph)) == []
+
+
+def test_groups_of_a_dataset_may_be_a_list_or_an_array(tmp_path: Path) -> None:
+    for groups in ("[0, 1] * 40", "(torch.arange(80) % 2).numpy()", "torch.arange(80).int() % 2"):
+        given = f"class Mine(Mine):\n    groups = property(lambda self: {groups}, lambda *_: None)"
+        task = task_of(tmp_path, DATASET, given, name=f"{len(groups)}.py")
+        assert check_task(task) == []
+        assert task.load(None).rows.groups is not None
+
+
+def test_sizes_of_the_clean_roles_may_be_given(tmp_path: Path) -> None:
+    task = task_of(tmp_path, "REFERENCE_SIZE = SELECT_SIZE = 500")
+    assert "reference_size 500 and select_size 500 leave no training rows" in check_task(task)[0]
+    assert check_task(task, None, 10, 20) == []
+    assert "reference_size 10 and select_size 70 leave no" in check_task(task, None, 10, 70)[0]
 
 
 def test_checking_leaves_the_global_generator_alone(tmp_path: Path) -> None:

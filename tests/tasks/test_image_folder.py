@@ -117,6 +117,14 @@ def test_damaged_image_is_refused_by_name(
         assert "\n" not in str(caught.value)
 
 
+def test_image_too_large_to_open_is_refused_by_name(tree: Path) -> None:
+    huge = tree / "train" / "pear" / "huge.png"
+    Image.new("1", (20_000, 10_000)).save(huge)
+    with pytest.raises(UserError, match=f"image '{huge}' cannot be read .*bomb") as caught:
+        list(in_order(load_image_folder(tree).rows))
+    assert "\n" not in str(caught.value)
+
+
 def test_class_that_is_not_trained_is_refused_by_name(tree: Path) -> None:
     write_images(tree / "val", {"quince": 1})
     with pytest.raises(UserError, match="val/quince' is of a class that train/ does not have: "):

@@ -1,6 +1,7 @@
 """A user's own task, from a file."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import torch
 
 from adiw_tune.errors import UserError
 from adiw_tune.tasks import Split, StreamedSplit, Task, check_task, find_task, parse_shift
-from adiw_tune.tasks.own import Watched
+from adiw_tune.tasks.watched import Watched
 from adiw_tune.training import TrainingRun, TrialConfig
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "my_task.py"
@@ -101,6 +102,68 @@ def test_function_with_an_argument_is_given_the_data_directory(tmp_path: Path) -
     assert len(task.load(tmp_path).rows) == 5
     with pytest.raises(UserError, match=r"train\(\) of '.*mine.py' fails: TypeError: .*line 22"):
         task.load(None)
+
+
+@pytest.mark.parametrize(
+    "asking", ["data_dir=None", "*, data_dir", "n=80, *, data_dir=None", "folder", "folder, n=80"]
+)
+def test_data_directory_is_given_to_a_function_that_asks_for_it(
+    tmp_path: Path, asking: str
+) -> None:
+    told = "folder" if "folder" in asking else "data_dir"
+    code = f"def train({asking}):\n    assert {told}.is_dir()\n    return rows(80, 0)"
+    assert len(task_of(tmp_path, code).load(tmp_path).rows) == 80
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "def train(seed=0):\n    return rows(80, seed)",
+        "def train(*, n=80):\n    return rows(n, 0)",
+        "def train(*numbers, **more):\n    return rows(80, *numbers, seed=0, **more)",
+        "from functools import partial\ntrain = partial(rows, n=80, seed=0)",
+        "from functools import partial\ntrain = partial(rows, 80, seed=0)",
+    ],
+)
+def test_data_directory_is_not_given_to_one_that_has_other_defaults(
+    tmp_path: Path, code: str
+) -> None:
+    assert len(task_of(tmp_path, code).load(tmp_path).rows) == 80
+
+
+def test_file_may_import_what_lies_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "beside_at_once.py").write_text("CLASSES = 3")
+    (tmp_path / "beside_later.py").write_text("N = 70")
+    later = "def train():\n    from beside_later import N\n    return rows(N, 0)"
+    before = list(sys.path)
+    data = task_of(tmp_path, "from beside_at_once import CLASSES", later).load(None)
+    assert (data.classes, len(data.rows)) == (3, 70)
+    assert sys.path == before
+
+
+def test_path_that_a_file_adds_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "library").mkdir()
+    (tmp_path / "library" / "of_the_files_own.py").write_text("N = 70")
+    adds = f"import sys\nsys.path.insert(0, {str(tmp_path / 'library')!r})"
+    later = "def train():\n    from of_the_files_own import N\n    return rows(N, 0)"
+    assert len(task_of(tmp_path, adds, later).load(None).rows) == 70
+
+
+def test_constants_may_be_numpys(tmp_path: Path) -> None:
+    task = task_of(tmp_path, "import numpy as np", "CLASSES = SELECT_SIZE = np.int64(3)")
+    assert (task.select_size, task.load(None).classes) == (3, 3)
+
+
+def test_state_of_its_own_is_what_model_loads(tmp_path: Path) -> None:
+    task = task_of(tmp_path)
+    splits = task.splits(parse_shift("none"), 0)
+    network, inputs = task.network(splits), splits.reference.inputs
+    model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2))
+    model.load_state_dict(network.own_state_dict())
+    assert torch.equal(model(inputs), network(inputs))
+    shipped = find_task("adult").networks["mlp"](torch.Size([4]), 2)
+    assert shipped.own_state_dict().keys() == shipped.state_dict().keys()
 
 
 def test_classes_are_counted_in_the_labels_unless_told(tmp_path: Path) -> None:
@@ -218,6 +281,9 @@ def test_network_of_the_files_is_taken_as_it_is(tmp_path: Path) -> None:
         ("del train", r"task file '.*mine.py' must define train\(\)"),
         ("del train, test\nmodel = 3", r"must define train\(\) and test\(\) and model\(\)"),
         ("augment = 0.5", "'augment' in task file '.*mine.py' must be a function"),
+        ("SELECT_SIZE = True", "SELECT_SIZE in '.*mine.py' must be a whole number above 0; got T"),
+        ("SELECT_SIZE = 2.5", "SELECT_SIZE in '.*mine.py' must be a whole number above 0; got 2"),
+        ("SELECT_SIZE = 0", "SELECT_SIZE in '.*mine.py' must be a whole number above 0; got 0"),
         ("SELECT_SIZE = 'many'", "SELECT_SIZE in '.*mine.py' must be a whole number above 0"),
     ],
 )
@@ -242,6 +308,7 @@ def test_missing_file_is_refused(tmp_path: Path) -> None:
         ("return (rows(5, 0)[0],)", r"gives \(Tensor\): give"),
         ("return iter([])", r"gives list_iterator: give"),
         ("raise RuntimeError('a\\nb')", r"train\(\) of '.*' fails: RuntimeError: a b \(line 22\)"),
+        ("raise SystemExit('no data')", r"train\(\) of '.*' fails: SystemExit: no data \(line 22"),
         ("return torch.zeros(5, 4), torch.zeros(5)", "labels of train.* are torch.float32: give"),
         ("return torch.zeros(5, 4), torch.zeros(4).long()", r"have shape \[4\]: give \[5\]"),
         ("return torch.zeros(5, 4), torch.zeros(5, 1).long()", r"have shape \[5, 1\]: give \[5\]"),

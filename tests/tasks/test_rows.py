@@ -3,7 +3,7 @@
 import torch
 
 from adiw_tune.tasks import Split, concatenated, in_order
-from adiw_tune.tasks.rows import fit_at_once, loaded
+from adiw_tune.tasks.rows import at_once, loaded
 
 ROWS = Split(torch.arange(5000).float().unsqueeze(1), torch.arange(5000) % 7, torch.arange(5000))
 
@@ -23,10 +23,13 @@ def test_all_rows_are_gone_through_in_order_and_in_parts() -> None:
 
 
 def test_large_rows_are_gone_through_in_smaller_parts() -> None:
+    def rows(*shape: int) -> Split:
+        return Split(torch.zeros(1, dtype=torch.uint8).expand(2, *shape), torch.zeros(2).long())
+
     image = 3 * 224 * 224
-    assert fit_at_once(image) * image <= 2**23 < (fit_at_once(image) + 1) * image
-    assert fit_at_once(2**30) == 1
-    assert Split(torch.zeros(2, 3, 224, 224), torch.zeros(2).long()).at_once == fit_at_once(image)
+    at_a_time = at_once(rows(3, 224, 224))
+    assert at_a_time * image <= 2**23 < (at_a_time + 1) * image
+    assert at_once(rows(2**30)) == 1
 
 
 def test_rows_loaded_are_the_rows() -> None:

@@ -91,6 +91,57 @@ def test_empty_roles_are_refused(size: int) -> None:
         TASK.splits(NONE, 0, select_size=size)
 
 
+WRONG_INPUTS = torch.full((50, 1), float("nan"))
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"classes": 9}, "labels of train run from 0 to 9: with 9 classes they must lie in 0 .. 8"),
+        ({"classes": 1}, "the number of classes is 1: at least 2 are needed"),
+        ({"rows": Split(torch.zeros(0, 1), torch.zeros(0).long())}, "train has no rows"),
+        ({"test": Split(torch.zeros(0, 1), torch.zeros(0).long())}, "test has no rows"),
+        (
+            {"test": Split(torch.zeros(5, 2), torch.arange(5))},
+            "inputs of test are [2] torch.float32, those of train [1] torch.float32: they must be "
+            "alike",
+        ),
+        (
+            {"trusted": Split(torch.zeros(5, 1).byte(), torch.arange(5))},
+            "inputs of reference are [1] torch.uint8, those of train [1] torch.float32: they must "
+            "be alike",
+        ),
+        (
+            {"trusted": Split(torch.zeros(5, 1), torch.arange(5) - 1)},
+            "labels of reference run from -1 to 3: with 10 classes they must lie in 0 .. 9",
+        ),
+        (
+            {"test": Split(WRONG_INPUTS, torch.arange(50) % 10)},
+            "test has inputs that are not finite",
+        ),
+        (
+            {"rows": Split(WRONG_INPUTS.half(), torch.arange(50) % 10)},
+            "inputs of train are torch.float16: give float32 or uint8",
+        ),
+    ],
+)
+def test_rows_that_training_cannot_work_with_are_refused_before_it(
+    change: dict[str, object], problem: str
+) -> None:
+    task = replace(TASK, load=lambda data_dir: replace(numbered_rows(data_dir), **change))
+    with pytest.raises(UserError) as caught:
+        task.splits(NONE, 0)
+    assert str(caught.value) == f"task 'digits': {problem}"
+
+
+def test_public_rows_are_shifted_by_default_and_ones_own_are_not() -> None:
+    shifts = {task.name: task.default_shift for task in TASKS.values()}
+    own = find_task(str(Path(__file__).parents[2] / "docs" / "examples" / "my_task.py"))
+    assert shifts.pop("color-fashion") == "group-prior:inf"
+    assert shifts.pop("image-folder") == own.default_shift == "none"
+    assert set(shifts.values()) == {"symmetric:0.4"}
+
+
 def test_digits_has_the_rows_it_promises() -> None:
     data = TASKS["digits"].load(None)
     rows, test = loaded(data.rows), loaded(data.test)

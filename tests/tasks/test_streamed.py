@@ -1,6 +1,7 @@
 """Rows that are read when they are asked for: the rows that they would be in memory."""
 
 import multiprocessing
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -36,12 +37,9 @@ class Numbered(Dataset[tuple[Tensor, int]]):
         return self._change(item, torch.tensor([float(item), item / 7]))
 
 
-class WithTargets(Numbered):
-    targets = [i % 5 for i in range(ROWS)]  # noqa: RUF012
-
-
 def rows(workers: int = 0, dataset: Numbered | None = None) -> StreamedSplit:
-    split = stream(dataset or WithTargets(), groups=torch.arange(ROWS) % 3)
+    numbers = torch.arange(ROWS)
+    split = stream(dataset or Numbered(), numbers % 5, groups=numbers % 3)
     return replace(split, workers=workers)
 
 
@@ -65,7 +63,7 @@ def test_chunks_may_be_any_iterable() -> None:
 
 
 def test_nothing_is_read_before_it_is_asked_for() -> None:
-    dataset = WithTargets()
+    dataset = Numbered()
     batches = rows(dataset=dataset).batches(CHUNKS)
     assert dataset.read == []
     next(batches)
@@ -93,20 +91,6 @@ def test_all_rows_are_gone_through_in_order() -> None:
     assert torch.equal(read, torch.arange(ROWS).float())
 
 
-def test_labels_are_read_from_the_items_where_there_are_no_targets() -> None:
-    dataset = Numbered()
-    split = stream(dataset)
-    assert split.labels.dtype == torch.int64
-    assert torch.equal(split.labels, torch.arange(ROWS) % 5)
-    assert split.groups is None
-
-
-def test_labels_are_not_read_from_the_items_where_there_are_targets() -> None:
-    dataset = WithTargets()
-    stream(dataset)
-    assert dataset.read == []
-
-
 @pytest.mark.parametrize("workers", [0, 2])
 def test_reading_leaves_the_global_generator_alone(workers: int) -> None:
     before = torch.get_rng_state()
@@ -120,12 +104,22 @@ def raising(item: int, x: Tensor) -> Any:
     return x, 0
 
 
+def leaving(item: int, x: Tensor) -> Any:
+    if item == 7:
+        raise SystemExit("no such file")
+    return x, 0
+
+
 def of_another_shape(item: int, x: Tensor) -> Any:
     return (x[:1] if item == 7 else x), 0
 
 
 def no_tensor(item: int, x: Tensor) -> Any:
     return (x.tolist() if item == 7 else x), 0
+
+
+def sparse(item: int, x: Tensor) -> Any:
+    return (x.to_sparse() if item == 7 else x), 0
 
 
 def no_pair(item: int, x: Tensor) -> Any:
@@ -137,26 +131,23 @@ def no_pair(item: int, x: Tensor) -> Any:
     ("change", "message"),
     [
         (raising, r"item 7 of Spoilt cannot be read .*RuntimeError: no such file"),
+        (leaving, r"item 7 of Spoilt cannot be read .*SystemExit: no such file"),
         (of_another_shape, r"item 7 has inputs \[1\] torch.float32, another has \[2\]"),
         (no_tensor, "item 7 has inputs of type list: make a tensor of them"),
+        (sparse, "item 7 has inputs that are torch.sparse_coo: make them dense"),
         (no_pair, "item 7 of Spoilt cannot be read as an .inputs, label. pair"),
     ],
 )
 def test_item_that_cannot_be_read_is_named_in_one_line(
     change: Callable[[int, Tensor], Any], message: str, workers: int
 ) -> None:
-    class Spoilt(WithTargets):
+    class Spoilt(Numbered):
         pass
 
     split = rows(workers, Spoilt(change))
     with pytest.raises(UserError, match=message) as caught:
         list(split.batches([torch.arange(5), torch.arange(5, 10)]))
     assert "\n" not in str(caught.value)
-
-
-def test_label_that_is_no_number_is_named() -> None:
-    with pytest.raises(UserError, match="item 0 of Numbered has the label 'cat'"):
-        stream(Numbered(lambda i, x: (x, "cat")))
 
 
 def test_workers_end_with_the_mini_batches_left_unread() -> None:
@@ -169,9 +160,28 @@ def test_workers_end_with_the_mini_batches_left_unread() -> None:
 
 def test_workers_end_with_an_error_that_is_kept() -> None:
     with pytest.raises(UserError) as caught:
-        list(rows(2, WithTargets(raising)).batches(CHUNKS * 10))
+        list(rows(2, Numbered(raising)).batches(CHUNKS * 10))
     assert caught.traceback
     assert multiprocessing.active_children() == []
+
+
+def dying(item: int, x: Tensor) -> Any:
+    if item == 7:
+        os._exit(3)
+    return x, 0
+
+
+def test_reading_process_that_dies_is_told_in_one_line() -> None:
+    with pytest.raises(
+        UserError, match=r"a reading process died \(.*\): give more memory"
+    ) as caught:
+        list(rows(2, Numbered(dying)).batches(CHUNKS))
+    assert "\n" not in str(caught.value)
+
+
+def test_inputs_come_without_their_graph() -> None:
+    (batch,) = rows(2, Numbered(lambda i, x: (x.requires_grad_(), 0))).batches(CHUNKS[:1])
+    assert not batch.inputs.requires_grad
 
 
 def test_workers_are_counted_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """The divergence chosen while training: shares that follow what helps held-out rows."""
 
+import shutil
 from dataclasses import dataclass, replace
 
 import pytest
@@ -132,3 +133,16 @@ def test_solved_side_by_side_is_solved_one_by_one(small_run: MakeRun) -> None:
     for row, divergence in zip(together, auto.divergences.values(), strict=True):
         alone = auto.solver.solve(divergence.prepare(source, target), torch.ones(24))
         torch.testing.assert_close(row, alone)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
+@pytest.mark.filterwarnings("default")  # the compiler has its own to give
+@pytest.mark.parametrize("divergence", ["auto", "mmd"])
+def test_a_run_can_compile_its_weight_step(small_run: MakeRun, divergence: str) -> None:
+    plain, compiled = (
+        small_run(divergence=divergence, batch_size=41, compiled=choice) for choice in (False, True)
+    )
+    compiled.network.load_state_dict(plain.network.state_dict())
+    assert compiled.run_epoch().loss == pytest.approx(plain.run_epoch().loss, abs=1e-5)
+    steps = [module for module in compiled.method.modules() if hasattr(module, "_estimate")]
+    assert [step._estimate._run is not step._estimate.function for step in steps] == [True]

@@ -1,6 +1,7 @@
 """The configuration: validated where it is made, each error one line that names the thing."""
 
 from dataclasses import FrozenInstanceError, fields
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from adiw_tune.training import METHODS, TrialConfig
 from adiw_tune.training.config import REPRESENTATIONS
 from adiw_tune.training.methods import _METHODS
 
+REPOSITORY = Path(__file__).parent.parent.parent
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"task": "mnist"}, "unknown task 'mnist': choose one of digits, fashion-mnist"),
     ({"shift": "pair"}, "shift 'pair' needs a number"),
@@ -55,6 +57,28 @@ def test_bad_value_is_refused_in_one_line(values: dict[str, Any], message: str) 
         with pytest.raises(UserError, match=message) as caught:
             make(**values)
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("task", "shift"),
+    [
+        ("digits", "symmetric:0.4"),
+        ("color-fashion", "group-prior:inf"),
+        ("image-folder", "none"),
+        ("docs/examples/my_task.py", "none"),
+    ],
+)
+def test_a_shift_not_named_is_the_tasks_own(task: str, shift: str) -> None:
+    task = str(REPOSITORY / task) if task.endswith(".py") else task
+    assert TrialConfig(task=task).as_dict()["shift"] == shift
+    assert TrialConfig(task=task, shift="pair:0.3").shift == "pair:0.3"
+
+
+@pytest.mark.parametrize("value", [1, "yes", None])
+def test_what_is_a_switch_takes_nothing_else(value: Any) -> None:
+    assert TrialConfig.from_mapping({"compiled": True}).compiled is True
+    with pytest.raises(UserError, match=f"compiled must be of type bool; got {value!r}"):
+        TrialConfig.from_mapping({"compiled": value})
 
 
 @pytest.mark.parametrize("method", METHODS)

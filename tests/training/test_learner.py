@@ -118,6 +118,17 @@ def test_every_method_runs_in_bfloat16(
     assert {value.dtype for value in run.network.parameters()} == {torch.float32}
 
 
+def test_l2rw_makes_all_its_passes_in_the_precision_asked_for(small_run: MakeRun) -> None:
+    run = small_run(method="l2rw", precision="bfloat16")
+    step = small.first_step(run)
+    seen: list[torch.dtype] = []
+    for layer in run.network.modules():
+        if isinstance(layer, nn.Linear):
+            layer.register_forward_hook(lambda layer, inputs, made: seen.append(made.dtype))
+    run.method.weigh(step)
+    assert seen == [torch.bfloat16] * 4  # two layers, for the reference rows and for the slopes
+
+
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("name", ["batch-norm", "dropout"])
 def test_every_method_trains_a_network_with_a_state_and_resumes_it(
@@ -202,6 +213,8 @@ def test_rows_that_set_weights_are_augmented_too(
     watcher = watched(run)
     run.method.loss(replace(step, rows=run._learner.augmented(step.rows)))
     assert all(augmented for augmented, _ in watcher.seen)
+    looks = values.get("method") not in ("erm", "clean-only", "static")
+    assert bool(watcher.seen) == looks
 
 
 def test_without_augmentation_rows_stay_as_they_are() -> None:

@@ -1,8 +1,6 @@
 """Every method really learns, and the weights tell wrong labels from right ones."""
 
-import os
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +11,7 @@ from adiw_tune.tasks import Split
 from adiw_tune.training import TrainingRun, TrialConfig, load_splits
 from adiw_tune.training.methods.adiw import Adiw
 from adiw_tune.training.methods.estimator import Estimator
+from tests.tasks.real_data import installed_fashion_mnist
 
 NOISY = TrialConfig(
     shift="symmetric:0.5",
@@ -22,7 +21,6 @@ NOISY = TrialConfig(
     reference_size=150,
     select_size=250,
 )
-FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 
 
 def trained(config: TrialConfig) -> TrainingRun:
@@ -89,9 +87,7 @@ def test_remembered_weights_tell_wrong_labels_from_right_ones() -> None:
 
 
 def test_pair_noise_on_fashion_mnist_costs_adiw_less_than_erm() -> None:
-    if not FASHION_MNIST.exists():
-        assert os.environ.get("CI") != "true", f"CI must have Fashion-MNIST in {FASHION_MNIST}"
-        pytest.skip(f"no Fashion-MNIST in {FASHION_MNIST}: install Debian's dataset-fashion-mnist")
+    installed_fashion_mnist()
     config = TrialConfig(
         task="fashion-mnist", shift="pair:0.45", epochs=2, reference_size=500, select_size=500
     )

@@ -79,6 +79,14 @@ def test_l2rw_leaves_frozen_parameters_out(small_run: MakeRun) -> None:
     assert torch.allclose(w, by_products_of_gradients(run, step.rows), rtol=1e-3, atol=1e-4)
 
 
+def test_l2rw_passes_over_parameters_that_the_loss_does_not_reach(small_run: MakeRun) -> None:
+    run = small_run(method="l2rw")
+    run.network.register_parameter("unused", torch.nn.Parameter(torch.ones(3)))
+    w = run.method.weigh(small.first_step(run))
+    assert w is not None
+    assert float(w.mean()) == pytest.approx(1)
+
+
 def by_products_of_gradients(run: TrainingRun, rows: Split) -> Tensor:
     """∇L_ref · ∇ℓ_i, one row's gradient after the other."""
     trained = [p for p in run.network.parameters() if p.requires_grad]

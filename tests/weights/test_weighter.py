@@ -8,9 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from adiw_tune import DIVERGENCES, FeasibleSet, ImportanceWeighter, UserError, WeightSolver
-from adiw_tune.divergences import MMD, Local
+from adiw_tune.divergences import MMD, Local, check_divergence
 from adiw_tune.divergences.mmd import MMDObjective
-from adiw_tune.divergences.waiting import HostMayNotWait
 
 
 def batch(seed: int = 0, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor, Tensor]:
@@ -163,18 +162,29 @@ def test_a_users_own_divergence_is_as_good_as_a_listed_one() -> None:
 @pytest.mark.parametrize("slack", [0.0, 0.5])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_weighing_never_makes_the_host_wait(name: str, slack: float, dtype: torch.dtype) -> None:
+    # On the meta device there are no values: asking for one, or copying one to the host, raises.
     weighter = ImportanceWeighter(40, name, WeightSolver(feasible=FeasibleSet(slack=slack)))
-    arguments = batch(dtype=dtype)
-    with HostMayNotWait():
-        weighter(*arguments)
+    w = weighter.to("meta")(*(z.to("meta") for z in batch(dtype=dtype)))
+    assert (w.device.type, w.dtype, w.shape) == ("meta", dtype, (16,))
 
 
 @pytest.mark.parametrize("name", DIVERGENCES)
 def test_weighing_by_features_never_makes_the_host_wait(name: str) -> None:
-    weighter = ImportanceWeighter(40, name)
-    source, target, index = torch.randn(16, 4), torch.randn(90, 4), torch.arange(16)
-    with HostMayNotWait():
-        weighter(source, target, index)
+    weighter = ImportanceWeighter(40, name).to("meta")
+    rows = torch.randn(16, 4), torch.randn(90, 4), torch.arange(16)
+    assert weighter(*(z.to("meta") for z in rows)).device.type == "meta"
+
+
+@pytest.mark.parametrize("name", DIVERGENCES)
+@pytest.mark.parametrize("on_features", [False, True], ids=["losses", "features"])
+def test_autocast_around_the_weighter_does_not_round_it(name: str, on_features: bool) -> None:
+    source, target, index = batch()
+    if on_features:
+        source, target = torch.randn(16, 4), torch.randn(12, 4)
+    exact = ImportanceWeighter(40, name)(source, target, index)
+    with torch.autocast("cpu", torch.bfloat16):
+        w = ImportanceWeighter(40, name)(source, target, index)
+    assert torch.equal(w, exact)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
@@ -205,12 +215,18 @@ def test_weighing_on_cuda_never_synchronises(name: str, on_features: bool) -> No
         lambda z: z[z > 1],
         lambda z: z.nonzero(),
         lambda z: torch.equal(z, z + 1),
-        lambda z: z.to("meta"),
+        lambda z: z.cpu(),
+        lambda z: z.tolist(),
+        lambda z: z.numpy(),
+        lambda z: torch.unique(z),
+        lambda z: z + torch.ones(len(z)),
     ],
-    ids=["item", "float", "if", "mask", "nonzero", "equal", "to"],
+    ids=str.split("item float if mask nonzero equal cpu tolist numpy unique mix"),
 )
-def test_a_divergence_that_waits_is_found_out(wait: Callable[[Tensor], object]) -> None:
-    weighter = ImportanceWeighter(40, Nosy(wait))
-    arguments = batch()
-    with HostMayNotWait(), pytest.raises(AssertionError, match="waits for the device"):
-        weighter(*arguments)
+def test_a_divergence_that_waits_or_mixes_devices_is_found_out(
+    wait: Callable[[Tensor], object],
+) -> None:
+    weighter = ImportanceWeighter(40, Nosy(wait)).to("meta")
+    with pytest.raises((RuntimeError, TypeError)):
+        weighter(*(z.to("meta") for z in batch()))
+    assert any("on a GPU it would wait" in line for line in check_divergence(Nosy(wait)))

@@ -12,6 +12,7 @@ from adiw_tune.training.learner import Forward, represent
 from adiw_tune.training.methods.base import Step
 from adiw_tune.training.stream import BatchStream
 from adiw_tune.weights import WeightMemory
+from adiw_tune.weights.compiled import Compiled
 
 # One of each kind: kernel means, a density ratio, transport. A second of a kind costs time and
 # gives much the same weights.
@@ -56,6 +57,7 @@ class AutoEstimator(nn.Module):
         super().__init__()
         self.representation = config.representation
         self.solver = config.solver()
+        self._estimate = Compiled(self._solve) if config.compiled else self._solve
         self.reference = BatchStream(reference, config.reference_batch_size, config.seed + 2)
         self.divergences = {name: make_divergence(name) for name in CANDIDATES}
         self.memories = nn.ModuleDict(
@@ -81,14 +83,15 @@ class AutoEstimator(nn.Module):
     def _candidates(self, source: Tensor, target: Tensor, index: Tensor) -> Tensor:
         """Each divergence's weights: [k, n]."""
         memories = [memory for memory in self.memories.values() if isinstance(memory, WeightMemory)]
-        objective = SideBySide(
-            [divergence.prepare(source, target) for divergence in self.divergences.values()]
-        )
         start = torch.stack([memory.read(index) for memory in memories]).to(source.dtype)
-        w = self.solver.solve(objective, start)
+        w = self._estimate(source, target, start)
         for memory, row in zip(memories, w, strict=True):
             memory.write(index, row)
         return w
+
+    def _solve(self, source: Tensor, target: Tensor, start: Tensor) -> Tensor:
+        objectives = [one.prepare(source, target) for one in self.divergences.values()]
+        return self.solver.solve(SideBySide(objectives), start)
 
     @torch.no_grad()
     def _learn(self, w: Tensor, source: Tensor, held_out: Tensor) -> None:

@@ -26,7 +26,7 @@ class Estimator(nn.Module):
         self.reference = BatchStream(reference, config.reference_batch_size, config.seed + 2)
         divergence = make_divergence(config.divergence, config.bandwidth)
         self.weighter = ImportanceWeighter(
-            train_size, divergence, config.solver(), config.retention
+            train_size, divergence, config.solver(), config.retention, config.compiled
         )
 
     def match_only(self, reference: Split) -> None:

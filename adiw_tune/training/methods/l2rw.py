@@ -36,13 +36,18 @@ class LearningToReweight(Method):
         parameters = {n: p for n, p in network.named_parameters() if p.requires_grad}
 
         def losses(values: dict[str, Tensor]) -> Tensor:
-            logits = functional_call(network, values, (step.rows.inputs,))
+            with learner.rounded(step.rows):
+                logits = functional_call(network, values, (step.rows.inputs,))
             return functional.cross_entropy(logits.float(), step.rows.labels, reduction="none")
 
         with learner.statistics_frozen(), learner.lone_row_allowed(step.rows):
             rows = learner.augmented(self.reference.draw())
             of_reference = learner.forward(rows).losses.mean()
-            direction = torch.autograd.grad(of_reference, list(parameters.values()))
+            direction = torch.autograd.grad(
+                of_reference,
+                list(parameters.values()),
+                materialize_grads=True,  # 0 for a parameter that the loss does not reach
+            )
             fixed = {name: value.detach() for name, value in parameters.items()}
             slopes: Tensor = _slopes(losses, fixed, dict(zip(fixed, direction, strict=True)))
         helpful = slopes.detach().clamp_min(0)

@@ -1,10 +1,12 @@
 """Static importance weighting: weights estimated once, from a pretrained network."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
 from adiw_tune.divergences import make_divergence
-from adiw_tune.tasks import Splits, in_order
+from adiw_tune.tasks import Rows, Splits, in_order
 from adiw_tune.training.config import TrialConfig
 from adiw_tune.training.learner import Forward, Learner, represent
 from adiw_tune.training.methods.base import Method, Step
@@ -36,14 +38,19 @@ class Static(Method):
         solver = WeightSolver(_STEPS, config.step_size, config.solver().feasible)
         divergence = make_divergence(config.divergence, config.bandwidth)
         weighter = ImportanceWeighter(len(self.rows), divergence, solver).to(self.weights.device)
-        target = learner.evaluate(self.reference)
-        seen = _concatenated([learner.evaluate(rows) for rows in in_order(self.rows)])
+        target, seen = (self._passed(learner, rows) for rows in (self.reference, self.rows))
         order = torch.randperm(
             len(self.rows), generator=torch.Generator().manual_seed(config.seed + 3)
         ).to(self.weights.device)
         for index in order.split(config.batch_size):
             group = Forward(*(part[index] for part in _parts(seen)))
             self.weights[index] = weighter(*represent(config.representation, group, target), index)
+
+    def _passed(self, learner: Learner, rows: Rows) -> Forward:
+        forwards = [learner.evaluate(some) for some in in_order(rows)]
+        if self.config.representation == "loss":  # all rows' features may not fit in memory
+            forwards = [replace(f, features=f.losses, logits=f.losses) for f in forwards]
+        return Forward(*(torch.cat(parts) for parts in zip(*map(_parts, forwards), strict=True)))
 
     def weigh(self, step: Step) -> Tensor:
         """The weights that ``begin`` estimated."""
@@ -52,7 +59,3 @@ class Static(Method):
 
 def _parts(forward: Forward) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return forward.features, forward.logits, forward.losses, forward.labels
-
-
-def _concatenated(forwards: list[Forward]) -> Forward:
-    return Forward(*(torch.cat(parts) for parts in zip(*map(_parts, forwards), strict=True)))

@@ -1,0 +1,130 @@
+"""A network tried on a few rows, before hours are spent on training it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from adiw_tune.errors import UserError, in_one_line
+from adiw_tune.tasks.base import Network, Splits, Task
+from adiw_tune.tasks.rows import Split
+from adiw_tune.tasks.watched import Watched
+
+_BATCH = 8  # rows that a network is tried on
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What looking at a task came to.
+
+    Args:
+        problems: one line each; [] if all is well.
+        summary: what is worth knowing, one line each.
+    """
+
+    problems: list[str]
+    summary: list[str] = field(default_factory=list)
+
+
+def check_network(task: Task, splits: Splits, name: str | None, features: bool = False) -> None:
+    """Refuse a network that training cannot work with, after trying it on 8 training rows.
+
+    It is tried as :func:`check_task` does, on the CPU, and torch's global generator of the CPU is
+    left as it is.
+
+    Args:
+        task: whose network it is.
+        splits: of the task.
+        name: a key of ``task.networks``; None takes the first.
+        features: whether its features are to be used, for representation feature.
+    """
+    tried = try_network(task, splits, name or next(iter(task.networks)))
+    problems = tried.problems + tried.summary * features
+    if problems:
+        raise UserError(f"{problems[0]}: 'adiw-tune check-task {task.name}' tells all")
+
+
+def try_network(task: Task, splits: Splits, name: str) -> Inspection:
+    """What is wrong with one of the task's networks, and whether it has features."""
+    index = torch.arange(min(_BATCH, len(splits.train)))
+    rows = next(splits.train.batches([index])).to(torch.device("cpu"))
+    with torch.random.fork_rng(devices=[]):
+        try:
+            network = task.network(splits, name)
+            found = [*islice(_evaluation(network, rows, splits.classes), 1)]
+            found = found or [*_training(network, rows, task.augment)]
+            summary = [] if found else [*_features(network, rows)]
+        except UserError as error:
+            return Inspection([str(error)])
+        except (Exception, SystemExit) as error:  # whatever the network's own code raises
+            shape = list(rows.inputs.shape)
+            return Inspection([f"{name} fails on inputs {shape}: {in_one_line(error)}"])
+    return Inspection(*([f"{name}: {line}" for line in lines] for lines in (found, summary)))
+
+
+def _evaluation(network: Network, rows: Split, classes: int) -> Iterator[str]:
+    """What is wrong in evaluation mode. What comes first may make the rest fail."""
+    n = len(rows)
+    network.eval()
+    with torch.no_grad():
+        logits, again = network(rows.inputs), network(rows.inputs)
+    if not isinstance(logits, Tensor) or logits.shape != (n, classes):
+        got = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        yield (
+            f"logits of {n} rows must be [{n}, {classes}]; they are {got} (is the number of "
+            "classes right?)"
+        )
+    if not logits.isfinite().all():
+        yield "logits must be finite"
+    if not torch.allclose(logits, again, rtol=1e-4, atol=1e-5):
+        yield "the same rows give other logits the second time in evaluation mode"
+
+
+def _features(network: Network, rows: Split) -> Iterator[str]:
+    """Why representation feature cannot be used; representation loss can all the same."""
+    network.eval()
+    with torch.no_grad():
+        features, logits = network.outputs(rows.inputs)
+    if isinstance(network, Watched) and features is logits:
+        yield "no nn.Linear is called: only representation loss can be used"
+    elif features.shape[0] != len(rows):
+        yield (
+            f"features of {len(rows)} rows are {list(features.shape)}: only representation loss "
+            "can be used"
+        )
+
+
+def _training(
+    network: Network, rows: Split, augment: Callable[[Tensor], Tensor] | None
+) -> Iterator[str]:
+    inputs = rows.inputs if augment is None else _augmented(augment, rows.inputs)
+    network.train()
+    loss = functional.cross_entropy(network(inputs).float(), rows.labels)
+    if not loss.requires_grad:
+        yield "the loss has no gradient: are all parameters frozen?"
+        return
+    loss.backward()
+    gradients = [p.grad for p in network.parameters() if p.grad is not None]
+    if not any(g.any() for g in gradients):
+        yield "no parameter gets a gradient from the loss"
+    if not all(g.isfinite().all() for g in gradients):
+        yield "the gradient of the loss is not finite"
+
+
+def _augmented(augment: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
+    kind = f"{list(inputs.shape)} {inputs.dtype}"
+    try:
+        changed: object = augment(inputs)
+    except (Exception, SystemExit) as error:
+        raise UserError(f"augment fails on inputs {kind}: {in_one_line(error)}") from error
+    if not isinstance(changed, Tensor):
+        raise UserError(f"augment gives {type(changed).__name__} for inputs {kind}: give a tensor")
+    if (changed.shape, changed.dtype) != (inputs.shape, inputs.dtype):
+        raise UserError(
+            f"augment makes {list(changed.shape)} {changed.dtype} of inputs {kind}: it must keep "
+            "shape and dtype"
+        )
+    return changed
