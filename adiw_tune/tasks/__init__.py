@@ -1,26 +1,15 @@
 """What is trained: data in its roles, the shift of the training rows, and a network."""
 
 from adiw_tune.errors import UserError
-from adiw_tune.tasks.adult import ADULT
 from adiw_tune.tasks.base import Data, Network, Splits, Task
-from adiw_tune.tasks.cifar import CIFAR10, CIFAR100
-from adiw_tune.tasks.color_fashion import COLOR_FASHION
+from adiw_tune.tasks.catalogue import TASKS
 from adiw_tune.tasks.contract import check_task
-from adiw_tune.tasks.digits import DIGITS
-from adiw_tune.tasks.fashion_mnist import FASHION_MNIST
-from adiw_tune.tasks.image_folder import IMAGE_FOLDER
 from adiw_tune.tasks.own import load_task
 from adiw_tune.tasks.rows import Rows, Split, concatenated, in_order
 from adiw_tune.tasks.shifts import Shift, parse_shift
 from adiw_tune.tasks.streamed import StreamedSplit
 from adiw_tune.tasks.trial import check_network
 from adiw_tune.user_file import is_file
-
-# A new task is one file beside this one and one entry here.
-TASKS = {
-    task.name: task
-    for task in (DIGITS, FASHION_MNIST, COLOR_FASHION, CIFAR10, CIFAR100, ADULT, IMAGE_FOLDER)
-}
 
 
 def find_task(name: str) -> Task:

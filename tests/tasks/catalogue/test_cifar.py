@@ -17,11 +17,11 @@ from torch import Tensor
 
 from adiw_tune.errors import UserError
 from adiw_tune.tasks import TASKS, Data, check_task, parse_shift
-from adiw_tune.tasks.cifar import load_cifar
+from adiw_tune.tasks.catalogue.cifar import load_cifar
 from adiw_tune.tasks.rows import loaded
 from adiw_tune.training import TrainingRun, TrialConfig
 
-from .real_data import real_data
+from ..real_data import real_data
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 TRAIN, TEST = "train-00000-of-00001.parquet", "test-00000-of-00001.parquet"

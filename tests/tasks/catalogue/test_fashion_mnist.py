@@ -10,10 +10,10 @@ from torch import Tensor
 
 from adiw_tune.errors import UserError
 from adiw_tune.tasks import TASKS, Data, parse_shift
-from adiw_tune.tasks.fashion_mnist import load_fashion_mnist
+from adiw_tune.tasks.catalogue.fashion_mnist import load_fashion_mnist
 from adiw_tune.tasks.rows import loaded
 
-from .real_data import installed_fashion_mnist
+from ..real_data import installed_fashion_mnist
 
 TRAIN_IMAGES = "train-images-idx3-ubyte.gz"
 TRAIN_LABELS = "train-labels-idx1-ubyte.gz"
@@ -178,7 +178,7 @@ def test_environment_without_the_files_leaves_those_installed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_tree(tmp_path / "installed")
-    monkeypatch.setattr("adiw_tune.tasks.fashion_mnist._DEBIAN", tmp_path / "installed")
+    monkeypatch.setattr("adiw_tune.tasks.catalogue.fashion_mnist._DEBIAN", tmp_path / "installed")
     monkeypatch.setenv("ADIW_DATA_DIR", str(tmp_path / "nowhere"))
     assert_tree(load_fashion_mnist(None))
     with pytest.raises(UserError, match=r"in data directory '.*/elsewhere'"):

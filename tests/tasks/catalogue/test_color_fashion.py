@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from adiw_tune.tasks import TASKS, check_task, parse_shift
-from adiw_tune.tasks.color_fashion import load_color_fashion
-from adiw_tune.tasks.fashion_mnist import load_fashion_mnist
+from adiw_tune.tasks.catalogue.color_fashion import load_color_fashion
+from adiw_tune.tasks.catalogue.fashion_mnist import load_fashion_mnist
 from adiw_tune.tasks.rows import loaded
 
-from .real_data import installed_fashion_mnist
+from ..real_data import installed_fashion_mnist
 from .test_fashion_mnist import write_tree
 
 

@@ -10,7 +10,7 @@ from torchvision.transforms import functional
 
 from adiw_tune.errors import UserError
 from adiw_tune.tasks import TASKS, StreamedSplit, check_task, in_order, parse_shift
-from adiw_tune.tasks.image_folder import load_image_folder
+from adiw_tune.tasks.catalogue.image_folder import load_image_folder
 from adiw_tune.tasks.rows import loaded
 from adiw_tune.training import TrainingRun, TrialConfig
 

@@ -7,11 +7,11 @@ import torch
 
 from adiw_tune.errors import UserError
 from adiw_tune.tasks import TASKS, Data, check_task, parse_shift
-from adiw_tune.tasks.adult import load_adult
+from adiw_tune.tasks.catalogue.adult import load_adult
 from adiw_tune.tasks.rows import loaded
 from adiw_tune.training import TrainingRun, TrialConfig
 
-from .real_data import real_data
+from ..real_data import real_data
 
 # ruff: noqa: E501  UCI's lines are as long as they are
 TRAIN = """\
