@@ -111,7 +111,7 @@ def test_it_reports_the_shares_of_what_auto_mixes(told: dict[str, Any]) -> None:
     reports = told["auto"]["reports"]
     assert [report[1] for report in reports] == [1, 2, 3, 4]
     for report in reports:
-        assert {"mmd", "kl"} <= set(report[5])
+        assert {"mmd", "pearson"} <= set(report[5])
         assert sum(report[5].values()) == pytest.approx(1, abs=1e-6)
     assert reports[0][5] != reports[1][5] != reports[3][5]
 
