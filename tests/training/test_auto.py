@@ -10,7 +10,12 @@ from torch import Tensor
 from adiw_tune.divergences import Local
 from adiw_tune.training import TrainingRun
 from adiw_tune.training.methods.adiw import Adiw
-from adiw_tune.training.methods.auto import CANDIDATES, AutoEstimator, divided
+from adiw_tune.training.methods.auto import (
+    CANDIDATES,
+    AutoEstimator,
+    divided,
+    effective_share,
+)
 from adiw_tune.weights import WeightMemory
 
 from . import small
@@ -91,6 +96,23 @@ def test_weights_are_the_mixture_of_the_divergences(small_run: MakeRun) -> None:
     assert float(w.mean()) == pytest.approx(1, abs=1e-5)
     assert float((each[0] - each[1]).abs().max()) > 0.01  # the divergences do differ
     assert run.method.shares() != before
+
+
+def test_the_effective_share_is_that_of_rows_with_equal_weights() -> None:
+    w = torch.tensor([[1.0, 1, 1, 1], [2, 2, 0, 0], [4, 0, 0, 0], [3, 3, 3, 3]])
+    assert effective_share(w).tolist() == [1, 0.5, 0.25, 1]
+
+
+def test_of_two_that_match_alike_the_flatter_weights_get_the_larger_share(
+    small_run: MakeRun,
+) -> None:
+    auto = estimator(small_run(divergence="auto"))
+    source, held_out = torch.tensor([0.0, 0, 1, 1]), torch.tensor([0.0, 0])
+    flat, spiky = torch.tensor([2.0, 2, 0, 0]), torch.tensor([4.0, 0, 0, 0])
+    auto._learn(torch.stack([flat, spiky, torch.ones(4)]), source, held_out)
+    first, second, third = auto.shares().values()
+    assert first > 1.5 * second > 1.5 * third
+    assert float(auto.gains[0]) == pytest.approx(2 * float(auto.gains[1]))
 
 
 @pytest.mark.parametrize(("batch", "held_out"), [(256, 10), (8, 2), (3, 1), (2, 1)])

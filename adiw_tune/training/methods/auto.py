@@ -27,11 +27,14 @@ class AutoEstimator(nn.Module):
 
     Each divergence k gives weights w^k of the same mini-batch, and the network is trained on
     w = Σ_k p_k w^k. The gain of k is how much nearer its weights bring the mini-batch to held-out
-    reference rows than no weights do, by a distance that is none of theirs,
+    reference rows than no weights do, by a distance that is none of theirs, times the share of the
+    rows that they leave in effect: spiky weights match well and train badly.
 
-        g_k = E(1) - E(w^k),   E the energy distance of the weighted rows to the held-out ones,
+        g_k = (E(1) - E(w^k)) mean(w^k)² / mean((w^k)²)
 
-    and shares are multiplicative weights of the gains with forgetting, in units of the largest:
+    E is the energy distance of the weighted rows to the held-out ones, and a loss is not made
+    smaller by the second factor. Shares are multiplicative weights of the gains with forgetting,
+    in units of the largest:
 
         G <- φ G + (1 - φ) g,   p = softmax(η G / max_l |G_l|).
 
@@ -48,7 +51,8 @@ class AutoEstimator(nn.Module):
         train_size: number of training rows.
 
     Source: Freund, Schapire, "A decision-theoretic generalization of on-line learning", 1997, for
-    the multiplicative weights; Székely, Rizzo, "Energy statistics", 2013, for the distance.
+    the multiplicative weights; Székely, Rizzo, "Energy statistics", 2013, for the distance; Kish,
+    "Survey sampling", 1965, for the effective sample size.
     """
 
     gains: Tensor
@@ -98,6 +102,7 @@ class AutoEstimator(nn.Module):
         distance = Energy().prepare(source, held_out)
         unweighted = distance.at(torch.ones_like(w[0])).value
         gains = torch.stack([unweighted - distance.at(some).value for some in w])
+        gains = torch.minimum(gains, gains * effective_share(w))
         self.gains.mul_(_FORGETTING).add_((1 - _FORGETTING) * gains)
 
     def _shares(self) -> Tensor:
@@ -107,6 +112,11 @@ class AutoEstimator(nn.Module):
     def shares(self) -> dict[str, float]:
         """Share of each divergence in the mixture, adding up to 1."""
         return dict(zip(CANDIDATES, self._shares().tolist(), strict=True))
+
+
+def effective_share(w: Tensor) -> Tensor:
+    """mean(w)² / mean(w²), in [1/n, 1]: the effective sample size by n; [k, n] -> [k]."""
+    return w.mean(dim=1).square() / w.square().mean(dim=1)
 
 
 def divided(reference: Forward) -> tuple[Forward, Forward]:
