@@ -20,7 +20,8 @@ def table() -> None:
     print("| shift | seeds | auto | best single | worst single | auto - best |")
     print("|---|---|---|---|---|---|")
     for column, rows in COLUMNS.items():
-        seeds = [seed for seed in (0, 1, 2) if all((column, row, seed) in tests for row in rows)]
+        tried = sorted({seed for where, _, seed in tests if where == column})
+        seeds = [seed for seed in tried if all((column, row, seed) in tests for row in rows)]
         if not seeds:
             continue
         means = {row: 100 * mean(tests[column, row, seed] for seed in seeds) for row in rows}
