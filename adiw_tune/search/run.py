@@ -117,7 +117,7 @@ def _check_data(configs: list[TrialConfig], data_dir: Path | None) -> None:
     alike: dict[tuple[Any, ...], dict[tuple[Any, ...], TrialConfig]] = defaultdict(dict)
     for config in configs:
         data = (config.task, config.shift, config.reference_size, config.select_size)
-        alike[data][config.network, config.divergence] = config
+        alike[data][config.network, config.divergence, config.representation] = config
     for of_the_same_data in alike.values():
         splits = load_splits(next(iter(of_the_same_data.values())), data_dir)
         for config in of_the_same_data.values():
