@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -214,6 +214,7 @@ def train(
     import torch
 
     from adiw_tune.training import TrainingRun, TrialConfig
+    from adiw_tune.training.saving import saved_at_the_end
 
     flags = locals()
     given = {f.name: flags[f.name] for f in fields(TrialConfig) if flags[f.name] is not None}
@@ -221,7 +222,7 @@ def train(
     config = TrialConfig.from_mapping({**base, **given})
     torch.set_num_threads(max(1, threads))
     run = TrainingRun(config, _device(device), data_dir)
-    with _saving(run, output):
+    with saved_at_the_end(run.network, output) if output else nullcontext():
         _train(run)
     _print_training(run, kind)
 
@@ -340,31 +341,8 @@ def _device(name: str | None) -> str:
     return name
 
 
-@contextmanager
-def _saving(run: "TrainingRun", output: Path | None) -> Iterator[None]:
-    """Write the network to ``output`` at the end, and find out at the start whether that works."""
-    if output is None:
-        yield
-        return
-    import torch
-
-    if output.is_dir():
-        raise UserError(f"--output '{output}' is a directory: name a file")
-    # Whole or not at all: the file takes its name when it is complete.
-    part = output.with_name(output.name + ".part")
-    try:
-        part.touch()
-    except OSError as error:
-        raise UserError(f"cannot write --output '{output}': {error.strerror}") from error
-    try:
-        yield
-        torch.save(run.network.own_state_dict(), part)
-        part.replace(output)
-    finally:
-        part.unlink(missing_ok=True)
-
-
 def _train(run: "TrainingRun") -> None:
+    from adiw_tune.terminal import epoch_line
     from adiw_tune.training import TrainingDivergedError
 
     config = run.config
@@ -374,15 +352,7 @@ def _train(run: "TrainingRun") -> None:
             report = run.run_epoch()
         except TrainingDivergedError as error:
             raise UserError(f"{error}: try a smaller --learning-rate or --step-size") from error
-        _err.print(
-            f"epoch {report.epoch}/{run.config.epochs}: select accuracy {report.accuracy:.4f}, "
-            f"loss {report.loss:.4f}, {report.train_seconds:.1f} s{_shares(report.shares)}",
-            style="dim",
-        )
-
-
-def _shares(shares: dict[str, float]) -> str:
-    return "".join(f", {name} {share:.0%}" for name, share in shares.items())
+        _err.print(epoch_line(report, config.epochs), style="dim")
 
 
 def _print_training(run: "TrainingRun", kind: str) -> None:

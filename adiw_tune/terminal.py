@@ -1,9 +1,14 @@
-"""What the command line prints: fronts as tables or data, decisions as sentences."""
+"""What the command line prints: fronts as tables or data, decisions and epochs as sentences."""
+
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from rich.table import Table
 
 from adiw_tune.decide import Decision
+
+if TYPE_CHECKING:
+    from adiw_tune.training import EpochReport
 
 # What a row of the front is recognised by; the rest of the settings is in the other formats.
 _SETTINGS = ("epochs", "steps", "step_size", "bandwidth", "warm_start", "representation")
@@ -49,6 +54,15 @@ def decision_text(decision: Decision, retrain: str) -> str:
         f"train it again: {retrain}",
     ]
     return "\n".join(lines)
+
+
+def epoch_line(report: "EpochReport", epochs: int) -> str:
+    """Where a training of ``epochs`` stands."""
+    shares = "".join(f", {name} {share:.0%}" for name, share in report.shares.items())
+    return (
+        f"epoch {report.epoch}/{epochs}: select accuracy {report.accuracy:.4f}, "
+        f"loss {report.loss:.4f}, {report.train_seconds:.1f} s{shares}"
+    )
 
 
 def _short(value: object) -> str:
