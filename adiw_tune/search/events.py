@@ -2,102 +2,82 @@
 
 import pickle
 from pathlib import Path
-from time import time
 from typing import Any
 
 from ray.exceptions import RayActorError
 from ray.tune import Callback
 
-from adiw_tune.search.record import EventLog
+from adiw_tune.search.history import History, Run
+from adiw_tune.search.log import EventLog
+from adiw_tune.search.trainable import run_id
+
+_EPOCH = ("epoch", "accuracy", "work_s", "wall_s", "loss", "shares")
+_SETUP = ("device", "splits", "plain_s", "ratio")
 
 
 class EventCallback(Callback):
-    """Appends to ``events.jsonl`` as trials begin, report and end.
+    """Appends to the log as runs report and end: setup, epoch, checkpoint and end.
 
-    Ray pickles callbacks with the search, so this one holds a path and reads the log to learn what
-    is already there: what a restored search repeats is not written twice.
-
-    Events:
-        {"event": "trial", "trial", "number", "config", "time"}
-        {"event": "epoch", "trial", "epoch", "accuracy", "train_seconds", "loss", "shares", "time"}
-        {"event": "end", "trial", "status", "reason", "accuracy", "train_seconds", "time"}
-
-    ``status`` is finished, failed or stopped (before its last epoch). ``shares`` is a dict, empty
-    unless the trial's divergence is auto. ``time`` is in seconds since 1970. An epoch that a
-    restored trial runs again keeps its first line.
+    Ray pickles callbacks with the search, so this one holds a path. What a run that is gone on
+    with repeats is not written twice: an epoch keeps its first line.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._load()
-
-    def _load(self) -> None:
-        self.log = EventLog(self.path)
-        self.begun: list[str] = []
-        self.epochs: set[tuple[str, int]] = set()
-        self.ended: set[str] = set()
-        for event in self.log:
-            self._note(event)
+        self.history = History(EventLog(path))
 
     def __getstate__(self) -> dict[str, Any]:
         return {"path": self.path}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.path = state["path"]
-        self._load()
+        self.__init__(state["path"])  # type: ignore[misc]
 
-    def _note(self, event: dict[str, Any]) -> None:
-        if event["event"] == "trial":
-            self.begun.append(event["trial"])
-        elif event["event"] == "epoch":
-            self.epochs.add((event["trial"], event["epoch"]))
-        else:
-            self.ended.add(event["trial"])
+    def _run(self, trial: Any) -> Run:
+        return self.history.refresh().runs[run_id(trial.config)]
 
-    def _append(self, event: str, trial: Any, **details: Any) -> None:
-        record = {"event": event, "trial": trial.trial_id, **details, "time": time()}
-        self.log.append(record)
-        self._note(record)
-
-    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """A trial begins, or begins again after a restore."""
-        if trial.trial_id not in self.begun:
-            self._append("trial", trial, number=len(self.begun), config=trial.config)
+    def _append(self, event: str, run: Run, **details: Any) -> None:
+        self.history.log.append(event, trial=run.trial, **details)
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        """A trial has run an epoch."""
-        if "epoch" in result and (trial.trial_id, result["epoch"]) not in self.epochs:
-            names = ("epoch", "accuracy", "train_seconds", "loss", "shares")
-            self._append("epoch", trial, **{name: result[name] for name in names})
+        """A run is set up (epoch 0), or has run an epoch."""
+        run = self._run(trial)
+        if result.get("epoch") == 0 and run.setup is None:
+            self._append("setup", run, **{name: result[name] for name in _SETUP})
+        elif result.get("epoch", 0) > len(run.epochs):
+            self._append("epoch", run, **{name: result[name] for name in _EPOCH})
+
+    def on_checkpoint(
+        self, iteration: int, trials: list[Any], trial: Any, checkpoint: Any, **info: Any
+    ) -> None:
+        """A run's checkpoint is in the storage."""
+        run = self._run(trial)
+        self._append("checkpoint", run, epoch=len(run.epochs), path=checkpoint.path)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """A trial ended by itself, or was stopped."""
-        result = trial.last_result
-        ran_its_course = result.get("epoch") == trial.config["epochs"]
-        self._end(trial, "finished" if ran_its_course else "stopped", None)
+        """A run ended by itself, or was stopped."""
+        run = self._run(trial)
+        if len(run.epochs) == run.config["epochs"]:
+            self._end(run, "finished", None)
+        elif run.rung is not None:
+            self._end(run, "pruned", f"cut at epoch {run.rung}: others of its divergence did better")
+        else:
+            self._end(run, "stopped", "the budget was spent")
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """A trial raised."""
-        self._end(trial, "failed", _reason(trial))
+        """A run raised."""
+        self._end(self._run(trial), "failed", _reason(trial))
 
-    def _end(self, trial: Any, status: str, reason: str | None) -> None:
-        if trial.trial_id in self.ended:
+    def _end(self, run: Run, status: str, reason: str | None) -> None:
+        if run.ended:
             return
-        result = trial.last_result or {}
-        self._append(
-            "end",
-            trial,
-            status=status,
-            reason=reason,
-            accuracy=result.get("accuracy"),
-            train_seconds=result.get("train_seconds"),
-        )
+        numbers = {name: run.last(name) for name in ("accuracy", "work_s", "wall_s")}
+        self._append("end", run, status=status, reason=reason, rung=run.rung, **numbers)
 
 
 def _reason(trial: Any) -> str:
-    """What the trial raised, as one line."""
+    """What the run raised, as one line."""
     path = trial.pickled_error_file  # on this machine: Ray copies it to the storage only later
     error = pickle.loads(Path(path).read_bytes()) if path and Path(path).exists() else None
     if error is None or isinstance(error, RayActorError):

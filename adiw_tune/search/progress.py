@@ -5,24 +5,24 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import pandas as pd
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from adiw_tune.decide import pareto_front
+from adiw_tune.search.history import History, Run
 from adiw_tune.search.record import SearchRecord
 
 _SECONDS_BETWEEN_LOOKS = 0.5
+_KINDS = {"seed": "over seed {seed}", "retime": "timed alone", "winner": "trained again"}
 
 
 @contextmanager
 def show_progress(record: SearchRecord, console: Console) -> Iterator[None]:
     """While the body runs, follow the search's events: counts, time left, and the front so far.
 
-    On a terminal the display is redrawn in place; elsewhere each trial that ends is a line.
+    On a terminal the display is redrawn in place; elsewhere each run that ends is a line.
     """
     watcher = _Watcher(record, console)
     thread = threading.Thread(target=watcher.run, daemon=True)
@@ -38,10 +38,12 @@ class _Watcher:
     def __init__(self, record: SearchRecord, console: Console) -> None:
         self.record = record
         self.console = console
+        self.history: History = record.history()
         self.stop = threading.Event()
-        self.first_trial: float | None = None  # when it was seen running
-        self.ended_before = _ended(record.trials())
-        self.told: set[str] = set(self.ended_before["trial"])
+        self.first_run: float | None = None  # when it was seen running
+        self.begun_before = len(self.history.runs)
+        self.told = {run.trial for run in self._ended()}
+        self.done_before = len(self._ended("search"))
 
     def run(self) -> None:
         if not self.console.is_terminal:
@@ -53,64 +55,79 @@ class _Watcher:
             while not self.stop.wait(_SECONDS_BETWEEN_LOOKS):
                 live.update(self._display())
 
-    def _tell_ended(self) -> None:
-        trials = self._look()
-        ended = _ended(trials)
-        for _, row in ended[~ended["trial"].isin(self.told)].iterrows():
-            self.told.add(row["trial"])
-            self.console.print(
-                f"[{len(self.told)}/{self.record.settings.trials}] {_line(row)} - "
-                f"{self._time_left(len(self.told))}",
-                highlight=False,
-                markup=False,
-                soft_wrap=True,
-            )
+    def _ended(self, *kinds: str) -> list[Run]:
+        every = self.history.runs.values()
+        return [run for run in every if run.ended and (not kinds or run.kind in kinds)]
 
-    def _look(self) -> pd.DataFrame:
-        trials = self.record.trials()
-        if self.first_trial is None and len(trials) > len(self.ended_before):
-            self.first_trial = time.monotonic()
-        return trials
+    def _look(self) -> None:
+        self.history.refresh()
+        if self.first_run is None and len(self.history.runs) > self.begun_before:
+            self.first_run = time.monotonic()
+
+    def _tell_ended(self) -> None:
+        self._look()
+        for run in self._ended():
+            if run.trial not in self.told:
+                self.told.add(run.trial)
+                self.console.print(
+                    f"{self._place(run)} {_line(run)}",
+                    highlight=False,
+                    markup=False,
+                    soft_wrap=True,
+                )
+
+    def _place(self, run: Run) -> str:
+        if run.kind != "search":
+            return "[finale]"
+        told = sum(self.history.runs[trial].kind == "search" for trial in self.told)
+        return f"[{told}/{self.record.settings.trials}, {self._time_left(told)}]"
 
     def _display(self) -> RenderableType:
-        trials = self._look()
-        counts = trials["status"].value_counts()
-        total, done = self.record.settings.trials, len(_ended(trials))
-        status = Text(
-            f"{counts.get('finished', 0)} done, {counts.get('running', 0)} running, "
-            f"{counts.get('failed', 0)} failed of {total} trials; {self._time_left(done)}"
-        )
+        self._look()
+        done, total = len(self._ended("search")), self.record.settings.trials
+        running = len(self.history.unfinished)
         bar = ProgressBar(total=total, completed=done, width=60)
-        return Group(bar, Text(), status, _front(trials))
+        return Group(bar, Text(), Text(self._status(done, running)), _front(self.history))
+
+    def _status(self, done: int, running: int) -> str:
+        if self.history.in_finale:
+            return f"finale: {len(self._ended(*_KINDS))} runs done, {running} running"
+        counts = [sum(r.status == s for r in self._ended("search")) for s in ("pruned", "failed")]
+        return (
+            f"{done} done, of which {counts[0]} cut early and {counts[1]} failed, {running} running "
+            f"of {self.record.settings.trials} trials; {self._time_left(done)}"
+        )
 
     def _time_left(self, done: int) -> str:
-        newly = done - len(self.ended_before)
-        if not newly or self.first_trial is None:
+        """Before the finale."""
+        newly = done - self.done_before
+        if not newly or self.first_run is None:
             return "time left not known yet"
-        left = (time.monotonic() - self.first_trial) / newly * (self.record.settings.trials - done)
+        left = (time.monotonic() - self.first_run) / newly * (self.record.settings.trials - done)
         return f"about {left / 60:.0f} min left" if left >= 90 else f"about {left:.0f} s left"
 
 
-def _ended(trials: pd.DataFrame) -> pd.DataFrame:
-    return trials[trials["status"] != "running"]
+def _line(run: Run) -> str:
+    again = _KINDS[run.kind].format(**run.config) + " " if run.kind in _KINDS else ""
+    name = f"trial {run.number} ({run.arm}) {again}"
+    if run.status != "finished":
+        return f"{name}{run.status}: {run.reason or ''}"
+    seconds = run.last("wall_s" if run.kind == "retime" else "work_s")
+    what = "alone" if run.kind == "retime" else "of work"
+    return f"{name}accuracy {run.last('accuracy'):.4f} in {seconds:.2f} s {what}"
 
 
-def _line(row: pd.Series) -> str:
-    name = f"trial {row['number']} ({row['divergence']})"
-    if row["status"] != "finished":
-        return f"{name} {row['status']}: {row['reason'] or ''}"
-    return f"{name} accuracy {row['accuracy']:.4f} in {row['train_seconds']:.2f} s"
-
-
-def _front(trials: pd.DataFrame) -> Table:
+def _front(history: History) -> Table:
     table = Table(title="front so far", title_justify="left", box=None)
-    for column in ("trial", "divergence", "accuracy", "train seconds"):
+    for column in ("trial", "divergence", "accuracy", "seconds of work"):
         table.add_column(column, justify="left" if column == "divergence" else "right")
-    for _, row in pareto_front(trials).iterrows():
+    if not history.of_kind("search"):
+        return table
+    for _, row in history.front().iterrows():
         table.add_row(
             str(row["number"]),
             row["divergence"],
             f"{row['accuracy']:.4f}",
-            f"{row['train_seconds']:.2f}",
+            f"{row['work_s']:.2f}",
         )
     return table

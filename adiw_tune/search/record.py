@@ -1,27 +1,43 @@
 """What a search leaves on disk: enough to resume it, decide from it and train its winner again."""
 
 import json
-import os
 import shlex
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
-import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from adiw_tune.decide import DEFAULT_POLICY, pareto_front
 from adiw_tune.errors import UserError
+from adiw_tune.search.budget import Budget
+from adiw_tune.search.history import History
+from adiw_tune.search.log import EventLog
 
 DEFAULT_STORAGE = Path("adiw-searches")
-_COLUMNS = ["trial", "number", "divergence", "status", "accuracy", "train_seconds", "epochs"]
 
 
 class SearchSettings(BaseModel):
-    """What fixed a search when it was started; ``search.json``.
+    """What fixes a search; ``search.json``. Only ``trials`` and ``budget`` change, by ``extend``.
 
-    Times and sizes: ``trials`` and ``concurrency`` are counts; ``gpus_per_trial`` is a share.
+    Args:
+        name, search_id: what users call it, and what MLflow knows it by.
+        trials: how many to run, before the finale.
+        seed: of the trials and of the sampler.
+        concurrency: runs at once.
+        gpus_per_trial: share of a GPU that each has.
+        policy: which trade-off the pick is to make.
+        seeds: over how many the finalists are run again, at most; 0 for none.
+        early_stopping: whether trials are cut at rungs.
+        patience: finished trials without growth of the hypervolume that end the search; None: none do.
+        budget, price: as :meth:`Budget.parse` reads them; None: no limit.
+        folder: where it was started, from which its space names files.
+        folds: that the clean rows are cut into, 1 for a fixed share that selects.
+        tracking_uri: MLflow's.
+        data_dir: where to look for data first.
+        address: of a running Ray cluster.
+        version: of this package.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -32,10 +48,26 @@ class SearchSettings(BaseModel):
     seed: int
     concurrency: int
     gpus_per_trial: float
+    policy: str
+    seeds: int
+    early_stopping: bool
+    patience: int | None
+    budget: str | None
+    price: float | None
+    folder: Path
+    folds: int
     tracking_uri: str
     data_dir: Path | None
     address: str | None
     version: str
+
+    @property
+    def spending(self) -> Budget | None:
+        """What it may spend."""
+        if self.budget is None:
+            return None
+        devices = max(1, round(self.concurrency * self.gpus_per_trial))
+        return Budget.parse(self.budget, self.price, devices)
 
 
 class SearchRecord:
@@ -43,9 +75,9 @@ class SearchRecord:
 
         search.json     what fixed it
         space.py        the space file as it was
-        events.jsonl    what happened, a line each: trial begun, epoch done, trial ended
+        events.jsonl    what happened, see EventLog: all the rest follows from it
         decision.json   written last: the search is over
-        ray/            Ray Tune's own state and the trials' checkpoints
+        ray/            the runs' checkpoints, a directory for each time it was started
 
     Args:
         folder: the directory.
@@ -55,7 +87,7 @@ class SearchRecord:
     def __init__(self, folder: Path, settings: SearchSettings) -> None:
         self.folder = folder
         self.settings = settings
-        self.events = EventLog(folder / "events.jsonl")
+        self.log = EventLog(folder / "events.jsonl")
 
     @classmethod
     def create(cls, storage: Path, settings: SearchSettings, space: Path) -> Self:
@@ -98,29 +130,49 @@ class SearchRecord:
         """Write the decision, which ends the search."""
         write_atomically(self.folder / "decision.json", json.dumps(decision, indent=2))
 
-    def trials(self) -> pd.DataFrame:
-        """One row per trial begun: its last epoch, its status and its configuration.
+    def history(self) -> History:
+        """What has happened so far."""
+        return History(self.log)
 
-        Columns trial, number, divergence, status (running, finished, failed or stopped),
-        accuracy in [0, 1], train_seconds, epochs, reason, and ``config``, a dict.
-        """
-        rows: dict[str, dict[str, Any]] = {}
-        for event in self.events:
-            _apply(rows, event)
-        return pd.DataFrame(list(rows.values()), columns=[*_COLUMNS, "reason", "config"])
+    def extend(self, trials: int, budget: str | None) -> None:
+        """Ask for more: ``trials`` more, and ``budget`` in all in place of the present one."""
+        settings = self.settings.model_copy(
+            update={
+                "trials": self.settings.trials + trials,
+                "budget": budget or self.settings.budget,
+            }
+        )
+        write_atomically(self.folder / "search.json", settings.model_dump_json(indent=2))
+        self.settings = settings
+        self.log.append("extended", trials=settings.trials)
+        (self.folder / "decision.json").unlink(missing_ok=True)
 
-    def front(self) -> pd.DataFrame:
-        """The Pareto front of the finished trials, with a column for each setting."""
-        return pareto_front(with_settings(self.trials())).drop(columns=["reason", "on_front"])
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """While the body runs, no other process may run this search."""
+        with (self.folder / "running.lock").open("a") as file:
+            with suppress(ImportError):  # where there is no fcntl, nothing is claimed
+                import fcntl
 
-    def train_command(self, policy: str = DEFAULT_POLICY) -> str:
-        """The command line that trains the pick again."""
-        rule = "" if policy == DEFAULT_POLICY else f" --policy {policy}"
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    raise UserError(f"search '{self.settings.name}' is running already") from None
+            yield
+
+    def train_command(self, policy: str | None = None) -> str:
+        """The command line that trains the pick again, by the search's policy or another one."""
+        policy = policy or self.settings.policy
+        rule = "" if policy == self.settings.policy else f" --policy {policy}"
         return f"adiw-tune train --from {self._arguments()}{rule}"
 
     def resume_command(self) -> str:
         """The command line that goes on with the search."""
         return f"adiw-tune resume {self._arguments()}"
+
+    def finalize_command(self) -> str:
+        """The command line that reads the test split."""
+        return f"adiw-tune finalize {self._arguments()}"
 
     def ui_command(self) -> str:
         """The command line that shows the search in MLflow."""
@@ -132,86 +184,6 @@ class SearchRecord:
         if storage != DEFAULT_STORAGE.absolute():
             words += ["--storage", str(storage)]
         return shlex.join(words)
-
-
-class EventLog:
-    """Append-only lines of JSON. A torn last line, left by a kill, is passed over."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def append(self, event: dict[str, Any]) -> None:
-        """Write one event so that it survives a kill of this process or of the machine."""
-        self._end_torn_line()
-        with self.path.open("ab") as file:
-            file.write(json.dumps(event).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        if not self.path.exists():
-            return
-        with self.path.open("rb") as file:
-            for line in file:
-                if line.endswith(b"\n") and (event := _parse(line)) is not None:
-                    yield event
-
-    def _end_torn_line(self) -> None:
-        if not self.path.exists() or not self.path.stat().st_size:
-            return
-        with self.path.open("rb+") as file:
-            file.seek(-1, os.SEEK_END)
-            if file.read(1) != b"\n":
-                file.write(b"\n")
-
-
-def _parse(line: bytes) -> dict[str, Any] | None:
-    try:
-        event = json.loads(line)
-    except ValueError:
-        return None
-    return event if isinstance(event, dict) else None
-
-
-def _apply(rows: dict[str, dict[str, Any]], event: dict[str, Any]) -> None:
-    trial = event["trial"]
-    if event["event"] == "trial":
-        config = event["config"]
-        rows.setdefault(
-            trial,
-            {
-                "trial": trial,
-                "number": event["number"],
-                "divergence": arm(config),
-                "status": "running",
-                "epochs": 0,
-                "config": config,
-            },
-        )
-    elif event["event"] == "epoch":
-        rows[trial].update(
-            epochs=event["epoch"],
-            accuracy=event["accuracy"],
-            train_seconds=event["train_seconds"],
-        )
-    else:
-        rows[trial].update(status=event["status"], reason=event["reason"])
-
-
-def arm(config: dict[str, Any]) -> str:
-    """What trials are compared by: the divergence, or the method where that is not adiw.
-
-    Of a user's own divergence, which is a path, it is the file's name.
-    """
-    method = config.get("method", "adiw")
-    return Path(config["divergence"]).name if method == "adiw" else str(method)
-
-
-def with_settings(trials: pd.DataFrame) -> pd.DataFrame:
-    """``trials`` with a column for each setting in place of the one of dicts."""
-    settings = pd.DataFrame(list(trials["config"]), index=trials.index)
-    known = [name for name in settings if name in trials]
-    return pd.concat([trials.drop(columns="config"), settings.drop(columns=known)], axis=1)
 
 
 def check_name_is_free(storage: Path, name: str) -> None:

@@ -1,67 +1,85 @@
-"""Optuna's proposals for Ray Tune, told the truth about trials that did not run their course."""
+"""The programme of a search, as Ray Tune asks for it: one run after the other."""
 
-import math
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
-import optuna
 from ray.tune.search import Searcher
-from ray.tune.search.optuna import OptunaSearch
+from ray.tune.stopper import Stopper
 
-from adiw_tune.search.record import EventLog
-from adiw_tune.search.space import SpaceFile
+from adiw_tune.search.history import History, Run
+from adiw_tune.search.log import EventLog
+from adiw_tune.search.programme import Programme
+from adiw_tune.search.trainable import run_id, run_kind
 
-METRICS = ["accuracy", "train_seconds"]
-MODES = ["max", "min"]
 
+class ProgrammeSearcher(Searcher):
+    """Gives Tune the runs of a programme. First those that an earlier session began and left.
 
-class TradeoffSearch(OptunaSearch):
-    """OptunaSearch over accuracy (max) and training seconds (min) of whole runs.
-
-    The stock searcher tells Optuna that a trial which was stopped early, or which ended in NaN, is
-    complete at its short cost, and the front fills with stubs. Here a trial without finite
-    metrics is a failure, and one that stopped before its last epoch is pruned. The first trials
-    are the space's starting points.
+    What is to come follows from the log alone, so Tune's own state is never read again.
 
     Args:
-        space: what to propose from.
-        seed: of the sampler. Proposals depend on measured seconds too, so that two searches of
-            one seed begin alike and then part.
-        trials: how many to propose, less those which ``events`` holds and this searcher lacks: a
-            kill can take the last second of Ray's state, with a trial that ended in it.
-        events: of the search.
+        programme: says what comes next.
+        path: of the log, which tells when a run begins.
     """
 
-    def __init__(self, space: SpaceFile, seed: int, trials: int, events: EventLog) -> None:
-        self._trials = trials
-        self._events = events
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
-        super().__init__(
-            space,
-            metric=METRICS,
-            mode=MODES,
-            sampler=sampler,
-            points_to_evaluate=space.starting_points(),
-        )
+    def __init__(self, programme: Programme, path: Path) -> None:
+        super().__init__(metric="accuracy", mode="max")  # Tune wants one; the programme has two
+        self._programme = programme
+        self._history = History(EventLog(path))
+        self._left = self._history.unfinished
+        self._waiting_since = -1  # position in the log at which there was nothing to begin
 
     def suggest(self, trial_id: str) -> Any:
-        """A proposal for ``trial_id``, or Tune's word for there being no more."""
-        ended = {event["trial"] for event in self._events if event["event"] == "end"}
-        if len(ended | self._ot_trials.keys()) >= self._trials:
+        """The next run; None while there is none; Tune's word for the end when all is over."""
+        if self._left:
+            return self._suggestion(self._left.pop(0))
+        history = self._history.refresh()
+        if history.offset == self._waiting_since or self._unit_is_being_measured(history):
+            return None
+        begin = self._programme.next(history)
+        if begin is not None:
+            history.log.append("trial", **asdict(begin))
+            return self._suggestion(history.refresh().runs[begin.trial])
+        if not history.unfinished:
             return Searcher.FINISHED
-        return super().suggest(trial_id)
+        self._waiting_since = history.offset
+        return None
+
+    def _unit_is_being_measured(self, history: History) -> bool:
+        """Whether a run is about to measure a plain step, the unit that others are to count in."""
+        starting = (run for run in history.unfinished if run.setup is None)
+        return any(not history.plain_s(run.config) for run in starting)
+
+    def _suggestion(self, run: Run) -> dict[str, Any]:
+        known = {"plain_s": self._history.plain_s(run.config), "ratio": self._history.ratio(run)}
+        place = {"trial": run.trial, "kind": run.kind, "checkpoint": run.checkpoint}
+        return {"adiw": {**place, **known}, "config": run.config}
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Tell Optuna how ``trial_id`` ended."""
-        if error or not result or not all(_is_finite(result.get(name)) for name in METRICS):
-            super().on_trial_complete(trial_id, None, error=True)
-        elif result["epoch"] < result["config/epochs"]:
-            super().on_trial_complete(trial_id, None)
-        else:
-            super().on_trial_complete(trial_id, result)
+        """Nothing to do: the log has it."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing to save: the log has it."""
+        Path(checkpoint_path).touch()
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing to restore."""
 
 
-def _is_finite(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+class BudgetStopper(Stopper):
+    """Stops a run after the epoch in which the budget was spent."""
+
+    def __init__(self, programme: Programme, path: Path) -> None:
+        self._programme = programme
+        self._history = History(EventLog(path))
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Whether to stop this run."""
+        return self._programme.spent(self._history.refresh(), run_kind(result["config"]))
+
+    def stop_all(self) -> bool:
+        """Never all at once: the programme comes to its end by itself."""
+        return False

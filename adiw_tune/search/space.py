@@ -33,19 +33,21 @@ class SpaceFile:
     An object that holds a path, so that Ray and Optuna can pickle it and a restored search loads
     the function anew. The file is code and runs with the rights of whoever starts the search.
 
-    A task or divergence of the user's own, which is the path of a Python file, is understood from
-    the directory where this object was made, and is absolute in what the space gives: trials run
-    in directories of their own.
+    A task or divergence of the user's own, which is the path of a Python file, is absolute in what
+    the space gives: trials run in directories of their own.
 
     Args:
         path: a Python file that defines ``space(trial: optuna.Trial) -> dict``.
         seed: of the trials, unless the space sets one itself.
+        folder: from which it names files; None is the working directory.
+        folds: that the clean rows are cut into, unless the space says so itself.
     """
 
-    def __init__(self, path: Path, seed: int) -> None:
+    def __init__(self, path: Path, seed: int, folder: Path | None = None, folds: int = 1) -> None:
         self.path = path
         self.seed = seed
-        self._folder = Path.cwd()
+        self._folder = folder or Path.cwd()
+        self._folds = folds
         self._space: Callable[[Any], dict[str, Any]] | None = None
 
     def __call__(self, trial: "optuna.Trial") -> dict[str, Any]:
@@ -61,7 +63,8 @@ class SpaceFile:
                 f"space() in '{self.path}' must return a dict of parameters; "
                 f"it returned {type(values).__name__}"
             )
-        point = {**TrialConfig.defaults(), "seed": self.seed, **trial.params, **values}
+        ours = {"seed": self.seed, "folds": self._folds}
+        point = {**TrialConfig.defaults(), **ours, **trial.params, **values}
         point |= self._absolute(point)
         with suppress(UserError):  # which the trial will meet again, and tell
             point["shift"] = TrialConfig.from_mapping(point).shift

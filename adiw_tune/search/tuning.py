@@ -1,30 +1,28 @@
-"""The part that Ray runs: the trials of a search, anew or restored."""
+"""The part that Ray runs: the programme of a search, or what is left of it."""
 
-import json
 import logging
 import os
-import pickle
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
 
 import ray
 from ray import tune
+from ray.tune.schedulers import FIFOScheduler
 
 from adiw_tune.errors import UserError
 from adiw_tune.search.events import EventCallback
+from adiw_tune.search.programme import Programme
+from adiw_tune.search.proposals import Proposer
 from adiw_tune.search.record import SearchRecord
-from adiw_tune.search.searcher import TradeoffSearch
+from adiw_tune.search.scheduler import ParetoScheduler
+from adiw_tune.search.searcher import BudgetStopper, ProgrammeSearcher
 from adiw_tune.search.space import SpaceFile
-from adiw_tune.search.trainable import trainable
+from adiw_tune.search.trainable import run_of_search
 
 _CONNECT_SECONDS = 5.0
 _ADDRESS_HINT = "give HOST:PORT of a running one, or leave --address out to start Ray here"
 _ENVIRONMENT = {
-    # Ray saves a search's state every 10 s at most; what finished since would run again.
-    "TUNE_GLOBAL_CHECKPOINT_S": "1",
     # The loggers write what events.jsonl holds already, and one of them imports torch here.
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "RAY_AIR_NEW_OUTPUT": "0",
@@ -33,17 +31,15 @@ _ENVIRONMENT = {
 }
 
 
-def run_trials(record: SearchRecord) -> bool:
-    """Run, or go on with, the trials of ``record``; whether all of them have come to an end."""
-    if not _complete(record):
-        with _ray(record.settings.address):
-            _make_tuner(record).fit()
-    return _complete(record)
-
-
-def _complete(record: SearchRecord) -> bool:
-    ended = record.trials()["status"].isin(["finished", "failed", "stopped"]).sum()
-    return bool(ended >= record.settings.trials)
+def run_programme(record: SearchRecord) -> bool:
+    """Run, or go on with, what is left of a search; whether it came to its end."""
+    settings = record.settings
+    space = SpaceFile(record.space_path, settings.seed, settings.folder, settings.folds)
+    programme = Programme(settings, Proposer(space, settings.seed, settings.trials))
+    if not programme.over(record.history()):
+        with _ray(settings.address):
+            _make_tuner(record, programme).fit()
+    return programme.over(record.history())
 
 
 def check_cluster(address: str) -> None:
@@ -81,41 +77,28 @@ def _ray(address: str | None) -> Iterator[None]:
         ray.shutdown()
 
 
-def _make_tuner(record: SearchRecord) -> tune.Tuner:
-    settings = record.settings
-    path = record.folder / "ray"
+def _make_tuner(record: SearchRecord, programme: Programme) -> tune.Tuner:
+    settings, path = record.settings, record.log.path
+    bound = tune.with_parameters(run_of_search, data_dir=settings.data_dir)
     resources = {"cpu": 1, "gpu": settings.gpus_per_trial}
-    bound = tune.with_parameters(trainable, data_dir=settings.data_dir)
-    runnable: Any = tune.with_resources(bound, resources)
-    if _can_restore(path):
-        return tune.Tuner.restore(str(path), trainable=runnable, resume_unfinished=True)
-    space = SpaceFile(record.space_path, settings.seed)
-    seed = settings.seed + len(record.trials())  # not the proposals again that have run
+    session = f"{len(list(record.folder.glob('ray/*')))}"  # Tune's own state is never read again
+    scheduler = ParetoScheduler(path) if settings.early_stopping else FIFOScheduler()
     return tune.Tuner(
-        runnable,
+        tune.with_resources(bound, resources),
         tune_config=tune.TuneConfig(
-            search_alg=TradeoffSearch(space, seed, settings.trials, record.events),
-            num_samples=settings.trials,
+            search_alg=ProgrammeSearcher(programme, path),
+            scheduler=scheduler,
+            num_samples=-1,  # as many as the programme has
             max_concurrent_trials=settings.concurrency,
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(
-            name="ray",
-            storage_path=str(record.folder),
-            callbacks=[EventCallback(record.events.path)],
+            name=session,
+            storage_path=str(record.folder / "ray"),
+            callbacks=[EventCallback(path)],
             checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
             failure_config=tune.FailureConfig(max_failures=0),
+            stop=BudgetStopper(programme, path),
             verbose=0,
         ),
     )
-
-
-def _can_restore(path: Path) -> bool:
-    """Whether Ray left its state, and whole: it copies one over the last, which a kill can tear."""
-    try:
-        json.loads(max(path.glob("experiment_state-*.json")).read_bytes())
-        for pattern in ("tuner.pkl", "searcher-state-*.pkl", "search_gen_state-*.json"):
-            pickle.loads(max(path.glob(pattern)).read_bytes())
-    except Exception:  # there is none yet; or a part of one, and unpickling that can raise anything
-        return False
-    return True

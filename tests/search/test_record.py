@@ -6,30 +6,14 @@ from pathlib import Path
 import pytest
 
 from adiw_tune.errors import UserError
-from adiw_tune.search.record import (
-    EventLog,
-    SearchRecord,
-    SearchSettings,
-    arm,
-    write_atomically,
-)
+from adiw_tune.search.record import SearchRecord, write_atomically
 
-CONFIG = {"method": "adiw", "divergence": "kl", "epochs": 2}
-BEGUN = {"event": "trial", "trial": "a", "number": 0, "config": CONFIG, "time": 1.0}
-EPOCH = {"event": "epoch", "trial": "a", "epoch": 1, "accuracy": 0.5, "train_seconds": 2.0}
-END = {"event": "end", "trial": "a", "status": "failed", "reason": "ValueError: no"}
-
-
-def settings(name: str = "s") -> SearchSettings:
-    return SearchSettings(
-        name=name, search_id="0", trials=4, seed=0, concurrency=1, gpus_per_trial=0.0,
-        tracking_uri="sqlite:///mlflow.db", data_dir=None, address=None, version="0",
-    )  # fmt: skip
+from .made_up import settings
 
 
 def create(storage: Path, name: str = "s") -> SearchRecord:
     (storage.parent / "space.py").write_text("# the space\n")
-    return SearchRecord.create(storage, settings(name), storage.parent / "space.py")
+    return SearchRecord.create(storage, settings(name=name), storage.parent / "space.py")
 
 
 def test_a_record_is_opened_as_it_was_created(tmp_path: Path) -> None:
@@ -37,50 +21,33 @@ def test_a_record_is_opened_as_it_was_created(tmp_path: Path) -> None:
     opened = SearchRecord.open(tmp_path / "searches", "s")
     assert opened.settings == created.settings
     assert opened.space_path.read_text() == "# the space\n"
-    assert opened.trials().empty
-    assert opened.front().empty
+    assert opened.history().trials().empty
     assert not opened.finished
     opened.finish(None)
     assert opened.finished
 
 
-def test_the_table_follows_the_events(tmp_path: Path) -> None:
+def test_an_extended_search_asks_for_more_and_is_not_over(tmp_path: Path) -> None:
     record = create(tmp_path / "searches")
-    told = []
-    for event in (BEGUN, EPOCH, END):
-        record.events.append(event)
-        row = record.trials().iloc[0]
-        told.append((row["status"], row["epochs"], row["divergence"], row["config"]))
-    assert told == [
-        ("running", 0, "kl", CONFIG), ("running", 1, "kl", CONFIG), ("failed", 1, "kl", CONFIG),
-    ]  # fmt: skip
-    assert record.trials()["reason"].tolist() == ["ValueError: no"]
+    record.finish(None)
+    record.extend(20, "2h")
+    opened = SearchRecord.open(tmp_path / "searches", "s")
+    assert (opened.settings.trials, opened.settings.budget) == (24, "2h")
+    assert opened.settings.model_dump(exclude={"trials", "budget"}) == settings().model_dump(
+        exclude={"trials", "budget"}
+    )
+    assert not opened.finished
+    assert [event["trials"] for event in opened.log] == [24]
 
 
-@pytest.mark.parametrize(
-    ("config", "label"),
-    [
-        ({"method": "adiw", "divergence": "auto"}, "auto"),
-        ({"method": "adiw", "divergence": "/home/me/near.py"}, "near.py"),
-        ({"method": "giw", "divergence": "auto"}, "giw"),
-        ({"divergence": "kl"}, "kl"),
-    ],
-)
-def test_trials_are_compared_by_divergence_or_method(config: dict[str, str], label: str) -> None:
-    assert arm(config) == label
-
-
-@pytest.mark.parametrize(
-    "torn", [b"", b'{"event": "epo', b'{"event": "epoch"}', b"\xff\n", b"[]\n"]
-)
-def test_what_a_kill_tore_is_passed_over_and_written_after(tmp_path: Path, torn: bytes) -> None:
-    log = EventLog(tmp_path / "events.jsonl")
-    log.append(BEGUN)
-    with log.path.open("ab") as file:
-        file.write(torn)
-    assert list(log) == [BEGUN]
-    log.append(END)
-    assert [event for event in log if event.get("trial")] == [BEGUN, END]
+def test_a_search_runs_once_at_a_time(tmp_path: Path) -> None:
+    record = create(tmp_path / "searches")
+    again = SearchRecord.open(tmp_path / "searches", "s")
+    with record.claimed():
+        with pytest.raises(UserError, match="search 's' is running already"), again.claimed():
+            pass
+    with again.claimed():
+        pass
 
 
 def test_a_name_is_taken_once(tmp_path: Path) -> None:

@@ -1,0 +1,140 @@
+"""Commands that tell what a search found, and what follows from it."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from adiw_tune.cli.app import DataDir, SearchName, SearchPolicy, Storage, TextOrJson, app, out
+from adiw_tune.errors import UserError
+from adiw_tune.search.picking import pick
+from adiw_tune.search.record import DEFAULT_STORAGE, SearchRecord
+from adiw_tune.terminal import decision_text, front_as, front_table
+
+
+@app.command()
+def front(
+    name: SearchName,
+    kind: Annotated[Literal["table", "csv", "json"], typer.Option("--format")] = "table",
+    storage: Storage = DEFAULT_STORAGE,
+) -> None:
+    """Print the Pareto front of a search, also while it runs."""
+    rows = SearchRecord.open(storage, name).history().front()
+    if kind == "table":
+        out.print(front_table(rows))
+    else:
+        sys.stdout.write(front_as(rows, kind))
+
+
+@app.command()
+def best(
+    name: SearchName,
+    policy: SearchPolicy = None,
+    kind: TextOrJson = "text",
+    storage: Storage = DEFAULT_STORAGE,
+) -> None:
+    """Name the best divergence of a search, and why."""
+    record = SearchRecord.open(storage, name)
+    decision = pick(record, policy)
+    if kind == "json":
+        sys.stdout.write(json.dumps(decision.as_dict(), indent=2) + "\n")
+    else:
+        out.print(decision_text(decision, record.train_command(policy)), markup=False)
+
+
+@app.command()
+def finalize(
+    name: SearchName,
+    again: Annotated[
+        bool, typer.Option("--again", help="Read the test split although it has been read.")
+    ] = False,
+    output: Annotated[
+        Path | None, typer.Option(help="Where to save the network's state_dict.")
+    ] = None,
+    kind: TextOrJson = "text",
+    storage: Storage = DEFAULT_STORAGE,
+) -> None:
+    """Read the test split, once, with the network that the search came to."""
+    from adiw_tune.search.finalize import finalize as read_test
+    from adiw_tune.terminal import reading_text
+
+    reading = read_test(SearchRecord.open(storage, name), again, output)
+    if kind == "json":
+        sys.stdout.write(json.dumps(reading.as_dict(), indent=2) + "\n")
+    else:
+        out.print(reading_text(reading), markup=False)
+
+
+@app.command()
+def rerun(
+    name: SearchName,
+    trial: Annotated[str, typer.Argument(help="Number or name of a trial, such as 7 or t7.")],
+    storage: Storage = DEFAULT_STORAGE,
+    data_dir: DataDir = None,
+) -> None:
+    """Repeat a trial from its record: the same numbers, or what differs."""
+    from adiw_tune.search.rerun import repeat
+
+    for line in repeat(SearchRecord.open(storage, name), trial, data_dir):
+        out.print(line, markup=False)
+
+
+@app.command()
+def replay(
+    table: Annotated[
+        str,
+        typer.Argument(help="A search whose trials ran in full, or the path of its events.jsonl."),
+    ],
+    seeds: Annotated[int, typer.Option(help="Orders of the trials to go through.")] = 20,
+    workers: Annotated[int, typer.Option(help="Trials at once.")] = 4,
+    storage: Storage = DEFAULT_STORAGE,
+) -> None:
+    """Show what early stopping would have saved on recorded trials, and lost."""
+    from adiw_tune.search.replay import replay as replayed
+
+    path = Path(table)
+    if not path.is_file():
+        path = SearchRecord.open(storage, table).log.path
+    out.print(replayed(path, seeds, workers))
+
+
+@app.command()
+def ui(
+    name: SearchName,
+    port: Annotated[int | None, typer.Option(help="By default a free one.")] = None,
+    browser: Annotated[bool, typer.Option(help="Open the address in a browser.")] = True,
+    storage: Storage = DEFAULT_STORAGE,
+) -> None:
+    """Serve MLflow's pages on this machine only, and open the search's saved view."""
+    from adiw_tune.tracking.runs import SearchRuns
+    from adiw_tune.tracking.ui import serve_ui
+
+    settings = SearchRecord.open(storage, name).settings
+    runs = SearchRuns.find(settings.tracking_uri, settings.search_id)
+    if runs is None:
+        raise UserError(f"search '{name}' is not in MLflow yet: 'adiw-tune resume {name}' sends it")
+    with serve_ui(
+        settings.tracking_uri, runs.experiment_id, runs.view_key, port, open_browser=browser
+    ) as served:
+        out.print(f"{served.address}\nCtrl-C stops it", markup=False)
+        served.wait()
+
+
+def show_result(record: SearchRecord) -> None:
+    """Print the front, the pick, and the commands that go on from there."""
+    history = record.history()
+    trials = history.trials()
+    if not trials["accuracy"].notna().any():
+        reasons = trials["reason"].dropna()
+        raise UserError(
+            f"none of the {len(trials)} trials of '{record.settings.name}' finished; the first: "
+            f"{reasons.iloc[0] if len(reasons) else 'the budget was spent before'}"
+        )
+    out.print(f"front of '{record.settings.name}': accuracy against seconds of work")
+    out.print(front_table(history.front()))
+    out.print("\n" + decision_text(pick(record), record.train_command()), markup=False)
+    out.print(f"look at it: {record.ui_command()}", markup=False)
+    if not history.readings:
+        out.print(f"read the test split, once: {record.finalize_command()}", markup=False)

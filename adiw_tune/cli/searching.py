@@ -1,0 +1,154 @@
+"""Commands that search: begin, go on, ask for more, and say beforehand what it will take."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from adiw_tune.cli.app import DataDir, SearchName, Storage, app, err, out
+from adiw_tune.cli.results import show_result
+from adiw_tune.decide import DEFAULT_POLICY
+from adiw_tune.errors import SearchInterrupted, UserError
+from adiw_tune.search.record import DEFAULT_STORAGE, SearchRecord
+
+SpaceArgument = Annotated[Path, typer.Argument(help="Python file with space(trial).")]
+Trials = Annotated[int, typer.Option(help="How many trials to run, before the finale.")]
+Seed = Annotated[int, typer.Option(help="Of the trials and of the sampler.")]
+Seeds = Annotated[
+    int,
+    typer.Option(help="Over how many seeds each divergence's pick is run again, at most; or 0."),
+]
+Concurrency = Annotated[
+    int | None,
+    typer.Option(help="Trials at once; by default one per GPU, or all cores but one."),
+]
+CrossFit = Annotated[
+    int | None,
+    typer.Option(help="For few clean rows: cut them into this many folds, which take turns."),
+]
+
+
+@app.command()
+def search(
+    space: SpaceArgument,
+    name: Annotated[str, typer.Option(help="What to call the search.")],
+    trials: Trials = 16,
+    seed: Seed = 0,
+    policy: Annotated[
+        str, typer.Option(help="knee, fastest-within=0.01 or best-under=20.")
+    ] = DEFAULT_POLICY,
+    seeds: Seeds = 5,
+    budget: Annotated[
+        str | None,
+        typer.Option(help="10m or 1.5h of time, 2gpu-h, or $5 with --price: the finale included."),
+    ] = None,
+    price: Annotated[
+        float | None, typer.Option(help="Of one device for one hour, for a budget in $.")
+    ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(help="Stop once this many trials have finished without a better front."),
+    ] = None,
+    early_stopping: Annotated[
+        bool, typer.Option(help="Cut trials that fall behind others of their divergence.")
+    ] = True,
+    cross_fit: CrossFit = None,
+    concurrency: Concurrency = None,
+    storage: Storage = DEFAULT_STORAGE,
+    tracking_uri: Annotated[
+        str | None,
+        typer.Option(help="MLflow's; by default $MLFLOW_TRACKING_URI, or ./mlflow.db."),
+    ] = None,
+    data_dir: DataDir = None,
+    address: Annotated[
+        str | None, typer.Option(help="Of a running Ray cluster; by default Ray starts here.")
+    ] = None,
+) -> None:
+    """Search a space for accuracy against work, and pick a divergence with evidence."""
+    from adiw_tune.search.run import SearchRequest, start_search
+    from adiw_tune.tracking.check import default_tracking_uri
+
+    request = SearchRequest(
+        space=space,
+        name=name,
+        trials=trials,
+        seed=seed,
+        policy=policy,
+        seeds=seeds,
+        early_stopping=early_stopping,
+        patience=patience,
+        budget=budget,
+        price=price,
+        cross_fit=cross_fit,
+        concurrency=concurrency,
+        storage=storage,
+        tracking_uri=tracking_uri or default_tracking_uri(),
+        data_dir=data_dir,
+        address=address,
+    )
+    with _telling_how_to_resume(name, storage):
+        record = start_search(request, err)
+    show_result(record)
+
+
+@app.command()
+def resume(name: SearchName, storage: Storage = DEFAULT_STORAGE) -> None:
+    """Go on with a search that was killed or stopped."""
+    record = SearchRecord.open(storage, name)
+    if not record.finished:
+        _go_on(record)
+    show_result(record)
+
+
+@app.command()
+def extend(
+    name: SearchName,
+    trials: Annotated[int, typer.Option(help="How many more trials to run.")],
+    budget: Annotated[
+        str | None, typer.Option(help="In all, in place of the one it was started with.")
+    ] = None,
+    storage: Storage = DEFAULT_STORAGE,
+) -> None:
+    """Add trials to a search, and decide anew."""
+    record = SearchRecord.open(storage, name)
+    record.extend(trials, budget)
+    _go_on(record)
+    show_result(record)
+
+
+@app.command()
+def plan(
+    space: SpaceArgument,
+    trials: Trials = 16,
+    seed: Seed = 0,
+    seeds: Seeds = 5,
+    cross_fit: CrossFit = None,
+    concurrency: Concurrency = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Say what a search will take, from one calibration per divergence, before it is begun."""
+    from adiw_tune.search.plan import make_plan
+    from adiw_tune.terminal import plan_text
+
+    made = make_plan(space, trials, seed, seeds, cross_fit, concurrency, data_dir)
+    out.print(plan_text(made), markup=False)
+
+
+def _go_on(record: SearchRecord) -> None:
+    from adiw_tune.search.run import resume_search
+
+    with _telling_how_to_resume(record.settings.name, record.folder.parent):
+        resume_search(record, err)
+
+
+@contextmanager
+def _telling_how_to_resume(name: str, storage: Path) -> Iterator[None]:
+    try:
+        yield
+    except (KeyboardInterrupt, SearchInterrupted):
+        with suppress(UserError):  # it may have been stopped before anything was written
+            record = SearchRecord.open(storage, name)
+            err.print(f"stopped; go on by: {record.resume_command()}", markup=False)
+        raise

@@ -1,0 +1,195 @@
+"""Commands that train once, and that check what a user would train with."""
+
+import json
+import sys
+from contextlib import nullcontext
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from adiw_tune.cli.app import (
+    EXIT_BAD_INPUT,
+    DataDir,
+    ReferenceSize,
+    SearchPolicy,
+    SelectSize,
+    Storage,
+    TextOrJson,
+    app,
+    err,
+    out,
+)
+from adiw_tune.errors import UserError
+from adiw_tune.search.record import DEFAULT_STORAGE
+
+if TYPE_CHECKING:
+    from adiw_tune.training import TrainingRun
+
+# Written out, since importing the choices would import torch for every command.
+_TASK_HELP = "A task's name, such as digits or fashion-mnist, or the Python file of your own."
+_SHIFT_HELP = (
+    "none, symmetric:R, pair:R, class-prior:RHO or group-prior:RHO; several joined by +, such as "
+    "group-prior:inf+pair:0.3. By default the task's own: none for your rows and image-folder, "
+    "group-prior:inf for color-fashion, symmetric:0.4 for the others."
+)
+_METHOD_HELP = "adiw, giw, diw, diw-published, l2rw, static, random, erm or clean-only."
+_DIVERGENCE_HELP = (
+    "mmd, kl, squared, wasserstein, energy or pearson; auto, which mixes several by what helps; "
+    "or the Python file of your own."
+)
+
+
+@app.command()
+def train(
+    from_search: Annotated[
+        str | None, typer.Option("--from", help="Start from the pick of this search.")
+    ] = None,
+    policy: SearchPolicy = None,
+    task: Annotated[str | None, typer.Option(help=_TASK_HELP)] = None,
+    network: Annotated[
+        str | None, typer.Option(help="One of the task's; by default its first.")
+    ] = None,
+    shift: Annotated[str | None, typer.Option(help=_SHIFT_HELP)] = None,
+    method: Annotated[str | None, typer.Option(help=_METHOD_HELP)] = None,
+    divergence: Annotated[str | None, typer.Option(help=_DIVERGENCE_HELP)] = None,
+    steps: Annotated[int | None, typer.Option(help="Gradient steps a mini-batch.")] = None,
+    step_size: Annotated[
+        float | None, typer.Option(help="Dimensionless, in (0, 2); 1 is 1/L.")
+    ] = None,
+    bandwidth: Annotated[
+        float | None, typer.Option(help="Kernel width, in median distances.")
+    ] = None,
+    warm_start: Annotated[str | None, typer.Option(help="off, memory or decay.")] = None,
+    decay: Annotated[float | None, typer.Option(help="In (0, 1), of warm start decay.")] = None,
+    warmup_epochs: Annotated[
+        int | None, typer.Option(help="First epochs with all weights 1.")
+    ] = None,
+    representation: Annotated[str | None, typer.Option(help="loss or feature.")] = None,
+    cap: Annotated[float | None, typer.Option(help="Largest weight.")] = None,
+    slack: Annotated[float | None, typer.Option(help="Of the mean weight, in [0, 1).")] = None,
+    epochs: Annotated[int | None, typer.Option()] = None,
+    batch_size: Annotated[int | None, typer.Option()] = None,
+    reference_batch_size: Annotated[int | None, typer.Option()] = None,
+    learning_rate: Annotated[float | None, typer.Option()] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="Of the network's passes: float32 or bfloat16.")
+    ] = None,
+    compiled: Annotated[
+        bool | None, typer.Option(help="Compile the weight step: for long runs.")
+    ] = None,
+    reference_size: ReferenceSize = None,
+    select_size: SelectSize = None,
+    seed: Annotated[int | None, typer.Option()] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu or cuda; by default cuda where there is one.")
+    ] = None,
+    threads: Annotated[int, typer.Option(help="CPU threads; a trial has one.")] = 1,
+    output: Annotated[
+        Path | None, typer.Option(help="Where to save the network's state_dict.")
+    ] = None,
+    data_dir: DataDir = None,
+    kind: TextOrJson = "text",
+    storage: Storage = DEFAULT_STORAGE,
+) -> None:
+    """Train once, from flags or from a search's pick, and print accuracy and seconds."""
+    import torch
+
+    from adiw_tune.search.picking import picked_config
+    from adiw_tune.search.record import SearchRecord
+    from adiw_tune.training import TrainingRun, TrialConfig
+    from adiw_tune.training.saving import saved_at_the_end
+
+    flags = locals()
+    given = {f.name: flags[f.name] for f in fields(TrialConfig) if flags[f.name] is not None}
+    search = SearchRecord.open(storage, from_search) if from_search else None
+    base = picked_config(search, policy) if search else {}
+    config = TrialConfig.from_mapping({**base, **given})
+    torch.set_num_threads(max(1, threads))
+    run = TrainingRun(config, device_called(device), data_dir)
+    with saved_at_the_end(run.network, output) if output else nullcontext():
+        train_to_the_end(run)
+    # The pick of a search meets the test split in finalize only, where readings are counted.
+    roles = ("reference", "select") if from_search else ("reference", "select", "test")
+    _print_training(run, kind, roles)
+
+
+@app.command()
+def check_task(
+    file: Annotated[str, typer.Argument(help="Python file of your task, or a task's name.")],
+    data_dir: DataDir = None,
+    reference_size: ReferenceSize = None,
+    select_size: SelectSize = None,
+) -> None:
+    """Say what training could not work with in a task of your own."""
+    from adiw_tune.tasks import find_task
+    from adiw_tune.tasks.contract import inspect_task
+
+    inspection = inspect_task(find_task(file), data_dir, reference_size, select_size)
+    for line in inspection.summary:
+        out.print(line, markup=False)
+    _tell_problems(inspection.problems)
+
+
+@app.command()
+def check_divergence(
+    file: Annotated[
+        str, typer.Argument(help="Python file of your divergence, or a divergence's name.")
+    ],
+) -> None:
+    """Say what the solver could not work with in a divergence of your own."""
+    from adiw_tune.divergences import check_divergence as problems_of
+    from adiw_tune.divergences import make_divergence
+
+    _tell_problems(problems_of(make_divergence(file)))
+
+
+def _tell_problems(problems: list[str]) -> None:
+    for problem in problems:
+        err.print(f"problem: {problem}", markup=False)
+    if problems:
+        raise typer.Exit(EXIT_BAD_INPUT)
+    out.print("ok")
+
+
+def device_called(name: str | None) -> str:
+    import torch
+
+    if name is None:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name not in ("cpu", "cuda"):
+        raise UserError(f"unknown device '{name}': choose cpu or cuda")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UserError("device cuda is not available here: choose cpu")
+    return name
+
+
+def train_to_the_end(run: "TrainingRun") -> None:
+    from adiw_tune.terminal import epoch_line
+    from adiw_tune.training import TrainingDivergedError
+
+    config = run.config
+    err.print(f"{config.task}, shift {config.shift}, method {config.method}", style="dim")
+    while not run.finished:
+        try:
+            report = run.run_epoch()
+        except TrainingDivergedError as error:
+            raise UserError(f"{error}: try a smaller --learning-rate or --step-size") from error
+        err.print(epoch_line(report, config.epochs), style="dim")
+
+
+def _print_training(run: "TrainingRun", kind: str, roles: tuple[str, ...]) -> None:
+    splits = run.splits
+    accuracy = {role: run.accuracy(getattr(splits, role)) for role in roles}
+    if kind == "json":
+        result = {
+            "accuracy": accuracy,
+            "train_seconds": run.train_seconds,
+            "config": run.config.as_dict(),
+        }
+        sys.stdout.write(json.dumps(result, indent=2) + "\n")
+        return
+    for role, value in accuracy.items():
+        out.print(f"{role:>9} accuracy {value:.4f} ({len(getattr(splits, role))} rows)")
+    out.print(f"trained in {run.train_seconds:.2f} s")

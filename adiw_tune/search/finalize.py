@@ -1,0 +1,98 @@
+"""The one reading of the test split that a search is allowed."""
+
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from adiw_tune.decide import share_interval
+from adiw_tune.errors import UserError
+from adiw_tune.search.ending import tell_reading
+from adiw_tune.search.picking import pick, picked_config
+from adiw_tune.search.record import SearchRecord
+from adiw_tune.search.winner import winning_run
+from adiw_tune.training import TrainingRun, TrialConfig
+from adiw_tune.training.saving import saved_at_the_end
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the test split said of the winner.
+
+    Args:
+        divergence, trial: the winner.
+        accuracy: on the test split, in [0, 1].
+        interval: 95%, of what accuracy these rows speak for, by their number alone.
+        rows: of the test split.
+        select: the winner's accuracy as the search gives it, to compare.
+        reading: 1 for the first; a later one is no longer an honest estimate if anything was
+            changed in the light of an earlier one.
+    """
+
+    divergence: str
+    trial: str
+    accuracy: float
+    interval: tuple[float, float]
+    rows: int
+    select: float
+    reading: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def finalize(record: SearchRecord, again: bool, output: Path | None) -> Reading:
+    """Read the test split with the winner's network, and write down that it was read.
+
+    Args:
+        record: of a search that is over.
+        again: read it although that has been done.
+        output: where to save the network's state_dict; None for nowhere.
+
+    Raises:
+        UserError: the search is not over, or the split has been read and ``again`` is not given.
+    """
+    history = record.history()
+    if not record.finished:
+        raise UserError(
+            f"search '{record.settings.name}' is not over: {record.resume_command()} first"
+        )
+    if history.readings and not again:
+        first = history.readings[0]
+        when = datetime.fromtimestamp(first["time"]).strftime("%Y-%m-%d %H:%M")
+        raise UserError(
+            f"the test split of '{record.settings.name}' was read on {when}: accuracy "
+            f"{first['accuracy']:.4f}; --again reads it once more, and is recorded"
+        )
+    won = pick(record)
+    kept = winning_run(record, history, won.trial)
+    run = kept[1] if kept else _trained(record)
+    with saved_at_the_end(run.network, output) if output else nullcontext():
+        accuracy = run.accuracy(run.splits.test)
+        rows = len(run.splits.test)
+        record.log.append("test_read", trial=won.trial, accuracy=accuracy, rows=rows, again=again)
+    tell_reading(record)
+    return Reading(
+        divergence=won.divergence,
+        trial=won.trial,
+        accuracy=accuracy,
+        interval=share_interval(accuracy, rows),
+        rows=rows,
+        select=won.accuracy,
+        reading=len(history.readings) + 1,
+    )
+
+
+def _trained(record: SearchRecord) -> TrainingRun:
+    """The winner trained now, where no checkpoint of it is left."""
+    torch.set_num_threads(1)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    config = TrialConfig.from_mapping(picked_config(record))
+    run = TrainingRun(config, device, record.settings.data_dir)
+    while not run.finished:
+        run.run_epoch()
+    return run

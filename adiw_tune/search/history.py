@@ -1,0 +1,237 @@
+"""Events, read into what is asked of them: runs, tables, time spent."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from adiw_tune.decide import mark_front, pareto_front
+from adiw_tune.search.log import Event, EventLog
+
+_SEARCHED = ["trial", "number", "divergence", "status", "accuracy", "work_s", "wall_s", "retimed_s"]
+_SEARCHED += ["epochs", "rung", "reason", "config"]
+_RERUN = ["trial", "divergence", "seed", "accuracy", "work_s"]
+_PLAIN = ("task", "network", "precision", "batch_size")  # what a plain step's seconds depend on
+_CURVE = ["trial", "divergence", "status", "epoch", "accuracy", "work_s"]
+
+
+@dataclass
+class Run:
+    """One training run of a search, as far as it has come. Fields as in :class:`EventLog`."""
+
+    trial: str
+    number: int
+    kind: str
+    of: str | None
+    config: dict[str, Any]
+    params: dict[str, Any]
+    distributions: dict[str, str]
+    status: str = "running"
+    reason: str | None = None
+    rung: int | None = None
+    session: int = 0  # in which it began
+    setup: Event | None = None
+    checkpoint: str | None = None
+    ended_at: float | None = None
+    epochs: list[Event] = field(default_factory=list)
+
+    @property
+    def arm(self) -> str:
+        """What it is compared by."""
+        return arm(self.config)
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is over."""
+        return self.status != "running"
+
+    def last(self, name: str) -> Any:
+        """A number of the last epoch; None before the first."""
+        return self.epochs[-1][name] if self.epochs else None
+
+
+@dataclass
+class _Session:
+    began: Event
+    last_heard: float
+
+
+class History:
+    """The runs of a search by their id, in the order in which they began.
+
+    ``refresh`` reads what the log holds beyond what was read: it is cheap, and asked often.
+    """
+
+    def __init__(self, log: EventLog) -> None:
+        self.log = log
+        self.runs: dict[str, Run] = {}
+        self.readings: list[Event] = []  # of the test split
+        self.in_finale = False  # whether it has begun, since the search was last extended
+        self.finished_when_extended = 0
+        self._sessions: list[_Session] = []
+        self.offset = 0  # up to which the log has been read
+        self.refresh()
+
+    def refresh(self) -> "History":
+        """Take in what has been written since."""
+        for event, self.offset in self.log.after(self.offset):
+            self._take(event)
+        return self
+
+    def _take(self, event: Event) -> None:
+        kind = event["event"]
+        if kind == "session":
+            self._sessions.append(_Session(event, event["time"]))
+        elif self._sessions:
+            self._sessions[-1].last_heard = event["time"]
+        if kind == "extended":
+            self.in_finale = False
+            self.finished_when_extended = sum(r.status == "finished" for r in self.of_kind("search"))
+        elif kind == "trial":
+            self.in_finale |= event["kind"] != "search"
+            fields = {name: event[name] for name in Run.__dataclass_fields__ if name in event}
+            run = Run(**fields, session=len(self._sessions) - 1)
+            self.runs.setdefault(event["trial"], run)
+        elif kind == "test_read":
+            self.readings.append(event)
+        elif kind != "session":
+            _apply(self.runs[event["trial"]], event)
+
+    def of_kind(self, kind: str) -> list[Run]:
+        """Runs of one kind."""
+        return [run for run in self.runs.values() if run.kind == kind]
+
+    @property
+    def unfinished(self) -> list[Run]:
+        """Runs without an end."""
+        return [run for run in self.runs.values() if not run.ended]
+
+    def plain_s(self, config: dict[str, Any]) -> dict[str, float]:
+        """Device -> seconds of a plain step of this task, network, precision and batch size.
+
+        As the first run of that kind measured it, so that all count in one unit.
+        """
+        found: dict[str, float] = {}
+        for run in self.runs.values():
+            if run.setup and all(run.config[name] == config[name] for name in _PLAIN):
+                found.setdefault(run.setup["device"], run.setup["plain_s"])
+        return found
+
+    def ratio(self, run: Run) -> dict[str, float]:
+        """Device -> cost of a step over a plain one, if the trial that ``run`` repeats has it."""
+        setup = self.runs[run.of].setup if run.of else None
+        return {setup["device"]: setup["ratio"]} if setup else {}
+
+    def spent_s(self, now: float) -> float:
+        """Wall seconds that sessions lasted, the present one up to ``now``.
+
+        Of one that was killed, up to the last event it wrote.
+        """
+        earlier = sum(one.last_heard - one.began["time"] for one in self._sessions[:-1])
+        return earlier + (now - self._sessions[-1].began["time"] if self._sessions else 0.0)
+
+    def session_of(self, run: Run) -> Event:
+        """What was true of code and machine when ``run`` began: the session's event."""
+        return self._sessions[run.session].began
+
+    def trials(self) -> pd.DataFrame:
+        """One row for each search trial: its last epoch, its status and its configuration.
+
+        Columns trial, number, divergence, status (running, finished, pruned, stopped or failed),
+        accuracy in [0, 1], work_s, wall_s, retimed_s (NaN unless it was timed alone), epochs,
+        rung (NaN unless pruned), reason, and ``config``, a dict.
+        """
+        retimed = {run.of: _whole_seconds(run, self.runs) for run in self.of_kind("retime")}
+        rows = [_row(run, retimed.get(run.trial)) for run in self.of_kind("search")]
+        table = pd.DataFrame(rows, columns=_SEARCHED)
+        numbers = ["accuracy", "work_s", "wall_s", "retimed_s", "rung"]
+        return table.astype(dict.fromkeys(numbers, "float64"))
+
+    def finished_in_order(self) -> pd.DataFrame:
+        """The finished trials in the order in which they ended, as ``trials`` gives them."""
+        ended = sorted(
+            (run.ended_at or 0.0, run.trial)
+            for run in self.of_kind("search")
+            if run.status == "finished"
+        )
+        return self.trials().set_index("trial", drop=False).loc[[trial for _, trial in ended]]
+
+    def reruns(self) -> pd.DataFrame:
+        """One row for each run of a search trial over another seed; 0 where training diverged."""
+        rows = [
+            (run.of, run.arm, run.config["seed"], accuracy, run.last("work_s"))
+            for run in self.of_kind("seed")
+            if (accuracy := _accuracy_over_seed(run)) is not None
+        ]
+        return pd.DataFrame(rows, columns=_RERUN)
+
+    def curves(self) -> pd.DataFrame:
+        """One row for each epoch of each search trial."""
+        rows = [
+            (run.trial, run.arm, run.status, *(one[name] for name in _CURVE[3:]))
+            for run in self.of_kind("search")
+            for one in run.epochs
+        ]
+        return pd.DataFrame(rows, columns=_CURVE)
+
+    def front(self) -> pd.DataFrame:
+        """The Pareto front of the finished trials, with a column for each setting."""
+        return pareto_front(with_settings(self.trials())).drop(columns=["reason", "on_front"])
+
+    def marked(self) -> pd.DataFrame:
+        """All trials, with a column for each setting, and whether they are on the front."""
+        return mark_front(with_settings(self.trials()))
+
+
+def _apply(run: Run, event: Event) -> None:
+    kind = event["event"]
+    if kind == "setup":
+        run.setup = event
+    elif kind == "epoch":
+        run.epochs.append(event)
+    elif kind == "checkpoint":
+        run.checkpoint = event["path"]
+    elif kind == "cut":
+        run.rung = event["rung"]
+    else:
+        run.status, run.reason, run.ended_at = event["status"], event["reason"], event["time"]
+
+
+def _row(run: Run, retimed_s: float | None) -> tuple[Any, ...]:
+    last = (run.last(name) for name in ("accuracy", "work_s", "wall_s"))
+    place = (run.trial, run.number, run.arm, run.status)
+    return *place, *last, retimed_s, len(run.epochs), run.rung, run.reason, run.config
+
+
+def _accuracy_over_seed(run: Run) -> float | None:
+    if run.status == "finished":
+        return float(run.last("accuracy"))
+    diverged = run.status == "failed" and (run.reason or "").startswith("TrainingDiverged")
+    return 0.0 if diverged else None
+
+
+def _whole_seconds(retime: Run, runs: dict[str, Run]) -> float | None:
+    """Of the run that ``retime`` ran the first epochs of, alone; its last stands for the rest."""
+    if retime.status != "finished" or retime.of not in runs:
+        return None
+    wall = [0.0, *(one["wall_s"] for one in retime.epochs)]
+    rest = runs[retime.of].config["epochs"] - len(retime.epochs)
+    return float(wall[-1] + rest * (wall[-1] - wall[-2]))
+
+
+def arm(config: dict[str, Any]) -> str:
+    """What trials are compared by: the divergence, or the method where that is not adiw.
+
+    Of a user's own divergence, which is a path, it is the file's name.
+    """
+    method = config.get("method", "adiw")
+    return Path(config["divergence"]).name if method == "adiw" else str(method)
+
+
+def with_settings(trials: pd.DataFrame) -> pd.DataFrame:
+    """``trials`` with a column for each setting in place of the one of dicts."""
+    settings = pd.DataFrame(list(trials["config"]), index=trials.index)
+    known = [name for name in settings if name in trials]
+    return pd.concat([trials.drop(columns="config"), settings.drop(columns=known)], axis=1)
+

@@ -1,0 +1,26 @@
+"""What a search answers: its front, its pick by a policy, and the configuration of that."""
+
+from typing import Any
+
+from adiw_tune.decide import Decision, decide, parse_policy
+from adiw_tune.search.record import SearchRecord
+
+
+def pick(record: SearchRecord, policy: str | None = None) -> Decision:
+    """The decision by ``policy``, or by the search's own, with the evidence there is.
+
+    Raises:
+        UserError: no trial ran so far that there is anything to pick from, or none fits.
+    """
+    rule = parse_policy(policy or record.settings.policy)
+    history = record.history()
+    return decide(history.trials(), rule, history.reruns())
+
+
+def picked_config(record: SearchRecord, policy: str | None = None) -> dict[str, Any]:
+    """The configuration of the pick.
+
+    Of a trial that was cut before its last epoch and is all there is, the one that trains as far.
+    """
+    run = record.history().runs[pick(record, policy).trial]
+    return {**run.config, "epochs": len(run.epochs)}

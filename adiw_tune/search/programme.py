@@ -1,0 +1,144 @@
+"""What a search does next: a function of its history, so that a kill changes nothing.
+
+Search trials, until their number or the budget is reached; then the finale: the pick of each
+divergence again over paired seeds, while the evidence leaves several in the race; each timed alone;
+and the winner trained again, to be kept.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from time import time
+from typing import Any
+
+from adiw_tune.decide import decide, finalists, hypervolume_curve, parse_policy, race
+from adiw_tune.errors import UserError
+from adiw_tune.search.budget import Budget
+from adiw_tune.search.history import History, Run
+from adiw_tune.search.proposals import Proposer
+from adiw_tune.search.record import SearchSettings
+
+_FIRST_SEED = 1000  # above the search's own, so that a rerun is no repeat of a trial
+_STILL = 1e-3  # relative growth of the hypervolume below which it stands still
+
+
+@dataclass(frozen=True)
+class Begin:
+    """A run to begin; the fields of the event that tells of it."""
+
+    trial: str
+    number: int
+    kind: str
+    of: str | None
+    config: dict[str, Any]
+    params: dict[str, Any] = field(default_factory=dict)
+    distributions: dict[str, str] = field(default_factory=dict)
+
+
+class Programme:
+    """What comes next, from what has been.
+
+    Args:
+        settings: the search's.
+        proposer: of its trials.
+    """
+
+    def __init__(self, settings: SearchSettings, proposer: Proposer) -> None:
+        self._settings = settings
+        self._proposer = proposer
+        self._policy = parse_policy(settings.policy)
+        self._budget = settings.spending
+
+    def next(self, history: History) -> Begin | None:
+        """The run to begin; None if there is none, for now or for good: see ``over``."""
+        if self._searching(history):
+            return self._search_trial(history)
+        if any(run.kind == "search" for run in history.unfinished):
+            return None
+        left = self._finale(history)
+        return next((run for run in left if run.trial not in history.runs), None)
+
+    def over(self, history: History) -> bool:
+        """Whether nothing is left to do."""
+        return not history.unfinished and self.next(history) is None
+
+    def spent(self, history: History, kind: str) -> bool:
+        """Whether the budget is, for runs of this kind."""
+        if self._budget is None:
+            return False
+        return self._budget.left_s(history.spent_s(time()), finale=kind != "search") <= 0
+
+    def _searching(self, history: History) -> bool:
+        if history.in_finale or self.spent(history, "search"):
+            return False
+        tried = len(history.of_kind("search"))
+        return tried < self._settings.trials and not self._stands_still(history)
+
+    def _stands_still(self, history: History) -> bool:
+        patience = self._settings.patience
+        if patience is None:
+            return False
+        curve = hypervolume_curve(history.finished_in_order())
+        if len(curve) - history.finished_when_extended <= patience:
+            return False
+        return bool(curve[-1] <= curve[-1 - patience] * (1 + _STILL))
+
+    def _search_trial(self, history: History) -> Begin:
+        number = len(history.of_kind("search"))
+        made = self._proposer.propose(history)
+        return Begin(
+            f"t{number}", number, "search", None, made.config, made.params, made.distributions
+        )
+
+    def _finale(self, history: History) -> Iterator[Begin]:
+        """The runs of the finale without an end, of the stage that it is in."""
+        picks = finalists(history.trials(), self._policy)
+        if self.spent(history, "seed"):
+            return
+        racing = False
+        for run in self._races(history, picks):
+            racing = True
+            yield run
+        if not racing:
+            yield from self._last_runs(history, picks)
+
+    def _races(self, history: History, picks: list[str]) -> Iterator[Begin]:
+        """Runs over seeds until the race is decided, one seed after the other."""
+        racing = race(history.reruns(), picks, self._policy)
+        decided = len(picks) > 1 and len(racing) == 1
+        for seed in range(0 if decided else self._settings.seeds):
+            lap = [self._over_seed(history.runs[pick], seed) for pick in racing]
+            if left := [run for run in lap if not _ended(history, run)]:
+                yield from left
+                return
+
+    def _over_seed(self, run: Run, seed: int) -> Begin:
+        folds = run.config["folds"]
+        changes = {"seed": run.config["seed"] + _FIRST_SEED + seed, "fold": seed % folds}
+        return Begin(
+            f"{run.trial}-seed{seed}", run.number, "seed", run.trial, {**run.config, **changes}
+        )
+
+    def _last_runs(self, history: History, picks: list[str]) -> Iterator[Begin]:
+        """Each finalist timed alone, one after the other; then the winner."""
+        alone = (_alone(history.runs[pick]) for pick in picks)
+        if first := next((run for run in alone if not _ended(history, run)), None):
+            yield first
+            return
+        try:
+            won = decide(history.trials(), self._policy, history.reruns())
+        except UserError:  # there is nothing that the policy allows
+            return
+        run = history.runs[won.trial]
+        yield Begin(f"{run.trial}-winner", run.number, "winner", run.trial, run.config)
+
+
+def _alone(run: Run) -> Begin:
+    """Its warm-up epochs and two that weigh, of which the second stands for all further ones."""
+    epochs = min(run.config["epochs"], run.config["warmup_epochs"] + 2)
+    config = {**run.config, "epochs": epochs}
+    return Begin(f"{run.trial}-retime", run.number, "retime", run.trial, config)
+
+
+def _ended(history: History, begin: Begin) -> bool:
+    return begin.trial in history.runs and history.runs[begin.trial].ended
+

@@ -1,0 +1,63 @@
+"""What a run's numbers depend on besides its configuration: code, packages, machine."""
+
+import os
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+_PACKAGES = ("adiw-tune", "torch", "torchvision", "numpy", "scikit-learn", "cvxopt")
+
+
+def provenance() -> dict[str, Any]:
+    """Versions of the packages that compute, commit of this one if it is run from git, machine."""
+    return {
+        "packages": {name: _version(name) for name in _PACKAGES},
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "machine": _machine(),
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _commit() -> str | None:
+    """Of the working tree that this package lies in; ``+`` behind it says that files differ."""
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists():
+        return None
+    head = _git(root, "rev-parse", "HEAD")
+    differs = _git(root, "status", "--porcelain", "--untracked-files=no", "--", "adiw_tune")
+    return head + "+" * bool(differs) if head else None
+
+
+def _git(root: Path, *arguments: str) -> str:
+    try:
+        done = subprocess.run(
+            ["git", *arguments], cwd=root, capture_output=True, text=True, check=False
+        )
+    except OSError:  # there is no git
+        return ""
+    return done.stdout.strip()
+
+
+def _machine() -> str:
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return ", ".join([_processor(), f"{os.cpu_count()} cores", *gpus])
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())

@@ -1,0 +1,97 @@
+"""A trial repeated from its record: the same numbers, or what differs."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from adiw_tune.errors import UserError
+from adiw_tune.search.history import History, Run
+from adiw_tune.search.log import Event
+from adiw_tune.search.provenance import provenance
+from adiw_tune.search.record import SearchRecord
+from adiw_tune.search.trainable import device_name
+from adiw_tune.training import TrainingRun, TrialConfig
+
+_COMPARED = ("accuracy", "loss")
+
+
+def repeat(record: SearchRecord, trial: str, data_dir: Path | None) -> Iterator[str]:
+    """Train a trial again as far as it went, and tell each epoch beside the recorded one.
+
+    On the CPU the numbers are the same to the last digit. On CUDA the order of atomic additions
+    is not fixed, and differences are told, not refused.
+
+    Raises:
+        UserError: what the numbers depend on is not as it was; or, on the CPU, they differ.
+    """
+    history = record.history()
+    run = _named(history, trial)
+    device = "cpu" if run.setup is None or run.setup["device"] == "cpu" else "cuda"
+    _refuse_other_conditions(run, history, device)
+    torch.set_num_threads(1)  # as in a trial
+    config = TrialConfig.from_mapping(run.config)
+    again = TrainingRun(config, device, data_dir or record.settings.data_dir)
+    _refuse_other_rows(run, again)
+    differs = False
+    for recorded in run.epochs:
+        report = again.run_epoch().as_dict()
+        same = all(report[name] == recorded[name] for name in _COMPARED)
+        differs |= not same
+        yield (
+            f"epoch {recorded['epoch']}/{config.epochs}: accuracy {report['accuracy']:.4f}, loss "
+            f"{report['loss']:.6f}; "
+            + ("as recorded" if same else _beside(recorded))
+        )
+        if differs and device == "cpu":
+            raise UserError(_other_numbers(run, history, recorded["epoch"]))
+    end = "with other last digits, as CUDA has them" if differs else "to the last digit"
+    yield f"trial {run.trial} repeated, {end}: {len(run.epochs)} epochs"
+
+
+def _named(history: History, trial: str) -> Run:
+    run = history.runs.get(trial) or history.runs.get(f"t{trial}")
+    if run is None:
+        last = len(history.of_kind("search")) - 1
+        raise UserError(f"no trial '{trial}' in this search: there are 0 to {last}")
+    if not run.epochs:
+        raise UserError(f"trial '{trial}' ran no epoch that could be repeated: {run.reason}")
+    return run
+
+
+def _refuse_other_conditions(run: Run, history: History, device: str) -> None:
+    then, now = history.session_of(run), provenance()
+    differences = [
+        f"{name} was {version}, is {now['packages'].get(name)}"
+        for name, version in then["packages"].items()
+        if version != now["packages"].get(name)
+    ]
+    differences += [
+        f"{name} was {then[name]}, is {now[name]}"
+        for name in ("commit", "python")
+        if then[name] != now[name]
+    ]
+    if device == "cuda" and (here := device_name("cuda")) != run.setup["device"]:  # type: ignore[index]
+        differences.append(f"device was {run.setup['device']}, is {here}")  # type: ignore[index]
+    if differences:
+        raise UserError(f"trial {run.trial} cannot be repeated here: {'; '.join(differences)}")
+
+
+def _refuse_other_rows(run: Run, again: TrainingRun) -> None:
+    recorded: dict[str, str] = run.setup["splits"] if run.setup else {}
+    now = again.splits.digests()
+    other = [role for role, digest in recorded.items() if now[role] != digest]
+    if other:
+        raise UserError(
+            f"trial {run.trial} cannot be repeated here: its {', '.join(other)} rows were others"
+        )
+
+
+def _beside(recorded: Event) -> str:
+    return f"recorded {recorded['accuracy']:.4f}, {recorded['loss']:.6f}"
+
+
+def _other_numbers(run: Run, history: History, epoch: int) -> str:
+    then, now = history.session_of(run)["machine"], provenance()["machine"]
+    machine = "on the same machine" if then == now else f"the machine was {then}, is {now}"
+    return f"trial {run.trial} gives other numbers from epoch {epoch} on: {machine}"

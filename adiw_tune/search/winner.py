@@ -1,0 +1,32 @@
+"""The network that a search was for: the winner's, as it was trained again."""
+
+from pathlib import Path
+
+import torch
+
+from adiw_tune.search.history import History, Run
+from adiw_tune.search.record import SearchRecord
+from adiw_tune.training import TrainingRun, TrialConfig
+
+
+def winning_run(
+    record: SearchRecord, history: History, trial: str
+) -> tuple[str, TrainingRun] | None:
+    """The winner's run at its end, on the CPU, by its id; None if no checkpoint of it is there.
+
+    Of the run that trained it again, or else, where the budget allowed none, of the trial itself.
+    """
+    for run in (history.runs.get(f"{trial}-winner"), history.runs[trial]):
+        if run is not None and run.status == "finished" and (found := _restored(record, run)):
+            return run.trial, found
+    return None
+
+
+def _restored(record: SearchRecord, run: Run) -> TrainingRun | None:
+    path = Path(run.checkpoint or "") / "run.pt"
+    if run.checkpoint is None or not path.is_file():
+        return None
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    restored = TrainingRun(TrialConfig.from_mapping(run.config), "cpu", record.settings.data_dir)
+    restored.load_state_dict(state)
+    return restored if restored.finished else None

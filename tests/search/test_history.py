@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from adiw_tune.search.history import History, arm
+from adiw_tune.search.log import EventLog
+from adiw_tune.search.programme import Begin
+
+from .made_up import Story
+
+
+def test_the_table_follows_the_events(tmp_path: Path) -> None:
+    story, told = Story(tmp_path), []
+    history = story.history()
+    story.trial(0, accuracy=0.7, work_s=4.0)
+    story.trial(1, "pruned", epochs=1)
+    story.trial(2, "failed", epochs=0, reason="ValueError: no")
+    for row in history.refresh().trials().to_dict("records"):
+        told.append((row["trial"], row["divergence"], row["status"], row["epochs"], row["reason"]))
+    assert told == [
+        ("t0", "mmd", "finished", 3, None),
+        ("t1", "kl", "pruned", 1, None),
+        ("t2", "mmd", "failed", 0, "ValueError: no"),
+    ]
+    first = history.trials().iloc[0]
+    assert (first["accuracy"], first["work_s"], first["wall_s"]) == (0.7, 4.0, 8.0)
+    assert history.trials()["rung"].tolist()[1] == 1
+
+
+def test_only_whole_runs_are_on_the_front_and_every_epoch_is_on_a_curve(tmp_path: Path) -> None:
+    story = Story(tmp_path)
+    story.trial(0, accuracy=0.7, work_s=4.0)
+    story.trial(1, "pruned", accuracy=0.9, work_s=0.1, epochs=2)
+    history = story.history()
+    assert history.front()["trial"].tolist() == ["t0"]
+    assert history.curves().groupby("trial").size().to_dict() == {"t0": 3, "t1": 2}
+
+
+def test_a_seed_over_which_training_diverged_counts_as_nothing_right(tmp_path: Path) -> None:
+    story = Story(tmp_path)
+    story.trial(0)
+    config = story.history().runs["t0"].config
+    for seed, reason in enumerate(("TrainingDivergedError: nan", "the process ended", None)):
+        begin = Begin(f"t0-seed{seed}", 0, "seed", "t0", {**config, "seed": seed})
+        story.begins(begin)
+        story.ends(begin.trial, "failed" if reason else "finished", reason=reason)
+    reruns = story.history().reruns()
+    assert reruns[["seed", "accuracy"]].values.tolist() == [[0, 0.0], [2, 0.8]]
+
+
+def test_time_between_sessions_is_not_spent(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_text(
+        '{"event": "session", "time": 100.0}\n{"event": "extended", "trials": 3, "time": 130.0}\n'
+        '{"event": "session", "time": 1000.0}\n'
+    )
+    assert History(EventLog(path)).spent_s(1007.0) == pytest.approx(37.0)
+
+
+@pytest.mark.parametrize(
+    ("config", "label"),
+    [
+        ({"method": "adiw", "divergence": "auto"}, "auto"),
+        ({"method": "adiw", "divergence": "/home/me/near.py"}, "near.py"),
+        ({"method": "giw", "divergence": "auto"}, "giw"),
+        ({"divergence": "kl"}, "kl"),
+    ],
+)
+def test_trials_are_compared_by_divergence_or_method(config: dict[str, str], label: str) -> None:
+    assert arm(config) == label
+
+
+@pytest.mark.parametrize("torn", [b"", b'{"event": "epo', b"\xff\n", b"[]\n", b"{}\n"])
+def test_what_a_kill_tore_is_passed_over_and_written_after(tmp_path: Path, torn: bytes) -> None:
+    log = EventLog(tmp_path / "events.jsonl")
+    log.append("extended", trials=1)
+    with log.path.open("ab") as file:
+        file.write(torn)
+    assert [event["trials"] for event in log] == [1]
+    log.append("extended", trials=2)
+    assert [event["trials"] for event in log] == [1, 2]
+    _, behind_first = next(log.after(0))
+    assert [event["trials"] for event, _ in log.after(behind_first)] == [2]

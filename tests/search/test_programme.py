@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+from pathlib import Path
+from time import time
+from typing import Any
+
+import pytest
+
+from adiw_tune.search.programme import Begin, Programme
+from adiw_tune.search.proposals import Proposer
+from adiw_tune.search.space import SpaceFile
+
+from .made_up import SPACE, Story, settings
+
+
+def make(folder: Path, **changes: Any) -> Programme:
+    (folder / "space.py").write_text(SPACE)
+    chosen = settings(**changes)
+    proposer = Proposer(SpaceFile(folder / "space.py", seed=0), chosen.seed, chosen.trials)
+    return Programme(chosen, proposer)
+
+
+def all_left(story: Story, programme: Programme) -> list[str]:
+    """Runs that could begin now, begun one after the other until there is none."""
+    begun = []
+    while (begin := programme.next(story.history())) is not None:
+        story.begins(begin)
+        begun.append(begin.trial)
+    return begun
+
+
+def whole(story: Story, programme: Programme, accuracy: dict[str, float]) -> list[str]:
+    """Every run to the end, all that can run at once before any ends."""
+    order = []
+    while begun := all_left(story, programme):
+        order += begun
+        for trial in begun:
+            run = story.history().runs[trial]
+            story.ends(trial, accuracy=accuracy[run.arm] + 0.001 * run.config["seed"] % 0.01)
+    return order
+
+
+def test_trials_then_seeds_then_timing_then_the_winner(tmp_path: Path) -> None:
+    story, programme = Story(tmp_path), make(tmp_path, trials=4, seeds=3)
+    assert all_left(story, programme) == ["t0", "t1", "t2", "t3"]
+    assert programme.next(story.history()) is None
+    assert not programme.over(story.history())
+    for trial, accuracy in (("t0", 0.8), ("t1", 0.7), ("t2", 0.6), ("t3", 0.5)):
+        story.ends(trial, accuracy=accuracy)
+    picks = {run.arm: run.trial for run in reversed([*story.history().runs.values()])}
+    expected = {f"{pick}-seed{seed}" for pick in picks.values() for seed in range(3)}
+    order = whole(story, programme, {"mmd": 0.8, "kl": 0.8})
+    assert set(order[:6]) == expected
+    assert order[6:8] == [f"{pick}-retime" for pick in sorted(picks.values())]
+    assert order[8].endswith("-winner")
+    assert programme.over(story.history())
+
+
+def test_seeds_are_paired_and_no_repeat_of_the_trial(tmp_path: Path) -> None:
+    story, programme = Story(tmp_path), make(tmp_path, trials=2, seeds=2)
+    whole(story, programme, {"mmd": 0.8, "kl": 0.8})
+    runs = story.history().runs
+    assert runs["t0-seed1"].config["seed"] == runs["t1-seed1"].config["seed"]
+    seeds = [runs[f"t0-seed{seed}"].config["seed"] for seed in range(2)]
+    assert len({*seeds, runs["t0"].config["seed"]}) == 3
+
+
+def test_a_race_that_is_decided_runs_no_further_seeds(tmp_path: Path) -> None:
+    story, programme = Story(tmp_path), make(tmp_path, trials=2, seeds=30)
+    order = whole(story, programme, {"mmd": 0.9, "kl": 0.3})
+    raced = [trial for trial in order if "seed" in trial]
+    assert 2 * 2 <= len(raced) < 2 * 15
+    assert order[-1] == "t0-winner"
+
+
+def test_folds_take_turns_in_the_finale(tmp_path: Path) -> None:
+    story, programme = Story(tmp_path), make(tmp_path, trials=2, seeds=3, folds=2)
+    (tmp_path / "space.py").write_text(SPACE.replace("return {", "return {'folds': 2,"))
+    whole(story, programme, {"mmd": 0.8, "kl": 0.8})
+    runs = story.history().runs
+    assert [runs[f"t0-seed{seed}"].config["fold"] for seed in range(3)] == [0, 1, 0]
+    assert runs["t0"].config["fold"] == runs["t0-winner"].config["fold"] == 0
+
+
+def test_what_is_timed_alone_is_timed_one_at_a_time(tmp_path: Path) -> None:
+    story, programme = Story(tmp_path), make(tmp_path, trials=2, seeds=0)
+    story.trial(0)
+    story.trial(1)
+    assert all_left(story, programme) == ["t0-retime"]
+    story.ends("t0-retime", work_s=30.0)
+    assert all_left(story, programme) == ["t1-retime"]
+    table = story.history().trials().set_index("trial")
+    assert table.loc["t0", "retimed_s"] == pytest.approx(60.0)  # the wall seconds of a whole run
+
+
+def test_the_seconds_of_a_whole_run_follow_from_its_first_epochs(tmp_path: Path) -> None:
+    story, programme = Story(tmp_path), make(tmp_path, trials=1, seeds=0)
+    begin = programme.next(story.history())
+    assert begin is not None
+    config = {**begin.config, "epochs": 10, "warmup_epochs": 2}
+    story.begins(Begin("t0", 0, "search", None, config))
+    story.ends("t0")
+    alone = programme.next(story.history())
+    assert alone is not None
+    assert (alone.trial, alone.config["epochs"]) == ("t0-retime", 4)
+    story.begins(alone)
+    story.ends("t0-retime", work_s=8.0)  # 4 wall seconds an epoch
+    assert story.history().trials()["retimed_s"].tolist() == pytest.approx([40.0])
+
+
+def test_a_spent_budget_ends_the_search_and_then_the_finale(tmp_path: Path) -> None:
+    story, programme = Story(tmp_path), make(tmp_path, trials=4, budget="100s")
+    story.trial(0)
+    story.trial(1)
+    history = story.history()
+    began = history.session_of(history.runs["t0"])["time"]
+    for seconds, begins in ((60, "t2"), (80, "t0-seed0"), (110, None)):
+        story.log.path.write_text(
+            story.log.path.read_text().replace(str(began), str(time() - seconds), 1)
+        )
+        history = story.history()
+        began = history.session_of(history.runs["t0"])["time"]
+        next_one = programme.next(history)
+        assert (next_one and next_one.trial) == begins
+        assert programme.spent(history, "search") == (seconds > 70)
+        assert programme.spent(history, "seed") == (seconds > 100)
+    assert programme.over(story.history())
+
+
+def test_a_front_that_stands_still_ends_the_search(tmp_path: Path) -> None:
+    story, programme = Story(tmp_path), make(tmp_path, trials=40, seeds=0, patience=3)
+    story.trial(0, accuracy=0.5)
+    story.trial(1, accuracy=0.9, work_s=2.0)
+    for number in range(2, 4):
+        story.trial(number, accuracy=0.6)
+    assert (programme.next(story.history()) or Begin("", 0, "", None, {})).kind == "search"
+    story.trial(4, accuracy=0.6)
+    assert (programme.next(story.history()) or Begin("", 0, "", None, {})).kind == "retime"
+
+
+def test_an_extended_search_goes_on_searching(tmp_path: Path) -> None:
+    story, programme = Story(tmp_path), make(tmp_path, trials=2, seeds=0)
+    whole(story, programme, {"mmd": 0.8, "kl": 0.7})
+    assert programme.over(story.history())
+    story.log.append("extended", trials=4)
+    longer = make(tmp_path, trials=4, seeds=0)
+    assert all_left(story, longer) == ["t2", "t3"]
+
+
+def test_a_search_without_a_finished_trial_is_over_without_a_finale(tmp_path: Path) -> None:
+    story, programme = Story(tmp_path), make(tmp_path, trials=1)
+    story.trial(0, "failed", epochs=0, reason="ValueError: no")
+    assert programme.next(story.history()) is None
+    assert programme.over(story.history())
