@@ -72,9 +72,9 @@ def picked(shift: str, trials: int) -> dict[str, Any]:
         space = Path(folder) / "space.py"
         space.write_text(SPACE.format(shift=shift))
         command = "-m adiw_tune.cli search space.py --name best --concurrency 1"
-        options = f"--trials {trials} --seed {SEARCH_SEED}"
+        options = f"--trials {trials} --seed {SEARCH_SEED} --seeds 0 --no-early-stopping"
         subprocess.run([sys.executable, *command.split(), *options.split()], cwd=folder, check=True)
-        found = SearchRecord.open(Path(folder) / "adiw-searches", "best").trials()
+        found = SearchRecord.open(Path(folder) / "adiw-searches", "best").history().trials()
     decision = decide(found, parse_policy("best-under=1000000"))
     configs = dict(zip(found["trial"], found["config"], strict=True))
     return {"config": configs[decision.trial], "select": decision.accuracy, "trials": trials}
