@@ -1,0 +1,170 @@
+"""Charts as pages: plotly figures, and HTML files that load nothing from anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from adiw_tune.tracking.figures.chart import Bars, Chart, Line, Mark, Panel, Points
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+FAINT = 0.35
+_AXIS = {"gridcolor": "#EBEBEB", "zeroline": False, "linecolor": "#B0B0B0", "automargin": True}
+_FONT = {"family": "system-ui, sans-serif", "size": 13, "color": "#333333"}
+_ROW_PIXELS, _FRAME_PIXELS = 330, 170
+CONFIG = {"displaylogo": False, "responsive": True}
+
+
+def figure_of(chart: Chart) -> Figure:
+    """Draw a chart."""
+    from plotly.subplots import make_subplots
+
+    figure = make_subplots(
+        rows=chart.rows,
+        cols=chart.columns,
+        subplot_titles=[escape(panel.title) for panel in chart.panels],
+        shared_xaxes="all" if chart.shared else False,
+        shared_yaxes="all" if chart.shared or _same_categories(chart) else False,
+        horizontal_spacing=0.05 if chart.shared or _same_categories(chart) else 0.11,
+        vertical_spacing=0.16 / chart.rows,
+    )
+    named: set[str] = set()
+    for index, panel in enumerate(chart.panels):
+        place = {"row": index // chart.columns + 1, "col": index % chart.columns + 1}
+        for mark in panel.marks:
+            for trace in _traces(mark, named):
+                figure.add_trace(trace, **place)
+        _draw_axes(figure, chart, panel, place)
+    _draw_frame(figure, chart)
+    return figure
+
+
+def height_of(chart: Chart) -> int:
+    """Return how many pixels high a chart is drawn."""
+    rows = max((len(panel.categories) for panel in chart.panels), default=0)
+    return max(_ROW_PIXELS * chart.rows, 34 * rows) + _FRAME_PIXELS
+
+
+def write_page(charts: Sequence[Chart], path: Path) -> None:
+    """Write charts below each other as one HTML file, with plotly.js in it (about 5 MB)."""
+    from plotly.offline import get_plotlyjs
+
+    parts = [
+        "<!DOCTYPE html><html lang='en'><head><meta charset='utf-8'>",
+        f"<title>{escape(charts[0].title)}</title><script>{get_plotlyjs()}</script></head>",
+        "<body style='margin:0'>",
+        *(division(chart) for chart in charts),
+        "</body></html>",
+    ]
+    path.write_text("".join(parts), encoding="utf-8")
+
+
+def division(chart: Chart) -> str:
+    """Return the `<div>` of a chart, for a page that has plotly.js already."""
+    from plotly.io import to_html
+
+    html: str = to_html(
+        figure_of(chart),
+        full_html=False,
+        include_plotlyjs=False,
+        include_mathjax=False,
+        default_height=f"{height_of(chart)}px",
+        config=CONFIG,
+    )
+    return html
+
+
+def _same_categories(chart: Chart) -> bool:
+    return bool(chart.panels[0].categories)
+
+
+def _traces(mark: Mark, named: set[str]) -> list[dict[str, Any]]:
+    if isinstance(mark, Bars):
+        return [_bars(mark)]
+    trace = _points(mark) if isinstance(mark, Points) else _line(mark)
+    if not mark.name:
+        return [trace | {"showlegend": False}]
+    trace |= {"name": escape(mark.name), "legendgroup": mark.name, "showlegend": False}
+    if mark.name in named:
+        return [trace]
+    named.add(mark.name)
+    # The legend shows a trace's first point, which may be a faint one: give it one of its own.
+    return [_key(trace), trace]
+
+
+def _key(trace: dict[str, Any]) -> dict[str, Any]:
+    shown = {"x": [None], "y": [None], "hoverinfo": "skip", "showlegend": True}
+    kept = {key: trace[key] for key in ("type", "mode", "name", "legendgroup")}
+    if "marker" in trace:
+        kept["marker"] = {**trace["marker"], "opacity": 1.0}
+    if "line" in trace:
+        kept |= {"line": trace["line"], "opacity": trace["opacity"]}
+    return kept | shown
+
+
+def _points(mark: Points) -> dict[str, Any]:
+    marker: dict[str, Any] = {"color": mark.look.colour, "symbol": mark.look.plotly_marker}
+    marker |= {"size": 10, "opacity": FAINT if mark.faint else 1.0}
+    if mark.star:
+        marker |= {"symbol": "star", "size": 20, "line": {"color": "black", "width": 1.5}}
+    trace = {"type": "scatter", "mode": "markers", "x": mark.x, "y": mark.y, "marker": marker}
+    if mark.low:
+        ends = zip(mark.x, mark.low, mark.high, strict=True)
+        plus, minus = zip(*((high - x, x - low) for x, low, high in ends), strict=True)
+        trace["error_x"] = {"array": plus, "arrayminus": minus, "thickness": 2.5, "width": 6}
+    return trace | _hover(mark.hover)
+
+
+def _line(mark: Line) -> dict[str, Any]:
+    line = {"color": mark.colour, "width": mark.width, "shape": "hv" if mark.step else "linear"}
+    line["dash"] = "dash" if mark.dash == "dashed" else "solid"
+    trace = {"type": "scatter", "mode": "lines", "x": mark.x, "y": mark.y, "line": line}
+    return trace | {"opacity": FAINT if mark.faint else 1.0} | _hover([mark.hover] * len(mark.x))
+
+
+def _bars(mark: Bars) -> dict[str, Any]:
+    labels = [escape(label) for label in mark.labels]
+    trace: dict[str, Any] = {"type": "bar", "orientation": "h"}
+    trace |= {"x": mark.values, "y": labels, "text": mark.texts}
+    trace |= {"marker": {"color": mark.colours}, "textposition": "outside", "cliponaxis": False}
+    return trace | {"showlegend": False, "hoverinfo": "skip", "width": 0.6}
+
+
+def _hover(texts: Sequence[str]) -> dict[str, Any]:
+    if not any(texts):
+        return {"hoverinfo": "skip"}
+    lines = ["<br>".join(escape(text).splitlines()) for text in texts]
+    return {"text": lines, "hovertemplate": "%{text}<br>%{x:.4g}, %{y:.4g}<extra></extra>"}
+
+
+def _draw_axes(figure: Figure, chart: Chart, panel: Panel, place: dict[str, int]) -> None:
+    lowest = place["row"] == chart.rows or not chart.shared
+    leftmost = place["col"] == 1 or not (chart.shared or panel.categories)
+    title = {"text": panel.x_title if lowest else "", "standoff": 8}
+    figure.update_xaxes(_AXIS, title=title, range=panel.x_range, **place)
+    y_title = {"text": panel.y_title if leftmost else "", "standoff": 8}
+    figure.update_yaxes(_AXIS, title=y_title, **place)
+    if panel.categories:
+        names = [escape(name) for name in panel.categories]
+        order = {"type": "category", "categoryorder": "array", "categoryarray": names[::-1]}
+        figure.update_yaxes(order, range=[-0.6, len(names) - 0.4], **place)
+
+
+def _draw_frame(figure: Figure, chart: Chart) -> None:
+    figure.update_layout(
+        template="none",
+        title={"text": chart.title, "subtitle": {"text": chart.subtitle}, "x": 0, "xref": "paper"},
+        legend={"title": {"text": chart.legend}},
+        font=_FONT,
+        margin={"l": 60, "r": 20, "t": 100, "b": 60},
+        hoverlabel={"bgcolor": "white", "font": {"color": "#333333"}},
+        height=height_of(chart),
+    )
+    if chart.note:
+        figure.add_annotation(
+            text=chart.note, x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False
+        )
