@@ -29,7 +29,7 @@ def write_artifacts(search_name: str, outcome: Outcome, folder: Path) -> None:
         "anytime": anytime_chart(outcome),
     }
     for name, chart in charts.items():
-        write_page([chart], folder / f"{name}.html")
+        write_page(chart, folder / f"{name}.html")
         write_picture(chart, folder / f"{name}.png")
     outcome.front.to_csv(folder / "front.csv", index=False)
     settings_only = outcome.trials.drop(columns="config", errors="ignore")  # has them once more

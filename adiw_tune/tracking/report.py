@@ -13,30 +13,26 @@ from adiw_tune.tracking import words
 from adiw_tune.tracking.colours import look_of
 from adiw_tune.tracking.figures.chart import Chart
 from adiw_tune.tracking.figures.front import short
-from adiw_tune.tracking.figures.in_plotly import division
+from adiw_tune.tracking.figures.in_plotly import section
+from adiw_tune.tracking.html import document
 from adiw_tune.tracking.outcome import TRIAL_COLUMNS, Outcome
-from adiw_tune.tracking.report_style import STYLE
 
-Cell = tuple[str, str]  # what is shown, already HTML, and its class: number, text or ""
+Cell = tuple[str, str]  # what is shown, already HTML, and its class: number, text or long
+
+_NAMES = ("trial", "divergence")
+_MEASURED = ("accuracy", "work s", "wall s", "timed alone s", "epochs")
 
 
 def write_report(search_name: str, outcome: Outcome, charts: Sequence[Chart], path: Path) -> None:
-    """Write the report; it loads nothing from anywhere (about 5 MB, most of it plotly.js)."""
-    from plotly.offline import get_plotlyjs
-
-    title = f"{escape(search_name)}: report of the search"
+    """Write the report: decision, evidence, figures, the front, and every trial."""
     parts = [
-        "<!DOCTYPE html><html lang='en'><head><meta charset='utf-8'>",
-        "<meta name='viewport' content='width=device-width, initial-scale=1'>",
-        f"<title>{title}</title><style>{STYLE}</style><script>{get_plotlyjs()}</script></head>",
-        f"<body><main><h1>{escape(search_name)}</h1>",
+        f"<h1>{escape(search_name)}</h1>",
         *_decision(outcome),
-        *(f"<section class='figure'>{division(chart)}</section>" for chart in charts),
-        *_section("The front: no trial is both more accurate and cheaper", outcome.front, True),
-        *_section("All trials", _in_order(outcome.trials), False),
-        "</main></body></html>",
+        *(section(chart) for chart in charts),
+        *_front(outcome.front),
+        *_all_trials(outcome.trials),
     ]
-    path.write_text("\n".join(parts), encoding="utf-8")
+    path.write_text(document(f"{search_name}: report of the search", parts), encoding="utf-8")
 
 
 def _decision(outcome: Outcome) -> list[str]:
@@ -79,21 +75,28 @@ def _divergences(entries: Sequence[Mapping[str, Any]], best: str) -> str:
     return _table([*head, "trials", "seeds", "its trial"], rows, marked)
 
 
-def _section(title: str, trials: pd.DataFrame, finished_only: bool) -> list[str]:
-    settings = [name for name in trials.columns if name not in TRIAL_COLUMNS]
-    head = ["trial", "divergence", "accuracy", "work s", "wall s", "timed alone s", "epochs"]
-    if not finished_only:
-        head.append("what became of it")
-    records: list[dict[str, Any]] = trials.to_dict("records")  # type: ignore[assignment]
+def _front(front: pd.DataFrame) -> list[str]:
+    records, settings = _records(front)
+    rows = [[*_names(row), *_measured(row), *_settings(row, settings)] for row in records]
+    table = _table([*_NAMES, *_MEASURED, *settings], rows, [False] * len(rows))
+    return ["<h2>The front: no trial is both more accurate and cheaper</h2>", table]
+
+
+def _all_trials(trials: pd.DataFrame) -> list[str]:
+    """The losers and the failed ones too, with their reasons."""
+    records, settings = _records(_in_order(trials))
     rows = [
-        _measured(row)
-        + ([] if finished_only else [_fate(row)])
-        + [_setting(row[name]) for name in settings]
-        for row in records
+        [*_names(row), *_measured(row), _fate(row), *_settings(row, settings)] for row in records
     ]
-    marked = [bool(row["on_front"]) and not finished_only for row in records]
-    note = "" if finished_only else "<p class='cost'>Shaded: on the front.</p>"
-    return [f"<h2>{title}</h2>{note}", _table([*head, *map(str, settings)], rows, marked)]
+    on_front = [bool(row["on_front"]) for row in records]
+    table = _table([*_NAMES, *_MEASURED, "what became of it", *settings], rows, on_front)
+    return ["<h2>All trials</h2><p class='cost'>Shaded: on the front.</p>", table]
+
+
+def _records(trials: pd.DataFrame) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return the rows, and the names of those columns that are settings."""
+    records: list[dict[str, Any]] = trials.to_dict("records")  # type: ignore[assignment]
+    return records, [str(name) for name in trials.columns if name not in TRIAL_COLUMNS]
 
 
 def _in_order(trials: pd.DataFrame) -> pd.DataFrame:
@@ -105,10 +108,12 @@ def _in_order(trials: pd.DataFrame) -> pd.DataFrame:
     return ordered.drop(columns=["_rank", "_accuracy"])
 
 
+def _names(row: Mapping[str, Any]) -> list[Cell]:
+    return [(escape(str(row["trial"])), "text"), _name(str(row["divergence"]))]
+
+
 def _measured(row: Mapping[str, Any]) -> list[Cell]:
     return [
-        (escape(str(row["trial"])), "text"),
-        _name(str(row["divergence"])),
         _number(row["accuracy"], 4),
         *(_number(row[name], 2) for name in ("work_s", "wall_s", "retimed_s")),
         (words.count(row["epochs"]), "number"),
@@ -118,14 +123,18 @@ def _measured(row: Mapping[str, Any]) -> list[Cell]:
 def _fate(row: Mapping[str, Any]) -> Cell:
     status = str(row["status"])
     if status == "pruned":
-        return f"cut by the scheduler after epoch {words.count(row['rung'])}", "text"
-    reason = row["reason"] if words.is_number(row["reason"]) else None
-    return escape(f"{status}: {reason}" if reason else status), "reason" if reason else "text"
+        status = f"cut by the scheduler after epoch {words.count(row['rung'])}"
+    reason = f": {row['reason']}" if words.is_known(row["reason"]) else ""
+    return escape(status + reason), "long"
+
+
+def _settings(row: Mapping[str, Any], names: Sequence[str]) -> list[Cell]:
+    return [_setting(row[name]) for name in names]
 
 
 def _setting(value: Any) -> Cell:
-    if not words.is_number(value):
-        return "–", "text"
+    if not words.is_known(value):
+        return words.NONE, "text"
     return escape(short(value)), "number" if isinstance(value, int | float) else "text"
 
 

@@ -12,6 +12,7 @@ COST = (
     "without set-up, evaluation and checkpoints. Wall seconds are kept beside it."
 )
 NOTHING = "No trial finished, so there is nothing to choose from."
+NONE = "–"
 _COUNTED = {
     "finished": "ran their full course",
     "pruned": "cut by the scheduler",
@@ -24,7 +25,7 @@ _COUNTED = {
 def pick(decision: Mapping[str, Any]) -> str:
     """Return accuracy with interval, and cost, of the winner."""
     text = f"accuracy {with_interval(decision)} in {decision['work_s']:.2f} s of work"
-    if is_number(decision["retimed_s"]):
+    if is_known(decision["retimed_s"]):
         text += f"; timed alone at the end: {decision['retimed_s']:.2f} s"
     return text
 
@@ -59,8 +60,8 @@ def counts(trials: pd.DataFrame) -> str:
 
 def with_interval(row: Mapping[str, Any]) -> str:
     """Return `0.9120 [0.9040, 0.9190]`, or the accuracy alone if there is no interval."""
-    if not is_number(row["accuracy"]):
-        return "–"
+    if not is_known(row["accuracy"]):
+        return NONE
     text = f"{row['accuracy']:.4f}"
     if row.get("interval"):
         low, high = row["interval"]
@@ -70,16 +71,16 @@ def with_interval(row: Mapping[str, Any]) -> str:
 
 def number(value: Any, digits: int = 2) -> str:
     """Return a number with its digits, and a dash for none."""
-    return f"{value:.{digits}f}" if is_number(value) else "–"
+    return f"{value:.{digits}f}" if is_known(value) else NONE
 
 
 def count(value: Any) -> str:
     """Return a whole number, and a dash for none."""
-    return f"{int(value)}" if is_number(value) else "–"
+    return f"{int(value)}" if is_known(value) else NONE
 
 
-def is_number(value: Any) -> bool:
-    """Tell a finite or infinite number from None and NaN."""
+def is_known(value: Any) -> bool:
+    """Tell a value from None and NaN."""
     return value is not None and not pd.isna(value)
 
 

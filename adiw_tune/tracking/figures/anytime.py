@@ -6,12 +6,13 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from adiw_tune.tracking.colours import GREY, look_of
+from adiw_tune.tracking.colours import look_of
 from adiw_tune.tracking.figures.chart import Chart, Line, Mark, Panel
 from adiw_tune.tracking.figures.front import ACCURACY, WORK
 from adiw_tune.tracking.outcome import Outcome
 
 CUT = "cut by the scheduler"
+_DARK = "#1A1A1A"
 _BEST = "best of all trials so far"
 
 
@@ -19,19 +20,17 @@ def anytime_chart(outcome: Outcome) -> Chart:
     """Accuracy along each trial, cut ones dashed, beside the front's hypervolume."""
     return Chart(
         title="What had been reached by when",
-        subtitle=f"Dashed and faint: {CUT}, so not on the front; dark: {_BEST}",
-        panels=[
-            Panel([*_trials(outcome.curves), *_best_so_far(outcome.curves)], WORK, ACCURACY),
-            Panel(
-                [_hypervolume(outcome)],
-                "work of all trials so far, in seconds",
-                "hypervolume of the front",
-            ),
-        ],
+        subtitle=f"Dashed and faint: {CUT}, so not on the front; {WORK}",
+        panels=[_accuracy_panel(outcome.curves), _hypervolume_panel(outcome)],
         columns=2,
         legend="trials",
         note="" if len(outcome.curves) else "No trial has finished an epoch.",
     )
+
+
+def _accuracy_panel(curves: pd.DataFrame) -> Panel:
+    marks = [*_trials(curves), *_best_so_far(curves)]
+    return Panel(marks, "work of the trial (s)", ACCURACY)
 
 
 def _trials(curves: pd.DataFrame) -> Iterator[Line]:
@@ -54,19 +53,19 @@ def _trials(curves: pd.DataFrame) -> Iterator[Line]:
 def _best_so_far(curves: pd.DataFrame) -> list[Mark]:
     ordered = curves.dropna(subset=["accuracy", "work_s"]).sort_values("work_s")
     best = ordered["accuracy"].cummax()
-    line = Line(list(ordered["work_s"]), list(best), "#1A1A1A", name=_BEST, step=True, width=2.5)
+    line = Line(list(ordered["work_s"]), list(best), _DARK, name=_BEST, step=True, width=2.5)
     return [line] if len(ordered) else []
 
 
-def _hypervolume(outcome: Outcome) -> Line:
+def _hypervolume_panel(outcome: Outcome) -> Panel:
     """Against the work of all trials, cut and failed ones included, in the order they began."""
     spent = outcome.trials["work_s"].fillna(0.0).cumsum()
-    at_each = spent[outcome.trials["status"] == "finished"]
-    return Line(
-        list(at_each)[: len(outcome.hypervolume)],
+    line = Line(
+        list(spent[outcome.trials["status"] == "finished"])[: len(outcome.hypervolume)],
         [float(value) for value in outcome.hypervolume],
-        GREY,
+        _DARK,
         hover="hypervolume",
         step=True,
         width=2.5,
     )
+    return Panel([line], "work of all trials so far (s)", "hypervolume of the front")

@@ -50,7 +50,7 @@ def _accuracy_panel(outcome: Outcome, entries: list[Mapping[str, Any]], names: l
         name = str(entry["divergence"])
         rows = outcome.reruns[outcome.reruns["trial"].astype(str) == str(entry["trial"])]
         marks += [_single_runs(name, rows), _interval(name, entry)]
-    return Panel(marks, "accuracy: mean with interval; faint: single seeds", categories=names)
+    return Panel(marks, "accuracy; faint: single seeds", categories=names)
 
 
 def _single_runs(name: str, rows: pd.DataFrame) -> Points:

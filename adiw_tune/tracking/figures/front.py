@@ -11,6 +11,7 @@ from adiw_tune.tracking.figures.chart import Chart, Line, Mark, Panel, Points
 from adiw_tune.tracking.outcome import TRIAL_COLUMNS, Outcome
 
 WORK = "work in seconds, calibrated alone on the device"
+SHORT_WORK = "work (s)"  # where panels are narrow; the subtitle says what it is
 ACCURACY = "accuracy on the select split"
 _LEGEND = "divergence or method"
 
@@ -40,8 +41,8 @@ def per_divergence_chart(outcome: Outcome) -> Chart:
     ]
     return Chart(
         title="The front of each divergence",
-        subtitle="One pair of axes for all; grey: the trials of the others; upper left is better",
-        panels=panels or [Panel([], WORK, ACCURACY)],
+        subtitle=f"Grey: the trials of the others; upper left is better; {WORK}",
+        panels=panels or [Panel([], SHORT_WORK, "accuracy")],
         columns=min(3, max(1, len(panels))),
         shared=True,
         note="" if panels else "No trial has finished.",
@@ -76,7 +77,7 @@ def _own_panel(drawn: pd.DataFrame, divergence: str, best: str | None) -> Panel:
         *_star(rows[rows["trial"].astype(str) == best], legend=False),
     ]
     count = f"{len(rows)} trial{'' if len(rows) == 1 else 's'}"
-    return Panel(marks, WORK, ACCURACY, title=f"{divergence}: {count}")
+    return Panel(marks, SHORT_WORK, "accuracy", title=f"{divergence}: {count}")
 
 
 def _front_line(front: pd.DataFrame, name: str) -> Line:
@@ -113,8 +114,8 @@ def _star(winner: pd.DataFrame, legend: bool = True) -> list[Mark]:
 
 
 def _subtitle(trials: pd.DataFrame, drawn: pd.DataFrame) -> str:
-    text = f"{len(drawn)} finished trials, {int(drawn['on_front'].sum())} on the front; "
-    text += "upper left is better"
+    finished = f"{len(drawn)} finished trial{'' if len(drawn) == 1 else 's'}"
+    text = f"{finished}, {int(drawn['on_front'].sum())} on the front; upper left is better"
     missing = len(trials) - len(drawn)
     return text + (f"; {missing} cut, stopped or failed not drawn" if missing else "")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from itertools import chain
 from pathlib import Path
-from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from adiw_tune.tracking.figures.chart import Bars, Chart, Line, Mark, Panel, Points
@@ -14,41 +13,42 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FAINT = 0.35
+_HEAD_INCHES = 0.8  # for title and subtitle
 
 
 def write_picture(chart: Chart, path: Path) -> None:
     """Write a chart as a PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure as Canvas
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    canvas = Canvas(figsize=_size(chart), dpi=150, layout="constrained")
+    width, height = _size(chart)
+    below_head = ConstrainedLayoutEngine(rect=(0, 0, 1, 1 - _HEAD_INCHES / height))
+    canvas = Canvas(figsize=(width, height), dpi=150, layout=below_head)
     FigureCanvasAgg(canvas)
+    compared = chart.shared or bool(chart.panels[0].categories)
     grid = canvas.subplots(
-        chart.rows,
-        chart.columns,
-        squeeze=False,
-        sharex=chart.shared,
-        sharey=chart.shared or bool(chart.panels[0].categories),
+        chart.rows, chart.columns, squeeze=False, sharex=chart.shared, sharey=compared
     )
     places = list(chain.from_iterable(grid))
-    for axes, panel in zip(places, chart.panels, strict=False):
+    for index, (axes, panel) in enumerate(zip(places, chart.panels, strict=False)):
         _draw_panel(axes, panel)
+        if chart.shared and index + chart.columns < len(chart.panels):
+            axes.set_xlabel("")
+        elif chart.shared:  # nothing may stand below it
+            axes.tick_params(labelbottom=True)
+        if compared and index % chart.columns:
+            axes.set_ylabel("")
     for axes in places[len(chart.panels) :]:
-        axes.set_visible(False)
-    _draw_frame(canvas, places, chart)
+        axes.remove()
+    _draw_frame(canvas, chart)
     canvas.savefig(path)
 
 
 def _size(chart: Chart) -> tuple[float, float]:
-    names = max((len(panel.categories) for panel in chart.panels), default=0)
-    return (
-        (9.0, 5.6)
-        if chart.rows == 1 and not names
-        else (
-            10.0,
-            1.6 + max(2.9 * chart.rows, 0.4 * names),
-        )
-    )
+    if names := chart.panels[0].categories:
+        return 10.0, _HEAD_INCHES + 0.9 + 0.42 * len(names)
+    return 10.0, _HEAD_INCHES + (4.9 if chart.rows == 1 else 2.7 * chart.rows)
 
 
 def _draw_panel(axes: Axes, panel: Panel) -> None:
@@ -57,7 +57,6 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
     axes.set_title(_plain(panel.title), fontsize=10, loc="left")
     axes.set_xlabel(panel.x_title)
     axes.set_ylabel(panel.y_title)
-    axes.label_outer()
     axes.grid(color="#EBEBEB")
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
@@ -111,9 +110,10 @@ def _draw_bars(axes: Axes, mark: Bars) -> None:
     axes.bar_label(bars, labels=list(mark.texts), padding=4)
 
 
-def _draw_frame(canvas: Figure, places: list[Axes], chart: Chart) -> None:
-    canvas.suptitle(f"{chart.title}\n", x=0.02, ha="left", fontsize=14)
-    canvas.text(0.02, 0.985, f"\n\n{fill(chart.subtitle, 120)}", va="top", color="#595959")
+def _draw_frame(canvas: Figure, chart: Chart) -> None:
+    height = canvas.get_figheight()
+    canvas.text(0.01, 1 - 0.12 / height, chart.title, va="top", fontsize=14)
+    canvas.text(0.01, 1 - 0.45 / height, chart.subtitle, va="top", color="#595959")
     keys = _keys(chart)
     if chart.legend and keys:
         canvas.legend(handles=keys, title=chart.legend, loc="outside right center")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adiw_tune.tracking.figures.chart import Bars, Chart, Line, Mark, Panel, Points
+from adiw_tune.tracking.html import document
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -15,22 +16,23 @@ if TYPE_CHECKING:
 FAINT = 0.35
 _AXIS = {"gridcolor": "#EBEBEB", "zeroline": False, "linecolor": "#B0B0B0", "automargin": True}
 _FONT = {"family": "system-ui, sans-serif", "size": 13, "color": "#333333"}
-_ROW_PIXELS, _FRAME_PIXELS = 330, 170
-CONFIG = {"displaylogo": False, "responsive": True}
+_FRAME_PIXELS = 110
+_CONFIG = {"displaylogo": False, "responsive": True}
 
 
 def figure_of(chart: Chart) -> Figure:
-    """Draw a chart."""
+    """Draw a chart; title and subtitle are left to the page."""
     from plotly.subplots import make_subplots
 
+    compared = chart.shared or _has_categories(chart)
     figure = make_subplots(
         rows=chart.rows,
         cols=chart.columns,
         subplot_titles=[escape(panel.title) for panel in chart.panels],
         shared_xaxes="all" if chart.shared else False,
-        shared_yaxes="all" if chart.shared or _same_categories(chart) else False,
-        horizontal_spacing=0.05 if chart.shared or _same_categories(chart) else 0.11,
-        vertical_spacing=0.16 / chart.rows,
+        shared_yaxes="all" if compared else False,
+        horizontal_spacing=0.04 if compared else 0.1,
+        vertical_spacing=0.2 / chart.rows,
     )
     named: set[str] = set()
     for index, panel in enumerate(chart.panels):
@@ -38,47 +40,40 @@ def figure_of(chart: Chart) -> Figure:
         for mark in panel.marks:
             for trace in _traces(mark, named):
                 figure.add_trace(trace, **place)
-        _draw_axes(figure, chart, panel, place)
+        lowest = not chart.shared or index + chart.columns >= len(chart.panels)
+        _draw_axes(figure, panel, place, lowest, leftmost=not compared or place["col"] == 1)
     _draw_frame(figure, chart)
     return figure
 
 
-def height_of(chart: Chart) -> int:
-    """Return how many pixels high a chart is drawn."""
-    rows = max((len(panel.categories) for panel in chart.panels), default=0)
-    return max(_ROW_PIXELS * chart.rows, 34 * rows) + _FRAME_PIXELS
+def write_page(chart: Chart, path: Path) -> None:
+    """Write a chart as one HTML file, which loads nothing from anywhere."""
+    path.write_text(document(chart.title, [section(chart)]), encoding="utf-8")
 
 
-def write_page(charts: Sequence[Chart], path: Path) -> None:
-    """Write charts below each other as one HTML file, with plotly.js in it (about 5 MB)."""
-    from plotly.offline import get_plotlyjs
-
-    parts = [
-        "<!DOCTYPE html><html lang='en'><head><meta charset='utf-8'>",
-        f"<title>{escape(charts[0].title)}</title><script>{get_plotlyjs()}</script></head>",
-        "<body style='margin:0'>",
-        *(division(chart) for chart in charts),
-        "</body></html>",
-    ]
-    path.write_text("".join(parts), encoding="utf-8")
-
-
-def division(chart: Chart) -> str:
-    """Return the `<div>` of a chart, for a page that has plotly.js already."""
+def section(chart: Chart) -> str:
+    """Return title, subtitle and chart as a `<section>` for a page that has plotly.js."""
     from plotly.io import to_html
 
-    html: str = to_html(
+    plot = to_html(
         figure_of(chart),
         full_html=False,
         include_plotlyjs=False,
         include_mathjax=False,
-        default_height=f"{height_of(chart)}px",
-        config=CONFIG,
+        default_height=f"{_height(chart)}px",
+        config=_CONFIG,
     )
-    return html
+    title, subtitle = escape(chart.title), escape(chart.subtitle)
+    return f"<section class='figure'><h2>{title}</h2><p>{subtitle}</p>{plot}</section>"
 
 
-def _same_categories(chart: Chart) -> bool:
+def _height(chart: Chart) -> int:
+    if _has_categories(chart):
+        return 46 * len(chart.panels[0].categories) + _FRAME_PIXELS
+    return (430 if chart.rows == 1 else 260 * chart.rows) + _FRAME_PIXELS
+
+
+def _has_categories(chart: Chart) -> bool:
     return bool(chart.panels[0].categories)
 
 
@@ -111,7 +106,8 @@ def _points(mark: Points) -> dict[str, Any]:
     marker |= {"size": 10, "opacity": FAINT if mark.faint else 1.0}
     if mark.star:
         marker |= {"symbol": "star", "size": 20, "line": {"color": "black", "width": 1.5}}
-    trace = {"type": "scatter", "mode": "markers", "x": mark.x, "y": mark.y, "marker": marker}
+    y = [escape(value) if isinstance(value, str) else value for value in mark.y]
+    trace = {"type": "scatter", "mode": "markers", "x": mark.x, "y": y, "marker": marker}
     if mark.low:
         ends = zip(mark.x, mark.low, mark.high, strict=True)
         plus, minus = zip(*((high - x, x - low) for x, low, high in ends), strict=True)
@@ -141,13 +137,14 @@ def _hover(texts: Sequence[str]) -> dict[str, Any]:
     return {"text": lines, "hovertemplate": "%{text}<br>%{x:.4g}, %{y:.4g}<extra></extra>"}
 
 
-def _draw_axes(figure: Figure, chart: Chart, panel: Panel, place: dict[str, int]) -> None:
-    lowest = place["row"] == chart.rows or not chart.shared
-    leftmost = place["col"] == 1 or not (chart.shared or panel.categories)
-    title = {"text": panel.x_title if lowest else "", "standoff": 8}
-    figure.update_xaxes(_AXIS, title=title, range=panel.x_range, **place)
+def _draw_axes(
+    figure: Figure, panel: Panel, place: dict[str, int], lowest: bool, leftmost: bool
+) -> None:
+    x_title = {"text": panel.x_title if lowest else "", "standoff": 8}
+    x_axis = {"title": x_title, "range": panel.x_range, "showticklabels": lowest}
+    figure.update_xaxes(_AXIS | x_axis, **place)
     y_title = {"text": panel.y_title if leftmost else "", "standoff": 8}
-    figure.update_yaxes(_AXIS, title=y_title, **place)
+    figure.update_yaxes(_AXIS | {"title": y_title}, **place)
     if panel.categories:
         names = [escape(name) for name in panel.categories]
         order = {"type": "category", "categoryorder": "array", "categoryarray": names[::-1]}
@@ -157,12 +154,11 @@ def _draw_axes(figure: Figure, chart: Chart, panel: Panel, place: dict[str, int]
 def _draw_frame(figure: Figure, chart: Chart) -> None:
     figure.update_layout(
         template="none",
-        title={"text": chart.title, "subtitle": {"text": chart.subtitle}, "x": 0, "xref": "paper"},
-        legend={"title": {"text": chart.legend}},
+        legend={"title": {"text": chart.legend}, "orientation": "h", "y": 1.0, "yanchor": "bottom"},
         font=_FONT,
-        margin={"l": 60, "r": 20, "t": 100, "b": 60},
+        margin={"l": 60, "r": 20, "t": 70 if chart.legend else 40, "b": 60},
         hoverlabel={"bgcolor": "white", "font": {"color": "#333333"}},
-        height=height_of(chart),
+        height=_height(chart),
     )
     if chart.note:
         figure.add_annotation(
