@@ -19,25 +19,34 @@ class Look(NamedTuple):
     matplotlib_marker: str
 
 
+GREY = "#8A8A8A"  # of what belongs to no divergence
+_NOBODY = Look(GREY, "circle", "o")
+
 _LOOKS = {
     "mmd": Look("#0072B2", "circle", "o"),
     "kl": Look("#E69F00", "square", "s"),
     "squared": Look("#009E73", "diamond", "D"),
     "wasserstein": Look("#D55E00", "triangle-up", "^"),
     "energy": Look("#CC79A7", "triangle-down", "v"),
+    "pearson": Look("#332288", "triangle-left", "<"),
+    "auto": Look("#000000", "diamond-wide", "d"),
+    "giw": Look("#882255", "triangle-right", ">"),
     "diw": Look("#56B4E9", "pentagon", "p"),
     "erm": Look("#595959", "x", "X"),
     "clean-only": Look("#8C6D1F", "cross", "P"),
     "random": Look("#A6A6A6", "hexagon", "h"),
 }
 _OTHERS = (
-    Look("#332288", "triangle-left", "<"),
-    Look("#882255", "triangle-right", ">"),
     Look("#117733", "hexagon2", "H"),
     Look("#AA4499", "octagon", "8"),
 )
 
 
 def look_of(divergence: str) -> Look:
-    """Return the look of a divergence or method; an unknown name always gets the same one."""
+    """Return the look of a divergence or method; an unknown name always gets the same one.
+
+    No name, "", is grey.
+    """
+    if not divergence:
+        return _NOBODY
     return _LOOKS.get(divergence) or _OTHERS[crc32(divergence.encode()) % len(_OTHERS)]

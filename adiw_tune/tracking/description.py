@@ -2,57 +2,93 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
-_MOST_ROWS = 30  # MLflow cuts a description at 8,000 characters
+from adiw_tune.tracking import words
+from adiw_tune.tracking.outcome import Outcome
+
+_MOST_ROWS = 20  # MLflow cuts a description at 8,000 characters
+_FILES = (
+    "Under Artifacts: `report.html` (everything on one page, every trial with its settings), "
+    "`front.html`, `divergences.html` (the front of each), `confidence.html` (P(best)), "
+    "`importance.html`, `anytime.html` (with the trials that were cut), each also as `.png`, and "
+    "`front.csv`, `trials.csv`, `decision.json`."
+)
 
 
-def describe(
-    front: pd.DataFrame,
-    decision: Mapping[str, Any] | None,
-    trials: pd.DataFrame,
-    winner_command: str,
-) -> str:
-    """Return the description: what was picked, why, the front, and how to train it again."""
+def describe(outcome: Outcome) -> str:
+    """Return the description: what was picked, why, the evidence, and how to train it again."""
+    decision = outcome.decision
     if decision is None:
-        return f"**No trial finished**, so there is nothing to choose from. {_counts(trials)}"
+        return f"**{words.NOTHING}** {words.counts(outcome.trials)}\n\n{_FILES}"
     return "\n\n".join(
         [
-            f"**{decision['divergence']}** (trial `{decision['trial']}`): accuracy "
-            f"{decision['accuracy']:.4f} in {decision['train_seconds']:.2f} s of training.",
-            f"Why: {decision['reason']} (policy: {decision['policy']})",
-            f"Train it again:\n\n```\n{winner_command}\n```",
-            _counts(trials),
-            "### The front: no trial is both more accurate and faster",
-            _table(front, str(decision["trial"])),
-            "The chart is under Artifacts, `front.html`.",
+            f"**{_plain(decision['divergence'])}** (trial `{decision['trial']}`): "
+            f"{words.pick(decision)}.",
+            f"Why: {_plain(decision['reason'])} (rule: {_plain(decision['rule'])})",
+            _plain(" ".join(words.evidence(decision))),
+            f"Train it again:\n\n```\n{outcome.winner_command}\n```",
+            words.counts(outcome.trials),
+            "### Each divergence",
+            _divergences(decision["best_per_divergence"], str(decision["divergence"])),
+            "### The front: no trial is both more accurate and cheaper",
+            _front(outcome.front, str(decision["trial"])),
+            words.COST,
+            _FILES,
         ]
     )
 
 
-def _counts(trials: pd.DataFrame) -> str:
-    counts = trials["status"].value_counts()
-    parts = ", ".join(f"{count} {status}" for status, count in counts.items())
-    return f"Trials: {len(trials)} ({parts})." if parts else "Trials: none."
-
-
-def _table(front: pd.DataFrame, best: str) -> str:
-    rows = ["| divergence | accuracy | training seconds | epochs | trial |", "|---" * 5 + "|"]
-    ranked = front.sort_values("accuracy", ascending=False)
-    for row in ranked.head(_MOST_ROWS).to_dict("records"):
-        cells = [
-            str(row["divergence"]),
-            f"{row['accuracy']:.4f}",
-            f"{row['train_seconds']:.2f}",
-            str(row["epochs"]),
-            f"`{row['trial']}`",
+def _divergences(entries: Sequence[dict[str, Any]], best: str) -> str:
+    head = ("divergence", "P(best)", "accuracy", "work s", "timed alone s", "trials", "seeds")
+    rows = [
+        [
+            str(entry["divergence"]),
+            words.number(entry["p_best"]),
+            words.with_interval(entry),
+            words.number(entry["work_s"]),
+            words.number(entry["retimed_s"]),
+            words.count(entry["trials"]),
+            words.count(entry["seeds"]),
         ]
-        if str(row["trial"]) == best:
-            cells = [f"**{cell}**" for cell in cells]
-        rows.append(f"| {' | '.join(cells)} |")
+        for entry in entries[:_MOST_ROWS]
+    ]
+    return _table(head, rows, [row[0] == best for row in rows])
+
+
+def _front(front: pd.DataFrame, best: str) -> str:
+    head = ("divergence", "accuracy", "work s", "wall s", "timed alone s", "epochs", "trial")
+    ranked = front.sort_values("accuracy", ascending=False).head(_MOST_ROWS).to_dict("records")
+    rows = [
+        [
+            str(row["divergence"]),
+            words.number(row["accuracy"], 4),
+            words.number(row["work_s"]),
+            words.number(row["wall_s"]),
+            words.number(row["retimed_s"]),
+            words.count(row["epochs"]),
+            str(row["trial"]),
+        ]
+        for row in ranked
+    ]
+    text = _table(head, rows, [row[-1] == best for row in rows])
     if len(front) > _MOST_ROWS:
-        rows.append(f"\n{len(front) - _MOST_ROWS} more are in the artifact `front.csv`.")
-    return "\n".join(rows)
+        text += f"\n\n{len(front) - _MOST_ROWS} more are in `front.csv`."
+    return text
+
+
+def _table(head: Sequence[str], rows: list[list[str]], bold: list[bool]) -> str:
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for row, marked in zip(rows, bold, strict=True):
+        cells = [f"**{_plain(cell)}**" if marked else _plain(cell) for cell in row]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _plain(text: Any) -> str:
+    """Return text that Markdown shows as it is, on one line: a file may have any name."""
+    return re.sub(r"([\\`*_\[\]<>|])", r"\\\1", " ".join(str(text).split()))

@@ -17,6 +17,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from adiw_tune.tracking.check import one_line
+from adiw_tune.tracking.retry import one_quick_attempt_each
 
 if TYPE_CHECKING:
     from adiw_tune.tracking.runs import SearchRuns
@@ -41,9 +42,7 @@ class Outbox:
                 nor a dead server holds up the search, and again until it succeeds.
             offset_path: where the position reached is kept, for a resumed search.
         """
-        # One quick attempt each: the retrying is done here, and MLflow's own takes minutes.
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+        one_quick_attempt_each()
         self._events_path = events_path
         self._open_runs = open_runs
         self._offset_path = offset_path

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-import json
-import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Self
 
-import pandas as pd
+import numpy as np
 
-from adiw_tune.tracking.check import sqlite_path
-from adiw_tune.tracking.children import NOTE, Event, TrialRuns
+from adiw_tune.errors import UserError
+from adiw_tune.tracking.artifacts import write_artifacts
+from adiw_tune.tracking.children import TrialRuns
 from adiw_tune.tracking.description import describe
-from adiw_tune.tracking.view import save_view, view_key
+from adiw_tune.tracking.outcome import Outcome
+from adiw_tune.tracking.registry import register_model
+from adiw_tune.tracking.store import (
+    EXPERIMENT,
+    PARENT,
+    SEARCH_TAG,
+    client_of,
+    find_parent,
+    log_parameters,
+    the_experiment,
+)
+from adiw_tune.tracking.translate import NOTE, Event, metric_name
+from adiw_tune.tracking.view import front_view_key, save_front_view, save_view, view_key
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
-
-EXPERIMENT = "adiw-tune"
-_SEARCH_TAG = "adiw.search_id"
 
 
 class SearchRuns:
@@ -35,11 +43,13 @@ class SearchRuns:
     def __init__(self, client: MlflowClient, parent: Run) -> None:
         """Wrap an existing parent run."""
         self._client = client
-        self._parent = parent
+        self.name: str = str(parent.info.run_name)
         self.experiment_id: str = parent.info.experiment_id
         self.parent_run_id: str = parent.info.run_id
         self.view_key: str = view_key(self.parent_run_id)
-        self._children = TrialRuns(client, self.experiment_id, self.parent_run_id)
+        self.front_view_key: str = front_view_key(self.parent_run_id)
+        tags = {"search": self.name, SEARCH_TAG: parent.data.tags[SEARCH_TAG]}
+        self._children = TrialRuns(client, self.experiment_id, self.parent_run_id, tags)
 
     @classmethod
     def open(
@@ -54,154 +64,137 @@ class SearchRuns:
                 that differs when a search is resumed is kept in the tag `resumed.<name>`.
             search_id: what a resumed search is recognised by; letters, digits, `-` and `_`.
         """
-        client = _client(uri)
-        experiment_id = _experiment(client, uri)
-        parent = _find_parent(client, experiment_id, search_id)
+        client = client_of(uri)
+        experiment_id = the_experiment(client, uri)
+        parent = find_parent(client, experiment_id, search_id)
         if parent is None:
-            tags = {_SEARCH_TAG: search_id}
+            tags = {SEARCH_TAG: search_id, "search": search_name, "kind": PARENT}
             parent = client.create_run(experiment_id, tags=tags, run_name=search_name)
             # Already here, so that the page can be watched while the search runs.
-            save_view(client, experiment_id, parent.info.run_id, search_name, ["divergence"])
+            cls(client, parent)._save_views(["divergence"])
         elif parent.info.status != "RUNNING":
             client.update_run(parent.info.run_id, status="RUNNING")
-        _log_parameters(client, parent, parameters)
+        log_parameters(client, parent, parameters)
         return cls(client, parent)
 
     @classmethod
     def find(cls, uri: str, search_id: str) -> Self | None:
         """Return the runs of a search that was recorded here, None if there are none."""
-        client = _client(uri)
+        client = client_of(uri)
         experiment = client.get_experiment_by_name(EXPERIMENT)
-        parent = experiment and _find_parent(client, experiment.experiment_id, search_id)
+        parent = experiment and find_parent(client, experiment.experiment_id, search_id)
         return cls(client, parent) if parent else None
 
     def record(self, events: Sequence[Event]) -> None:
         """Write a batch of the search's events; sending one again adds nothing."""
         self._children.record(events)
 
-    def finish(
-        self,
-        front: pd.DataFrame,
-        decision: Mapping[str, Any] | None,
-        trials: pd.DataFrame,
-        winner_command: str,
-        status: str = "FINISHED",
-    ) -> None:
-        """Write the decision to the parent run and end every run of the search.
+    def log_hypervolume(self, values: Sequence[float]) -> None:
+        """Write the front's hypervolume after 1, 2, ... finished trials; known steps are kept."""
+        from mlflow.entities import Metric
+
+        history = self._client.get_metric_history(self.parent_run_id, "hypervolume")
+        known = {point.step for point in history}
+        now = int(time.time() * 1000)
+        new = [
+            Metric("hypervolume", float(value), now, step)
+            for step, value in enumerate(values, start=1)
+            if step not in known
+        ]
+        for start in range(0, len(new), 1000):  # MLflow's limit
+            self._client.log_batch(self.parent_run_id, metrics=new[start : start + 1000])
+
+    def finish(self, outcome: Outcome) -> None:
+        """Write the decision to the parent run and end every run of the search."""
+        children = self._mark_children(outcome)
+        with TemporaryDirectory(prefix="adiw-outcome-") as folder:
+            write_artifacts(self.name, outcome, Path(folder))
+            self._client.log_artifacts(self.parent_run_id, folder)
+        self.log_hypervolume(outcome.hypervolume)
+        self._log_numbers(outcome)
+        self._children.tag(self.parent_run_id, _parent_tags(outcome))
+        self._save_views(_common_parameters(children))
+        nothing = outcome.decision is None and outcome.status == "FINISHED"
+        self._client.set_terminated(self.parent_run_id, "FAILED" if nothing else outcome.status)
+
+    def register(self, trial: str, network: Any, rows: np.ndarray, name: str, alias: str) -> str:
+        """Save a trained network with its trial's run, register it, and return the version.
 
         Args:
-            front: the rows of `trials` on the front; may be empty.
-            decision: at least divergence, trial, accuracy, train_seconds, policy and reason; None
-                if no trial finished, which makes a parent FAILED that would be FINISHED.
-            trials: columns trial, number, divergence, accuracy, train_seconds, epochs, status,
-                on_front; further columns are shown as the trial's configuration.
-            winner_command: the command line that trains the winner again.
-            status: MLflow's status for the parent: FINISHED, FAILED or KILLED.
+            trial: the one trained, which was recorded; its run gets one version, however often
+                this is called.
+            network: a torch module; a copy of it on the CPU, in eval mode, is saved.
+            rows: inputs as the network takes them, [n, ...]; only their shape and dtype are kept.
+            name: of the registered model, such as `model_name(search)`; without `/` and `:`.
+            alias: what the version is then called, such as `champion`: the model is loaded by
+                `mlflow.pytorch.load_model("models:/NAME@ALIAS")`.
         """
-        best = None if decision is None else str(decision["trial"])
-        children = self._mark_children(set(front["trial"].astype(str)), best)
-        self._log_artifacts(front, decision, trials, best)
-        self._log_numbers(decision, trials)
-        text = describe(front, decision, trials, winner_command)
-        self._client.set_tag(self.parent_run_id, NOTE, text)
-        name = str(self._parent.info.run_name)
-        axes = _common_parameters(children)
-        save_view(self._client, self.experiment_id, self.parent_run_id, name, axes)
-        if decision is None and status == "FINISHED":
-            status = "FAILED"
-        self._client.set_terminated(self.parent_run_id, status)
+        run = self._children.find(trial)
+        if run is None:
+            raise UserError(f"trial '{trial}' is not in MLflow yet, so no model can be registered")
+        return register_model(self._client, run, network, rows, name, alias)
 
     def interrupt(self) -> None:
         """Mark the search, and trials still running, as KILLED until it is resumed."""
-        self._mark_children(None, None)
+        for run in self._children.all():
+            self._end_if_running(run)
         self._client.set_terminated(self.parent_run_id, "KILLED")
 
-    def _mark_children(self, front: set[str] | None, best: str | None) -> list[Run]:
-        """Tag each child with its place (unless `front` is None) and end those still running."""
+    def _mark_children(self, outcome: Outcome) -> list[Run]:
+        """Tag each child with its place and end those still running; return the search trials."""
+        front = set(outcome.front["trial"].astype(str))
         children = self._children.all()
         for run in children:
-            tags = run.data.tags
-            trial = tags["adiw.trial"]
-            if front is not None:
-                wanted = {"front": "yes" if trial in front else "no"}
-                if trial == best or "best" in tags:  # an extended search may have a new winner
-                    wanted["best"] = "yes" if trial == best else "no"
-                for key in wanted.keys() - {k for k in wanted if tags.get(k) == wanted[k]}:
-                    self._client.set_tag(run.info.run_id, key, wanted[key])
-            if run.info.status == "RUNNING":
-                self._client.set_terminated(run.info.run_id, "KILLED")
-        return children
+            tags, trial = run.data.tags, run.data.tags["adiw.trial"]
+            wanted = {"front": "yes" if trial in front else "no"}
+            if trial == outcome.best or "best" in tags:  # an extended search may have a new winner
+                wanted["best"] = "yes" if trial == outcome.best else "no"
+            if changed := {key: wanted[key] for key in wanted if tags.get(key) != wanted[key]}:
+                self._children.tag(run.info.run_id, changed)
+            self._end_if_running(run)
+        return [run for run in children if run.data.tags.get("kind") == "search"]
 
-    def _log_artifacts(
-        self,
-        front: pd.DataFrame,
-        decision: Mapping[str, Any] | None,
-        trials: pd.DataFrame,
-        best: str | None,
-    ) -> None:
-        from adiw_tune.tracking.figures import write_front_html, write_front_png
+    def _end_if_running(self, run: Run) -> None:
+        if run.info.status == "RUNNING":
+            self._client.set_terminated(run.info.run_id, "KILLED")
 
-        with TemporaryDirectory(prefix="adiw-front-") as name:
-            folder = Path(name)
-            front.to_csv(folder / "front.csv", index=False)
-            write_front_html(trials, folder / "front.html", best)
-            write_front_png(trials, folder / "front.png", best)
-            text = json.dumps(None if decision is None else dict(decision), indent=2, default=str)
-            (folder / "decision.json").write_text(text + "\n")
-            self._client.log_artifacts(self.parent_run_id, name)
-
-    def _log_numbers(self, decision: Mapping[str, Any] | None, trials: pd.DataFrame) -> None:
-        numbers = {"trials": float(len(trials))}
-        for status in ("finished", "failed", "stopped"):
-            numbers[f"trials_{status}"] = float((trials["status"] == status).sum())
-        if decision is not None:
-            numbers["picked_accuracy"] = float(decision["accuracy"])
-            numbers["picked_train_seconds"] = float(decision["train_seconds"])
-            self._client.set_tag(self.parent_run_id, "divergence", str(decision["divergence"]))
+    def _log_numbers(self, outcome: Outcome) -> None:
+        numbers = _parent_numbers(outcome)
         known = self._client.get_run(self.parent_run_id).data.metrics
         now = int(time.time() * 1000)
         for key, value in numbers.items():
             if known.get(key) != value:  # an extended search adds a point, a repeat does not
-                self._client.log_metric(self.parent_run_id, key, value, now, len(trials))
+                self._client.log_metric(self.parent_run_id, key, value, now, len(outcome.trials))
+
+    def _save_views(self, axes: Sequence[str]) -> None:
+        where = (self._client, self.experiment_id, self.parent_run_id, self.name)
+        save_view(*where, axes)
+        save_front_view(*where, axes)
 
 
-def _client(uri: str) -> MlflowClient:
-    from mlflow import MlflowClient
-
-    # As a run ends, MLflow prints its address, and with it the password that stands in the URI.
-    os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
-    return MlflowClient(tracking_uri=uri)
-
-
-def _experiment(client: MlflowClient, uri: str) -> str:
-    from mlflow.exceptions import MlflowException
-
-    if found := client.get_experiment_by_name(EXPERIMENT):
-        return str(found.experiment_id)
-    database = sqlite_path(uri)
-    # MLflow's own default is relative to the working directory, so pages opened from another
-    # directory would not find the files. A server knows best where its artifacts belong.
-    location = (database.parent / "mlartifacts" / EXPERIMENT).as_uri() if database else None
-    try:
-        return str(client.create_experiment(EXPERIMENT, artifact_location=location))
-    except MlflowException:  # another search on the same store may have been faster
-        if found := client.get_experiment_by_name(EXPERIMENT):
-            return str(found.experiment_id)
-        raise
+def _parent_numbers(outcome: Outcome) -> dict[str, float]:
+    counts = outcome.trials["status"].value_counts()
+    numbers = {"trials": float(len(outcome.trials))}
+    for status in ("finished", "pruned", "stopped", "failed"):
+        numbers[f"trials_{status}"] = float(counts.get(status, 0))
+    decision = outcome.decision
+    if decision is not None:
+        picked = {f"picked_{name}": decision[name] for name in ("accuracy", "work_s", "retimed_s")}
+        numbers |= {key: float(value) for key, value in picked.items() if value is not None}
+        numbers |= {
+            metric_name(f"p_best/{name}"): float(p) for name, p in decision["p_best"].items()
+        }
+    return numbers
 
 
-def _find_parent(client: MlflowClient, experiment_id: str, search_id: str) -> Run | None:
-    query = f"tags.`{_SEARCH_TAG}` = '{search_id}'"
-    return next(iter(client.search_runs([experiment_id], query, max_results=1)), None)
-
-
-def _log_parameters(client: MlflowClient, parent: Run, parameters: Mapping[str, Any]) -> None:
-    known = parent.data.params
-    for key, value in parameters.items():
-        if key not in known:
-            client.log_param(parent.info.run_id, key, str(value))
-        elif known[key] != str(value):  # MLflow refuses to change a parameter
-            client.set_tag(parent.info.run_id, f"resumed.{key}", str(value))
+def _parent_tags(outcome: Outcome) -> dict[str, str]:
+    tags = {NOTE: describe(outcome)}
+    decision = outcome.decision
+    if decision is not None:
+        tags["divergence"] = str(decision["divergence"])
+        tags["tie"] = "yes" if decision["tie"] else "no"
+        tags["rule"] = str(decision["rule"])
+    return tags
 
 
 def _common_parameters(children: Sequence[Run]) -> list[str]:

@@ -1,7 +1,7 @@
-"""MLflow's saved view of one search: the only file that knows that undocumented format.
+"""MLflow's saved views of one search: the only file that knows that undocumented format.
 
 MLflow 3.16 and newer keep a shared view of an experiment's page in an experiment tag. Nothing else
-here depends on it: if a later MLflow changes the format, the page opens without our three charts.
+here depends on it: if a later MLflow changes the format, the page opens without our charts.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _TAG = "mlflow.sharedViewState."
-_TIME_SECTION, _PARAMETER_SECTION = "adiw-time", "adiw-parameters"
+_WORK_SECTION, _PARAMETER_SECTION = "adiw-work", "adiw-parameters"
+_WITHOUT_CHART = ("work_s", "wall_s", "loss", "best/accuracy", "best/epoch", "best/work_s")
 _MOST_PARALLEL_AXES = 6  # more than this and the labels run into each other
 _MOST_COLUMNS = 8
 
@@ -47,6 +48,11 @@ def run_address(base_url: str, experiment_id: str, run_id: str) -> str:
     return f"{base_url.rstrip('/')}/{page}"
 
 
+def front_view_key(parent_run_id: str) -> str:
+    """Return the key of the view that shows only the front."""
+    return f"{view_key(parent_run_id)}-front"
+
+
 def save_view(
     client: MlflowClient,
     experiment_id: str,
@@ -59,30 +65,51 @@ def save_view(
     Args:
         client: a client of the store that holds the runs.
         experiment_id: the experiment, whose tag holds the view.
-        parent_run_id: the search's parent run; its children are what the view shows.
+        parent_run_id: the search's parent run; its children are what the view shows, without
+            reruns and re-timings.
         search_name: what the Views menu calls it.
         parameter_names: axes of the parallel coordinates, most telling first. MLflow leaves out a
             trial that lacks one of them, so give those that every trial has.
     """
-    key = view_key(parent_run_id)
-    state = json.dumps(_page_state(parent_run_id, parameter_names), separators=(",", ":"))
-    packed = base64.b64encode(zlib.compress(state.encode(), 9)).decode()
-    now = int(time.time() * 1000)
-    view = {
-        "name": f"{search_name}: accuracy against time",
-        "createdAt": now,
-        "updatedAt": now,
-        "state": f"deflate;{packed}",
-    }
-    client.set_experiment_tag(experiment_id, _TAG + key, json.dumps(view))
+    key, name = view_key(parent_run_id), f"{search_name}: accuracy against work"
+    state = _page_state(_search_trials(parent_run_id), parameter_names)
+    _save(client, experiment_id, key, name, state)
     return key
 
 
-def _page_state(parent_run_id: str, parameter_names: Sequence[str]) -> dict[str, Any]:
-    columns = ["metrics.`accuracy`", "metrics.`train_seconds`", "tags.`front`", "tags.`best`"]
+def save_front_view(
+    client: MlflowClient,
+    experiment_id: str,
+    parent_run_id: str,
+    search_name: str,
+    parameter_names: Sequence[str],
+) -> str:
+    """Save, or overwrite, the view of this search's front and return its key; as `save_view`."""
+    key, name = front_view_key(parent_run_id), f"{search_name}: the front"
+    on_front = f"{_search_trials(parent_run_id)} AND tags.`front` = 'yes'"
+    _save(client, experiment_id, key, name, _page_state(on_front, parameter_names))
+    return key
+
+
+def _search_trials(parent_run_id: str) -> str:
+    return f"tags.`mlflow.parentRunId` = '{parent_run_id}' AND tags.`kind` = 'search'"
+
+
+def _save(
+    client: MlflowClient, experiment_id: str, key: str, name: str, state: dict[str, Any]
+) -> None:
+    text = json.dumps(state, separators=(",", ":"))
+    packed = base64.b64encode(zlib.compress(text.encode(), 9)).decode()
+    now = int(time.time() * 1000)
+    view = {"name": name, "createdAt": now, "updatedAt": now, "state": f"deflate;{packed}"}
+    client.set_experiment_tag(experiment_id, _TAG + key, json.dumps(view))
+
+
+def _page_state(search_filter: str, parameter_names: Sequence[str]) -> dict[str, Any]:
+    columns = ["metrics.`accuracy`", "metrics.`work_s`", "tags.`front`", "tags.`best`"]
     columns += [f"params.`{name}`" for name in parameter_names]
     return {
-        "searchFilter": f"tags.`mlflow.parentRunId` = '{parent_run_id}'",
+        "searchFilter": search_filter,
         # Ordered by start time, MLflow would nest the children under a parent that is not shown.
         "orderByKey": "metrics.`accuracy`",
         "orderByAsc": False,
@@ -112,7 +139,7 @@ def _page_state(parent_run_id: str, parameter_names: Sequence[str]) -> dict[str,
             "selectedXAxisMetricKey": "",
         },
         "compareRunSections": [
-            _section(_TIME_SECTION, "Accuracy against training time", columns=2),
+            _section(_WORK_SECTION, "Accuracy against work", columns=2),
             _section(_PARAMETER_SECTION, "Parameters and accuracy", columns=1),
         ],
         "compareRunCharts": _charts(parameter_names),
@@ -133,7 +160,7 @@ def _section(key: str, name: str, columns: int) -> dict[str, Any]:
 
 def _charts(parameter_names: Sequence[str]) -> list[dict[str, Any]]:
     def chart(kind: str, name: str, **fields: Any) -> dict[str, Any]:
-        place = {"uuid": f"adiw-{name}", "type": kind, "metricSectionId": _TIME_SECTION}
+        place = {"uuid": f"adiw-{name}", "type": kind, "metricSectionId": _WORK_SECTION}
         common = {"runsCountToCompare": 100, "deleted": False, "isGenerated": False}
         return place | common | fields
 
@@ -142,7 +169,7 @@ def _charts(parameter_names: Sequence[str]) -> list[dict[str, Any]]:
         chart(
             "SCATTER",
             "tradeoff",
-            xaxis={"key": "train_seconds", "type": "METRIC"},
+            xaxis={"key": "work_s", "type": "METRIC"},
             yaxis={"key": "accuracy", "type": "METRIC"},
         ),
         chart("LINE", "progress", **_progress_line()),
@@ -155,8 +182,10 @@ def _charts(parameter_names: Sequence[str]) -> list[dict[str, Any]]:
             showAllRuns=True,
         ),
         # MLflow adds a chart for each metric that has none; a deleted one counts as present.
-        chart("LINE", "no-seconds", metricKey="train_seconds", deleted=True),
-        chart("LINE", "no-loss", metricKey="loss", deleted=True),
+        *(
+            chart("LINE", f"no-{metric}", metricKey=metric, deleted=True)
+            for metric in _WITHOUT_CHART
+        ),
     ]
 
 
@@ -165,7 +194,7 @@ def _progress_line() -> dict[str, Any]:
         "metricKey": "accuracy",
         "selectedMetricKeys": ["accuracy"],
         "xAxisKey": "metric",
-        "selectedXAxisMetricKey": "train_seconds",
+        "selectedXAxisMetricKey": "work_s",
         "useGlobalXaxisKey": False,
         "useGlobalLineSmoothing": True,
         "lineSmoothness": 0,

@@ -1,0 +1,39 @@
+"""The files of a search that its parent run keeps."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from adiw_tune.tracking.figures.anytime import anytime_chart
+from adiw_tune.tracking.figures.confidence import confidence_chart
+from adiw_tune.tracking.figures.front import front_chart, per_divergence_chart
+from adiw_tune.tracking.figures.importance import importance_chart
+from adiw_tune.tracking.figures.in_matplotlib import write_picture
+from adiw_tune.tracking.figures.in_plotly import write_page
+from adiw_tune.tracking.outcome import Outcome
+from adiw_tune.tracking.report import write_report
+
+
+def write_artifacts(search_name: str, outcome: Outcome, folder: Path) -> None:
+    """Write the report, the tables, and each figure as a page and as a picture.
+
+    Files: report.html; front.csv, trials.csv, decision.json; and as .html and .png each: front and
+    divergences (accuracy against work), confidence (P(best), intervals), importance, anytime.
+    """
+    charts = {
+        "front": front_chart(outcome),
+        "divergences": per_divergence_chart(outcome),
+        "confidence": confidence_chart(outcome),
+        "importance": importance_chart(outcome),
+        "anytime": anytime_chart(outcome),
+    }
+    for name, chart in charts.items():
+        write_page(chart, folder / f"{name}.html")
+        write_picture(chart, folder / f"{name}.png")
+    outcome.front.to_csv(folder / "front.csv", index=False)
+    settings_only = outcome.trials.drop(columns="config", errors="ignore")  # has them once more
+    settings_only.to_csv(folder / "trials.csv", index=False)
+    decision = None if outcome.decision is None else dict(outcome.decision)
+    (folder / "decision.json").write_text(json.dumps(decision, indent=2, default=str) + "\n")
+    write_report(search_name, outcome, list(charts.values()), folder / "report.html")

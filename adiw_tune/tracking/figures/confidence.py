@@ -1,0 +1,78 @@
+"""How sure the pick is: P(best) of each divergence, and what its reruns say of its accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from adiw_tune.tracking.colours import look_of
+from adiw_tune.tracking.figures.chart import Bars, Chart, Mark, Panel, Points
+from adiw_tune.tracking.outcome import Outcome
+
+
+def confidence_chart(outcome: Outcome) -> Chart:
+    """Bars of P(best) beside accuracies: the interval of each finalist and each of its reruns."""
+    entries = _finalists(outcome)
+    names = [str(entry["divergence"]) for entry in entries]
+    seeds = outcome.decision["seeds"] if outcome.decision else 0
+    return Chart(
+        title="How sure the pick is",
+        subtitle=f"From reruns of each divergence's finalist over {seeds} paired seeds",
+        panels=[_probability_panel(entries, names), _accuracy_panel(outcome, entries, names)],
+        columns=2,
+        note="" if entries else "No finalist was rerun, so there is no evidence over seeds.",
+    )
+
+
+def _finalists(outcome: Outcome) -> list[Mapping[str, Any]]:
+    """Return the entries of the decision that have evidence, the likeliest best first."""
+    entries = outcome.decision["best_per_divergence"] if outcome.decision else []
+    with_evidence = [entry for entry in entries if entry["p_best"] is not None]
+    return sorted(with_evidence, key=lambda entry: -entry["p_best"])
+
+
+def _probability_panel(entries: list[Mapping[str, Any]], names: list[str]) -> Panel:
+    values = [float(entry["p_best"]) for entry in entries]
+    bars = Bars(
+        names,
+        values,
+        [look_of(name).colour for name in names],
+        [f"{value:.2f}" for value in values],
+    )
+    return Panel([bars], "P(best)", categories=names, x_range=(0.0, 1.15))
+
+
+def _accuracy_panel(outcome: Outcome, entries: list[Mapping[str, Any]], names: list[str]) -> Panel:
+    marks: list[Mark] = []
+    for entry in entries:
+        name = str(entry["divergence"])
+        rows = outcome.reruns[outcome.reruns["trial"].astype(str) == str(entry["trial"])]
+        marks += [_single_runs(name, rows), _interval(name, entry)]
+    return Panel(marks, "accuracy; faint: single seeds", categories=names)
+
+
+def _single_runs(name: str, rows: pd.DataFrame) -> Points:
+    return Points(
+        list(rows["accuracy"]),
+        [name] * len(rows),
+        look_of(name),
+        hover=[
+            f"{name}, seed {row['seed']}\naccuracy {row['accuracy']:.4f} in {row['work_s']:.2f} s"
+            for row in rows.to_dict("records")
+        ],
+        faint=True,
+    )
+
+
+def _interval(name: str, entry: Mapping[str, Any]) -> Points:
+    low, high = entry["interval"] or (entry["accuracy"], entry["accuracy"])
+    return Points(
+        [float(entry["accuracy"])],
+        [name],
+        look_of(name),
+        hover=[f"{name}: {entry['accuracy']:.4f}, interval {low:.4f} to {high:.4f}"],
+        low=[float(low)],
+        high=[float(high)],
+    )

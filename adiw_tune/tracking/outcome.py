@@ -1,0 +1,60 @@
+"""What a search came to: everything that its pages in MLflow and its report are made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+# Columns of `Outcome.trials` that are not a trial's settings.
+TRIAL_COLUMNS = frozenset(
+    {"trial", "number", "divergence", "status", "accuracy", "work_s", "wall_s", "retimed_s"}
+    | {"epochs", "rung", "reason", "config", "on_front"}
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The tables of a search and the decision, for `SearchRuns.finish`.
+
+    Args:
+        trials: a row for each search trial: trial, number, divergence, status (finished, pruned,
+            stopped or failed), accuracy in [0, 1], work_s, wall_s, retimed_s (NaN unless it was
+            timed alone), epochs, rung (the epoch at which it was cut; NaN unless pruned), reason
+            and on_front. Further columns are shown as the trial's settings.
+        decision: divergence, trial, number, accuracy, interval ([low, high] or None), work_s,
+            wall_s, retimed_s (or None), rule, reason, tie, tied, seeds, p_best, provisional and
+            best_per_divergence; None if there was nothing to decide from, which makes a parent run
+            FAILED that would be FINISHED.
+        reruns: a row for each finished rerun over a seed: trial (the one rerun), divergence, seed,
+            accuracy, work_s.
+        curves: a row for each epoch of each search trial: trial, divergence, status, epoch,
+            accuracy, work_s.
+        importance: of each parameter, as shares that add up to 1: parameter, accuracy, work_s; may
+            be empty.
+        hypervolume: of the front after 1, 2, ... finished trials, in the order of `trials`.
+        winner_command: the command line that trains the winner again.
+        status: MLflow's status for the parent run: FINISHED, FAILED or KILLED.
+    """
+
+    trials: pd.DataFrame
+    decision: Mapping[str, Any] | None
+    reruns: pd.DataFrame
+    curves: pd.DataFrame
+    importance: pd.DataFrame
+    hypervolume: Sequence[float]
+    winner_command: str
+    status: str = "FINISHED"
+
+    @property
+    def front(self) -> pd.DataFrame:
+        """The rows of `trials` on the front, the cheapest first."""
+        on_front = self.trials["on_front"].astype(bool)
+        return self.trials[on_front].sort_values(["work_s", "number"])
+
+    @property
+    def best(self) -> str | None:
+        """The winner's trial."""
+        return None if self.decision is None else str(self.decision["trial"])

@@ -1,0 +1,161 @@
+"""The report: one HTML file with the decision, its evidence, the figures and every trial."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from adiw_tune.tracking import words
+from adiw_tune.tracking.colours import look_of
+from adiw_tune.tracking.figures.chart import Chart
+from adiw_tune.tracking.figures.front import short
+from adiw_tune.tracking.figures.in_plotly import section
+from adiw_tune.tracking.html import document
+from adiw_tune.tracking.outcome import TRIAL_COLUMNS, Outcome
+
+Cell = tuple[str, str]  # what is shown, already HTML, and its class: number, text or long
+
+_NAMES = ("trial", "divergence")
+_MEASURED = ("accuracy", "work s", "wall s", "timed alone s", "epochs")
+
+
+def write_report(search_name: str, outcome: Outcome, charts: Sequence[Chart], path: Path) -> None:
+    """Write the report: decision, evidence, figures, the front, and every trial."""
+    parts = [
+        f"<h1>{escape(search_name)}</h1>",
+        *_decision(outcome),
+        *(section(chart) for chart in charts),
+        *_front(outcome.front),
+        *_all_trials(outcome.trials),
+    ]
+    path.write_text(document(f"{search_name}: report of the search", parts), encoding="utf-8")
+
+
+def _decision(outcome: Outcome) -> list[str]:
+    decision = outcome.decision
+    counts = f"<p>{escape(words.counts(outcome.trials))}</p>"
+    if decision is None:
+        return [f"<p class='pick'>{words.NOTHING}</p>", counts]
+    divergence = str(decision["divergence"])
+    return [
+        f"<div class='pick'><p><strong>{_dot(divergence)}{escape(divergence)}</strong> "
+        f"<span class='trial'>trial {escape(str(decision['trial']))}</span></p>",
+        f"<p>{escape(words.pick(decision))}</p></div>",
+        f"<p>Why: {escape(str(decision['reason']))} "
+        f"(rule: <code>{escape(str(decision['rule']))}</code>).</p>",
+        f"<p>{escape(' '.join(words.evidence(decision)))}</p>",
+        counts,
+        f"<p>Train it again: <code>{escape(outcome.winner_command)}</code></p>",
+        f"<p class='cost'>{escape(words.COST)}</p>",
+        "<h2>Each divergence</h2>",
+        _divergences(decision["best_per_divergence"], divergence),
+    ]
+
+
+def _divergences(entries: Sequence[Mapping[str, Any]], best: str) -> str:
+    head = ["divergence", "P(best)", "accuracy [interval]", "work s", "timed alone s"]
+    rows = [
+        [
+            _name(str(entry["divergence"])),
+            _number(entry["p_best"], 2),
+            (words.with_interval(entry), "number"),
+            _number(entry["work_s"], 2),
+            _number(entry["retimed_s"], 2),
+            (words.count(entry["trials"]), "number"),
+            (words.count(entry["seeds"]), "number"),
+            (escape(str(entry["trial"])), "text"),
+        ]
+        for entry in entries
+    ]
+    marked = [str(entry["divergence"]) == best for entry in entries]
+    return _table([*head, "trials", "seeds", "its trial"], rows, marked)
+
+
+def _front(front: pd.DataFrame) -> list[str]:
+    records, settings = _records(front)
+    rows = [[*_names(row), *_measured(row), *_settings(row, settings)] for row in records]
+    table = _table([*_NAMES, *_MEASURED, *settings], rows, [False] * len(rows))
+    return ["<h2>The front: no trial is both more accurate and cheaper</h2>", table]
+
+
+def _all_trials(trials: pd.DataFrame) -> list[str]:
+    """The losers and the failed ones too, with their reasons."""
+    records, settings = _records(_in_order(trials))
+    rows = [
+        [*_names(row), *_measured(row), _fate(row), *_settings(row, settings)] for row in records
+    ]
+    on_front = [bool(row["on_front"]) for row in records]
+    table = _table([*_NAMES, *_MEASURED, "what became of it", *settings], rows, on_front)
+    return ["<h2>All trials</h2><p class='cost'>Shaded: on the front.</p>", table]
+
+
+def _records(trials: pd.DataFrame) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return the rows, and the names of those columns that are settings."""
+    records: list[dict[str, Any]] = trials.to_dict("records")  # type: ignore[assignment]
+    return records, [str(name) for name in trials.columns if name not in TRIAL_COLUMNS]
+
+
+def _in_order(trials: pd.DataFrame) -> pd.DataFrame:
+    """Return the finished ones first, best first, then what was cut, stopped and failed."""
+    rank = trials["status"].map({"finished": 0, "pruned": 1, "stopped": 2}).fillna(3)
+    accuracy = pd.to_numeric(trials["accuracy"], errors="coerce")
+    keyed = trials.assign(_rank=rank, _accuracy=accuracy)
+    ordered = keyed.sort_values(["_rank", "_accuracy", "number"], ascending=[True, False, True])
+    return ordered.drop(columns=["_rank", "_accuracy"])
+
+
+def _names(row: Mapping[str, Any]) -> list[Cell]:
+    return [(escape(str(row["trial"])), "text"), _name(str(row["divergence"]))]
+
+
+def _measured(row: Mapping[str, Any]) -> list[Cell]:
+    return [
+        _number(row["accuracy"], 4),
+        *(_number(row[name], 2) for name in ("work_s", "wall_s", "retimed_s")),
+        (words.count(row["epochs"]), "number"),
+    ]
+
+
+def _fate(row: Mapping[str, Any]) -> Cell:
+    status = str(row["status"])
+    if status == "pruned":
+        status = f"cut by the scheduler after epoch {words.count(row['rung'])}"
+    reason = f": {row['reason']}" if words.is_known(row["reason"]) else ""
+    return escape(status + reason), "long"
+
+
+def _settings(row: Mapping[str, Any], names: Sequence[str]) -> list[Cell]:
+    return [_setting(row[name]) for name in names]
+
+
+def _setting(value: Any) -> Cell:
+    if not words.is_known(value):
+        return words.NONE, "text"
+    return escape(short(value)), "number" if isinstance(value, int | float) else "text"
+
+
+def _number(value: Any, digits: int) -> Cell:
+    return words.number(value, digits), "number"
+
+
+def _name(divergence: str) -> Cell:
+    return f"{_dot(divergence)}{escape(divergence)}", "text"
+
+
+def _dot(divergence: str) -> str:
+    return f"<i style='background:{look_of(divergence).colour}'></i>"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[Cell]], marked: Sequence[bool]) -> str:
+    lines = ["<div class='scroll'><table><thead><tr>"]
+    lines += [f"<th>{escape(name)}</th>" for name in head]
+    lines.append("</tr></thead><tbody>")
+    for row, mark in zip(rows, marked, strict=True):
+        cells = "".join(f"<td class='{kind}'>{text}</td>" for text, kind in row)
+        lines.append(f"<tr{' class=marked' if mark else ''}>{cells}</tr>")
+    lines.append("</tbody></table></div>")
+    return "".join(lines)

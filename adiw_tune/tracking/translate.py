@@ -1,0 +1,139 @@
+"""A search's events in MLflow's words: names, tags, parameters and metrics of a trial's run."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from adiw_tune.tracking.colours import look_of
+
+if TYPE_CHECKING:
+    from mlflow.entities import Metric
+
+Event = Mapping[str, Any]
+
+METRICS = (
+    "accuracy",
+    "work_s",
+    "wall_s",
+    "loss",
+)  # and share/<divergence>, where several are mixed
+STATUSES = {"finished": "FINISHED", "failed": "FAILED", "stopped": "KILLED", "pruned": "KILLED"}
+NOTE = "mlflow.note.content"  # the description on a run's overview, in Markdown
+_LONGEST_TAG = 5000  # MLflow takes 8,000 bytes
+
+
+def label(config: Mapping[str, Any]) -> str:
+    """Return the divergence; for a method that is compared with adiw, the method."""
+    method = config.get("method", "adiw")
+    return Path(config.get("divergence") or "trial").name if method == "adiw" else str(method)
+
+
+def run_name(trial: str, event: Event) -> str:
+    """Return `mmd-7` for search trial number 7, and `mmd-7-seed3` for its rerun over seed 3."""
+    if "number" not in event:
+        return trial
+    rerun = trial.removeprefix(event["of"]) if event.get("of") else ""
+    return f"{label(event['config'])}-{event['number']}{rerun}"
+
+
+def first_tags(trial: str, event: Event) -> dict[str, str]:
+    """Return the tags of a trial that begins."""
+    arm = label(event.get("config", {}))
+    return {
+        "mlflow.runColor": look_of(arm).colour,  # MLflow's charts use it for the run's points
+        "adiw.trial": trial,
+        "kind": event.get("kind", "search"),
+        "of": event.get("of") or "",
+        "divergence": arm,
+        "front": "no",
+        "pruned": "no",
+        "rung": "",
+    }
+
+
+def parameters(event: Event) -> dict[str, str]:
+    """Return the trial's configuration as parameters; the divergence goes by its label."""
+    config = event.get("config", {})
+    wanted = {**config, "divergence": label(config)} if config else {}
+    return {key: str(value) for key, value in wanted.items() if value is not None}
+
+
+def setup_tags(event: Event) -> dict[str, str]:
+    """Return what a `setup` event tells: the device, its calibration and each split's digest."""
+    told = {key: event[key] for key in ("device", "plain_s", "ratio") if event.get(key) is not None}
+    splits = {f"split.{role}": digest for role, digest in event.get("splits", {}).items()}
+    return {key: str(value) for key, value in {**told, **splits}.items()}
+
+
+def end_tags(event: Event) -> dict[str, str]:
+    """Return the tags of a trial that ended: whether it was cut, where, and why it failed."""
+    pruned = event["status"] == "pruned"
+    rung = event.get("rung")
+    tags = {
+        "pruned": "yes" if pruned else "no",
+        "rung": str(rung) if pruned and rung is not None else "",
+    }
+    if reason := event.get("reason"):
+        if event["status"] == "failed":
+            tags["failure"] = str(reason)[:_LONGEST_TAG]
+        tags[NOTE] = f"Trial {event['status']}: {reason}"[:_LONGEST_TAG]
+    return tags
+
+
+def metrics_by_trial(events: Sequence[Event]) -> dict[str, list[Metric]]:
+    """Return the metrics of all `epoch` events."""
+    from mlflow.entities import Metric
+
+    metrics: dict[str, list[Metric]] = defaultdict(list)
+    for event in events:
+        if event["event"] == "epoch":
+            metrics[event["trial"]] += [
+                Metric(name, float(value), milliseconds(event), int(event["epoch"]))
+                for name, value in _numbers(event).items()
+                if value is not None
+            ]
+    return metrics
+
+
+def best_metrics(
+    accuracy: Sequence[Metric], work_s: Sequence[Metric], event: Event
+) -> list[Metric]:
+    """Return `best/accuracy`, `best/epoch` and `best/work_s`: of the first most accurate epoch.
+
+    Args:
+        accuracy, work_s: what is stored of the trial.
+        event: its end, whose time the metrics take.
+    """
+    from mlflow.entities import Metric
+
+    known = [point for point in accuracy if math.isfinite(point.value)]
+    if not known:
+        return []
+    best = min(known, key=lambda point: (-point.value, point.step))
+    cost = next((point.value for point in work_s if point.step == best.step), math.nan)
+    values = {"accuracy": best.value, "epoch": float(best.step), "work_s": cost}
+    time = milliseconds(event)
+    return [Metric(f"best/{name}", value, time, best.step) for name, value in values.items()]
+
+
+def milliseconds(event: Event) -> int:
+    """Return when it happened, as MLflow counts."""
+    return int(event["time"] * 1000)
+
+
+def metric_name(text: str) -> str:
+    """Return the text without what MLflow refuses in a metric's name: a file may have any name."""
+    return re.sub(r"[^\w./ -]", "_", text)
+
+
+def _numbers(event: Event) -> dict[str, Any]:
+    shares = event.get("shares") or {}
+    return {
+        **{name: event.get(name) for name in METRICS},
+        **{metric_name(f"share/{divergence}"): share for divergence, share in shares.items()},
+    }
