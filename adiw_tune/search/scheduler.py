@@ -1,0 +1,61 @@
+"""Ray Tune's scheduler of a search: trials run in order, and some are cut at rungs."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+
+from adiw_tune.search.record import EventLog, arm
+from adiw_tune.search.rungs import Rungs
+
+if TYPE_CHECKING:
+    from ray.tune.execution.tune_controller import TuneController
+    from ray.tune.experiment import Trial
+
+
+class ParetoScheduler(FIFOScheduler):
+    """Cuts search trials at :class:`~adiw_tune.search.rungs.Rungs`; others run their full course.
+
+    Ray pickles a search's scheduler when it starts and never again. So this one keeps a path, and
+    reads in the log where its rungs stand. What the log lacks of the last moment before a kill,
+    the trials report again.
+
+    Args:
+        path: of the search's ``events.jsonl``.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.__setstate__({"path": path})
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.path: Path = state["path"]
+        self._rungs = Rungs.replayed(EventLog(self.path))
+
+    @property
+    def cut(self) -> dict[str, int]:
+        """The trials that were cut, with the epoch of the rung where that was."""
+        return self._rungs.cut
+
+    def on_trial_result(
+        self, tune_controller: "TuneController", trial: "Trial", result: dict[str, Any]
+    ) -> str:
+        """Whether the trial goes on after this epoch."""
+        searched = _search_trial(trial.config)
+        if searched is None or "epoch" not in result:
+            return str(TrialScheduler.CONTINUE)
+        name, config = searched
+        reported = (result["accuracy"], result["work_s"])
+        goes_on = self._rungs.report(
+            name, arm(config), result["epoch"], config["epochs"], *reported
+        )
+        return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
+
+
+def _search_trial(config: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:
+    """Id and configuration of a search trial in what Tune was given; None for another kind."""
+    about = config["adiw"]
+    return (about["trial"], config["config"]) if about["kind"] == "search" else None
