@@ -73,7 +73,7 @@ def _tell_outcome(record: SearchRecord, runs: "SearchRuns", decision: Decision |
             reruns=history.reruns(),
             curves=history.curves(),
             importance=importance(history),
-            hypervolume=hypervolume_curve(history.finished_in_order()),
+            hypervolume=hypervolume_curve(history.finished_in_order()).tolist(),
             winner_command=record.train_command(),
         )
     )

@@ -7,7 +7,7 @@ from typing import Any
 from ray.exceptions import RayActorError
 from ray.tune import Callback
 
-from adiw_tune.search.history import History, Run
+from adiw_tune.search.history import History, Run, end_cut_run, end_run
 from adiw_tune.search.log import EventLog
 from adiw_tune.search.trainable import run_id
 
@@ -58,22 +58,20 @@ class EventCallback(Callback):
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A run ended by itself, or was stopped."""
         run = self._run(trial)
+        if run.ended:
+            return
         if len(run.epochs) == run.config["epochs"]:
-            self._end(run, "finished", None)
+            end_run(self.history.log, run, "finished", None)
         elif run.rung is not None:
-            self._end(run, "pruned", f"cut at epoch {run.rung}: others of its divergence did better")
+            end_cut_run(self.history.log, run)
         else:
-            self._end(run, "stopped", "the budget was spent")
+            end_run(self.history.log, run, "stopped", "the budget was spent")
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A run raised."""
-        self._end(self._run(trial), "failed", _reason(trial))
-
-    def _end(self, run: Run, status: str, reason: str | None) -> None:
-        if run.ended:
-            return
-        numbers = {name: run.last(name) for name in ("accuracy", "work_s", "wall_s")}
-        self._append("end", run, status=status, reason=reason, rung=run.rung, **numbers)
+        run = self._run(trial)
+        if not run.ended:
+            end_run(self.history.log, run, "failed", _reason(trial))
 
 
 def _reason(trial: Any) -> str:

@@ -158,7 +158,7 @@ class History:
         return self.trials().set_index("trial", drop=False).loc[[trial for _, trial in ended]]
 
     def reruns(self) -> pd.DataFrame:
-        """One row for each run of a search trial over another seed; 0 where training diverged."""
+        """One row for each run of a search trial over another seed; accuracy NaN where it diverged."""
         rows = [
             (run.of, run.arm, run.config["seed"], accuracy, run.last("work_s"))
             for run in self.of_kind("seed")
@@ -208,7 +208,7 @@ def _accuracy_over_seed(run: Run) -> float | None:
     if run.status == "finished":
         return float(run.last("accuracy"))
     diverged = run.status == "failed" and (run.reason or "").startswith("TrainingDiverged")
-    return 0.0 if diverged else None
+    return float("nan") if diverged else None
 
 
 def _whole_seconds(retime: Run, runs: dict[str, Run]) -> float | None:
@@ -218,6 +218,20 @@ def _whole_seconds(retime: Run, runs: dict[str, Run]) -> float | None:
     wall = [0.0, *(one["wall_s"] for one in retime.epochs)]
     rest = runs[retime.of].config["epochs"] - len(retime.epochs)
     return float(wall[-1] + rest * (wall[-1] - wall[-2]))
+
+
+def end_run(log: EventLog, run: Run, status: str, reason: str | None) -> None:
+    """Write down that ``run`` is over; its numbers are those of its last epoch."""
+    numbers = {name: run.last(name) for name in ("accuracy", "work_s", "wall_s")}
+    log.append(
+        "end", trial=run.trial, status=status, reason=reason, rung=run.rung, **numbers
+    )
+
+
+def end_cut_run(log: EventLog, run: Run) -> None:
+    """The same of one that the scheduler cut."""
+    reason = f"cut at epoch {run.rung}: others of its divergence did better"
+    end_run(log, run, "pruned", reason)
 
 
 def arm(config: dict[str, Any]) -> str:

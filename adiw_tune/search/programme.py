@@ -80,7 +80,7 @@ class Programme:
         curve = hypervolume_curve(history.finished_in_order())
         if len(curve) - history.finished_when_extended <= patience:
             return False
-        return bool(curve[-1] <= curve[-1 - patience] * (1 + _STILL))
+        return bool(curve.iloc[-1] <= curve.iloc[-1 - patience] * (1 + _STILL))
 
     def _search_trial(self, history: History) -> Begin:
         number = len(history.of_kind("search"))

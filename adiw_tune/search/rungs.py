@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from adiw_tune.search.record import arm
+from adiw_tune.search.history import arm
 
 FIRST_RUNG = 2  # what these two were chosen by: adiw-tune replay
 ETA = 3
@@ -93,10 +93,8 @@ class Rungs:
                 config = configs[trial]
                 reported = (event["accuracy"], event["work_s"])
                 rungs.report(trial, arm(config), event["epoch"], config["epochs"], *reported)
-            elif trial in configs and event["event"] == "end":
-                rungs.cut.pop(trial, None)
-                if event["status"] == "pruned":
-                    rungs.cut[trial] = event["rung"]
+            elif trial in configs and event["event"] == "cut":
+                rungs.cut[trial] = event["rung"]
         return rungs
 
 

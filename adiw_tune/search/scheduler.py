@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from adiw_tune.search.record import EventLog, arm
+from adiw_tune.search.history import arm
+from adiw_tune.search.log import EventLog
 from adiw_tune.search.rungs import Rungs
 
 if TYPE_CHECKING:
@@ -29,30 +30,28 @@ class ParetoScheduler(FIFOScheduler):
         self.__setstate__({"path": path})
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path}
+        return {"path": self._log.path}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.path: Path = state["path"]
-        self._rungs = Rungs.replayed(EventLog(self.path))
-
-    @property
-    def cut(self) -> dict[str, int]:
-        """The trials that were cut, with the epoch of the rung where that was."""
-        return self._rungs.cut
+        self._log = EventLog(state["path"])
+        self._rungs = Rungs.replayed(self._log)
 
     def on_trial_result(
         self, tune_controller: "TuneController", trial: "Trial", result: dict[str, Any]
     ) -> str:
-        """Whether the trial goes on after this epoch."""
+        """Whether the trial goes on after this epoch; the log is told of one that does not."""
         searched = _search_trial(trial.config)
-        if searched is None or "epoch" not in result:
+        if searched is None or "accuracy" not in result:
             return str(TrialScheduler.CONTINUE)
         name, config = searched
         reported = (result["accuracy"], result["work_s"])
         goes_on = self._rungs.report(
             name, arm(config), result["epoch"], config["epochs"], *reported
         )
-        return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
+        if goes_on:
+            return str(TrialScheduler.CONTINUE)
+        self._log.append("cut", trial=name, rung=result["epoch"])
+        return str(TrialScheduler.STOP)
 
 
 def _search_trial(config: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:

@@ -7,7 +7,7 @@ from typing import Any
 from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
-from adiw_tune.search.history import History, Run
+from adiw_tune.search.history import History, Run, end_cut_run
 from adiw_tune.search.log import EventLog
 from adiw_tune.search.programme import Programme
 from adiw_tune.search.trainable import run_id, run_kind
@@ -24,10 +24,13 @@ class ProgrammeSearcher(Searcher):
     """
 
     def __init__(self, programme: Programme, path: Path) -> None:
-        super().__init__(metric="accuracy", mode="max")  # Tune wants one; the programme has two
+        super().__init__()
         self._programme = programme
         self._history = History(EventLog(path))
-        self._left = self._history.unfinished
+        for run in self._history.unfinished:
+            if run.rung is not None:  # cut in the moment before a kill
+                end_cut_run(self._history.log, run)
+        self._left = self._history.refresh().unfinished
         self._waiting_since = -1  # position in the log at which there was nothing to begin
 
     def suggest(self, trial_id: str) -> Any:

@@ -3,14 +3,13 @@
 import tempfile
 import time
 from collections.abc import Mapping
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from adiw_tune.search.exclusive import DeviceTurn
-from adiw_tune.training import EpochReport, StepCost, TrainingRun, TrialConfig
+from adiw_tune.search.exclusive import DeviceTurn, device_turn
+from adiw_tune.training import Alone, EpochReport, StepCost, TrainingRun, TrialConfig
 
 _SECONDS_BETWEEN_CHECKPOINTS = 5.0
 
@@ -32,11 +31,11 @@ def trainable(config: dict[str, Any], data_dir: Path | None = None) -> None:
         UserError: ``config`` is not a valid configuration, or the data is not there.
         TrainingDivergedError: the loss became NaN or infinite.
     """
-    turn = DeviceTurn(_device())
+    turn = device_turn(_device())
     with turn.shared():
         run = _started(config, data_dir, None)
         run.calibrate(turn.exclusive)
-        _train(run, turn)
+    _train(run, turn, turn.shared)
 
 
 def run_of_search(config: dict[str, Any], data_dir: Path | None = None) -> None:
@@ -46,12 +45,14 @@ def run_of_search(config: dict[str, Any], data_dir: Path | None = None) -> None:
     the device to itself.
     """
     place = config["adiw"]
-    turn = DeviceTurn(_device())
+    turn = device_turn(_device())
     with turn.shared():
         run = _started(config["config"], data_dir, place)
-        _tell_setup(run, turn, place)
-        with turn.exclusive() if place["kind"] == "retime" else nullcontext():
-            _train(run, turn)
+        name = device_name(run.device.type)
+        cost = run.calibrate(turn.exclusive, place["plain_s"].get(name))
+        setup = {"device": name, "splits": run.splits.digests(), **cost.as_dict()}
+    _tell({"epoch": 0, **setup})
+    _train(run, turn, turn.exclusive if place["kind"] == "retime" else turn.shared)
 
 
 def run_id(config: Mapping[str, Any]) -> str:
@@ -69,10 +70,10 @@ def device_name(device: str) -> str:
     return torch.cuda.get_device_name() if device == "cuda" else device
 
 
-def _device() -> str:
+def _device() -> torch.device:
     import ray
 
-    return "cuda" if ray.get_gpu_ids() and torch.cuda.is_available() else "cpu"
+    return torch.device("cuda" if ray.get_gpu_ids() and torch.cuda.is_available() else "cpu")
 
 
 def _started(
@@ -82,7 +83,7 @@ def _started(
     from ray import tune
 
     device, cost = _device(), None
-    if place is not None and (name := device_name(device)) in place["ratio"]:
+    if place is not None and (name := device_name(device.type)) in place["ratio"]:
         cost = StepCost(place["plain_s"][name], place["ratio"][name])
     run = TrainingRun(TrialConfig.from_mapping(config), device, data_dir, cost)
     checkpoint = tune.get_checkpoint()
@@ -95,34 +96,37 @@ def _started(
     return run
 
 
-def _tell_setup(run: TrainingRun, turn: DeviceTurn, place: Mapping[str, Any]) -> None:
-    from ray import tune
+def _train(run: TrainingRun, turn: DeviceTurn, having_turn: Alone) -> None:
+    """Epochs to the end, each with its turn on the device, which is not kept while reporting.
 
-    name = device_name(run.device.type)
-    cost = run.calibrate(turn.exclusive, place["plain_s"].get(name))
-    digests = run.splits.digests()
-    tune.report({"epoch": 0, "device": name, "splits": digests, **cost.as_dict()})
-
-
-def _train(run: TrainingRun, turn: DeviceTurn) -> None:
+    Tune can leave a trial that it stops standing in its report for as long as it likes.
+    """
     if run.finished:  # killed between its last epoch and Tune's taking note of it
-        _report(run, run.report(), with_checkpoint=True)
+        with turn.shared():
+            report = run.report()
+        _report(run, report, with_checkpoint=True)
     last_checkpoint = time.monotonic()
     while not run.finished:
-        report = run.run_epoch(turn.make_room)
+        with having_turn():
+            report = run.run_epoch(turn.make_room)
         due = time.monotonic() - last_checkpoint >= _SECONDS_BETWEEN_CHECKPOINTS
         _report(run, report, with_checkpoint=due or run.finished)
         last_checkpoint = time.monotonic() if due else last_checkpoint
 
 
 def _report(run: TrainingRun, report: EpochReport, with_checkpoint: bool) -> None:
-    from ray import tune
-
     told = report.as_dict()
     told["wall_s"] = told.pop("train_seconds")
     if not with_checkpoint:
-        tune.report(told)
+        _tell(told)
         return
     with tempfile.TemporaryDirectory() as folder:
         torch.save(run.state_dict(), Path(folder) / "run.pt")
-        tune.report(told, checkpoint=tune.Checkpoint.from_directory(folder))
+        _tell(told, folder)
+
+
+def _tell(numbers: dict[str, Any], checkpoint: str | None = None) -> None:
+    from ray import tune
+
+    kept = tune.Checkpoint.from_directory(checkpoint) if checkpoint else None
+    tune.report(numbers, checkpoint=kept)

@@ -1,5 +1,6 @@
 """The loop that trains, the methods it compares, and the configuration that fixes a run."""
 
+from adiw_tune.training.calibration import Alone
 from adiw_tune.training.config import METHODS, TrialConfig
 from adiw_tune.training.loop import (
     EpochReport,
@@ -12,6 +13,7 @@ from adiw_tune.training.work import StepCost, peak_memory_bytes
 
 __all__ = [
     "METHODS",
+    "Alone",
     "EpochReport",
     "StepCost",
     "TrainingDivergedError",

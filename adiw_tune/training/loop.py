@@ -120,7 +120,7 @@ class TrainingRun:
         """Exclusive seconds of the work so far; None while the cost of a step is not known."""
         return self._work.seconds
 
-    def calibrate(self, alone: Alone = nullcontext) -> StepCost:
+    def calibrate(self, alone: Alone = nullcontext, plain_s: float | None = None) -> StepCost:
         """Measure what a step costs, unless that is known. Changes no number of the run.
 
         Call it before the first epoch: a copy of the run takes the steps, and is thrown away. What
@@ -130,10 +130,13 @@ class TrainingRun:
         Args:
             alone: makes a context in which the device has nothing else to do. It is entered for
                 the measurement alone, a second or two, and not for what comes before it.
+            plain_s: of a plain step, where that has been measured before: runs that are to be
+                compared count in one unit. None takes what is measured now.
         """
         self._alone = alone
         if self._work.cost is None:
-            self._work.cost = self._measured()
+            cost = self._measured()
+            self._work.cost = cost if plain_s is None else replace(cost, plain_s=plain_s)
         return self._work.cost
 
     def run_epoch(self, between: Callable[[], object] | None = None) -> EpochReport:
