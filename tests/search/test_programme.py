@@ -16,7 +16,8 @@ from .made_up import SPACE, Story, settings
 def make(folder: Path, **changes: Any) -> Programme:
     (folder / "space.py").write_text(SPACE)
     chosen = settings(**changes)
-    proposer = Proposer(SpaceFile(folder / "space.py", seed=0), chosen.seed, chosen.trials)
+    space = SpaceFile(folder / "space.py", seed=0, folds=chosen.folds)
+    proposer = Proposer(space, chosen.seed, chosen.trials)
     return Programme(chosen, proposer)
 
 
@@ -75,7 +76,6 @@ def test_a_race_that_is_decided_runs_no_further_seeds(tmp_path: Path) -> None:
 
 def test_folds_take_turns_in_the_finale(tmp_path: Path) -> None:
     story, programme = Story(tmp_path), make(tmp_path, trials=2, seeds=3, folds=2)
-    (tmp_path / "space.py").write_text(SPACE.replace("return {", "return {'folds': 2,"))
     whole(story, programme, {"mmd": 0.8, "kl": 0.8})
     runs = story.history().runs
     assert [runs[f"t0-seed{seed}"].config["fold"] for seed in range(3)] == [0, 1, 0]
