@@ -1,12 +1,13 @@
 """What is trained: data in its roles, the shift of the training rows, and a network."""
 
 from adiw_tune.errors import UserError
-from adiw_tune.tasks.base import Data, Network, Splits, Task
+from adiw_tune.tasks.base import Data, Network, Task
 from adiw_tune.tasks.catalogue import TASKS
 from adiw_tune.tasks.contract import check_task
 from adiw_tune.tasks.own import load_task
 from adiw_tune.tasks.rows import Rows, Split, concatenated, in_order
 from adiw_tune.tasks.shifts import Shift, parse_shift
+from adiw_tune.tasks.splits import Splits
 from adiw_tune.tasks.streamed import StreamedSplit
 from adiw_tune.tasks.trial import check_network
 from adiw_tune.user_file import is_file

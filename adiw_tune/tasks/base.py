@@ -1,6 +1,6 @@
-"""What is trained on: data in disjoint roles, and a network that shows its features."""
+"""A task: data that is given roles, and a network that shows its features."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -10,36 +10,10 @@ from torch import Tensor, nn
 
 from adiw_tune.errors import UserError
 from adiw_tune.tasks.checks import row_problems
-from adiw_tune.tasks.rows import Rows, Split, loaded
+from adiw_tune.tasks.overlap import overlap_problems
+from adiw_tune.tasks.rows import Rows, loaded
 from adiw_tune.tasks.shifts import Shift
-
-
-@dataclass(frozen=True)
-class Splits:
-    """The roles of the data. The first three are disjoint; ``test`` is the task's own.
-
-    train: shifted, what the network is fitted to.
-    reference: clean, what weights are estimated against; few enough rows to stay in memory.
-    select: clean, what a search maximises accuracy on.
-    test: clean, read only to report.
-    classes: number of classes.
-    """
-
-    train: Rows
-    reference: Split
-    select: Rows
-    test: Rows
-    classes: int
-
-    def to(self, device: torch.device) -> "Splits":
-        """The same splits on ``device``."""
-        return Splits(
-            self.train.to(device),
-            self.reference.to(device),
-            self.select.to(device),
-            self.test.to(device),
-            self.classes,
-        )
+from adiw_tune.tasks.splits import Splits
 
 
 class Network(nn.Module):
@@ -151,37 +125,59 @@ class Task:
         reference_size: int | None = None,
         select_size: int | None = None,
         data_dir: Path | None = None,
+        *,
+        folds: int = 1,
+        fold: int = 0,
     ) -> Splits:
         """Draw the clean roles at random, then shift what is left for training.
 
-        Both draws are fixed by ``seed``. Sizes are in rows; None takes the task's default. Rows
-        that training could not work with are refused, as far as :func:`row_problems` tells.
+        Both draws are fixed by ``seed``. Rows that training could not work with are refused, as
+        far as :func:`row_problems` and :func:`overlap_problems` tell.
+
+        Args:
+            shift: of the training rows.
+            seed: of the draws.
+            reference_size: in rows; None takes the task's default.
+            select_size: likewise.
+            data_dir: where to look for data first.
+            folds: at least 2 for cross-fitting: the clean rows, as many as both sizes together,
+                are cut into so many equal parts (to one row), one of which is the select rows and
+                the others the reference rows. Training rows are the same in every fold. Where
+                clean rows stand apart and both sizes are None, all of them are used.
+            fold: which part the select rows are, in [0, folds).
         """
         data = self.load(data_dir)
-        for problem in row_problems(data.roles, data.classes):
+        for problem in _problems(data):
             raise UserError(f"task '{self.name}': {problem}")
-        sizes = self.clean_sizes(data, reference_size, select_size)
+        sizes = self.clean_sizes(data, reference_size, select_size, folds)
         clean = data.rows if data.trusted is None else data.trusted
         generator = torch.Generator().manual_seed(seed)
         order = torch.randperm(len(clean), generator=generator)
-        reference, select, rest = order.split([*sizes, len(clean) - sum(sizes)])
+        *parts, rest = order.split([*sizes, len(clean) - sum(sizes)])
+        select = parts.pop(fold if folds > 1 else 1)
         rows = data.rows.take(rest) if data.trusted is None else data.rows
         shifted = shift.apply(rows.labels, rows.groups, data.classes, generator)
         return Splits(
             train=rows.take(shifted.kept).relabelled(shifted.labels),
-            reference=loaded(clean.take(reference)),
+            reference=loaded(clean.take(torch.cat(parts))),
             select=clean.take(select),
             test=data.test,
             classes=data.classes,
         )
 
     def clean_sizes(
-        self, data: Data, reference_size: int | None = None, select_size: int | None = None
-    ) -> tuple[int, int]:
-        """How many reference and select rows to draw; None takes the task's default.
+        self,
+        data: Data,
+        reference_size: int | None = None,
+        select_size: int | None = None,
+        folds: int = 1,
+    ) -> list[int]:
+        """How many rows to draw: for reference and select, or for each of several ``folds``.
 
-        Refused where ``data`` has too few rows for them.
+        Arguments are those of :meth:`splits`. Refused where ``data`` has too few rows for them.
         """
+        if folds > 1 and data.trusted is not None and reference_size is select_size is None:
+            return _equal_parts(len(data.trusted), folds)
         reference = self.reference_size if reference_size is None else reference_size
         select = self.select_size if select_size is None else select_size
         for role, size in (("reference_size", reference), ("select_size", select)):
@@ -197,4 +193,16 @@ class Task:
                 f"reference_size {reference} and select_size {select} leave no training rows: "
                 f"task '{self.name}' has {len(data.rows)}, so their sum must be below that"
             )
-        return reference, select
+        return _equal_parts(reference + select, folds) if folds > 1 else [reference, select]
+
+
+def _problems(data: Data) -> Iterator[str]:
+    yield from row_problems(data.roles, data.classes)
+    yield from overlap_problems(data.roles)  # which takes rows that have no other problem
+
+
+def _equal_parts(rows: int, folds: int) -> list[int]:
+    """The sizes of ``folds`` parts of ``rows``, which differ by at most 1."""
+    if rows < folds:
+        raise UserError(f"folds must be at most the number of clean rows, {rows}; got {folds}")
+    return [rows // folds + (part < rows % folds) for part in range(folds)]

@@ -1,8 +1,9 @@
 """Labelled rows, held in memory or read when a mini-batch asks for them."""
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor
@@ -52,6 +53,10 @@ class Rows(Protocol):
         """One mini-batch for each chunk of row numbers, in memory, on the device."""
         ...
 
+    def digest(self) -> str:
+        """16 hexadecimal digits of the rows in their order, the same on every machine."""
+        ...
+
 
 @dataclass(frozen=True)
 class Split:
@@ -90,6 +95,28 @@ class Split:
     def batches(self, chunks: Iterable[Tensor]) -> "Iterator[Split]":
         """One mini-batch for each chunk."""
         return (self.take(chunk.to(self.labels.device)) for chunk in chunks)
+
+    def digest(self) -> str:
+        """Of all inputs, their shape and dtype, and the labels."""
+        return digest(self.inputs, self.labels)
+
+
+def digest(*tensors: Tensor) -> str:
+    """16 hexadecimal digits that other values, shapes or dtypes do not have.
+
+    Every tensor is [n, ...]. Which device it is on makes no difference.
+    """
+    known = hashlib.blake2b(digest_size=8)
+    for tensor in tensors:
+        known.update(f"{list(tensor.shape)} {tensor.dtype}".encode())
+        known.update(as_bytes(tensor))
+    return known.hexdigest()
+
+
+def as_bytes(rows: Tensor) -> Any:
+    """The numpy array, uint8 [n, bytes of a row], that ``rows``, [n, ...], are in memory."""
+    # As bytes, since numpy has not every dtype of torch's.
+    return rows.cpu().unsqueeze(1).flatten(1).contiguous().view(torch.uint8).numpy()
 
 
 def at_once(rows: Rows) -> int:

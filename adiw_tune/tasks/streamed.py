@@ -14,7 +14,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from adiw_tune.errors import UserError
 from adiw_tune.tasks.items import read_inputs
-from adiw_tune.tasks.rows import Split
+from adiw_tune.tasks.rows import Split, digest
+
+_TOLD_BY = 8  # rows whose inputs stand for those of all in a digest
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,16 @@ class StreamedSplit:
         for chunk, inputs in zip(due, _read_ahead(self, items), strict=True):
             groups = None if self.groups is None else self._moved(self.groups[chunk])
             yield Split(self._moved(inputs), self._moved(self.labels[chunk]), groups)
+
+    def digest(self) -> str:
+        """Of all row numbers and labels, and of the inputs of 8 rows from the first to the last.
+
+        To read all inputs would take as long as an epoch. So it tells other rows, other labels and
+        another way of reading them (a crop, a scale) from these, but may not tell one changed file.
+        """
+        some = torch.linspace(0, len(self) - 1, min(len(self), _TOLD_BY)).long()
+        inputs = torch.stack(read_inputs(self.dataset, self.index[some].tolist()))
+        return digest(self.index, self.labels, inputs)
 
     def _moved(self, rows: Tensor) -> Tensor:
         """On the device, without waiting for it, for which the copy must be of pinned memory."""

@@ -9,8 +9,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from adiw_tune.errors import UserError, in_one_line
-from adiw_tune.tasks.base import Network, Splits, Task
+from adiw_tune.tasks.base import Network, Task
 from adiw_tune.tasks.rows import Split
+from adiw_tune.tasks.splits import Splits
 from adiw_tune.tasks.watched import Watched
 
 _BATCH = 8  # rows that a network is tried on

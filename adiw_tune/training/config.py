@@ -66,7 +66,15 @@ class TrialConfig:
         precision: of the network's passes, float32 or bfloat16.
         compiled: whether the weight step is compiled, see
             :class:`adiw_tune.weights.ImportanceWeighter`: for adiw, giw and random.
-        reference_size, select_size: rows in these splits; None for the task's default.
+        reference_size, select_size: rows in these splits; None for the task's default. Where folds
+            is 2 or more, only their sum counts: how many clean rows there are in all. Both None
+            are then all rows of a task whose clean rows stand apart.
+        folds: 1, or 2 and more for cross-fitting, which is for few clean rows: the reference rows
+            set the weights, so no row may both weigh and select, and yet all are needed for either.
+            The clean rows are cut by the seed into so many equal parts (to one row); one is the
+            select rows, the others are the reference rows. Over the folds of a seed every clean
+            row selects once and weighs folds - 1 times, and training rows stay the same.
+        fold: which part selects, in [0, folds).
         seed: fixes the splits, the shift, initialisation and the order of samples.
     """
 
@@ -92,6 +100,8 @@ class TrialConfig:
     compiled: bool = False
     reference_size: int | None = None
     select_size: int | None = None
+    folds: int = 1
+    fold: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -139,6 +149,8 @@ class TrialConfig:
             ("epochs", 1),
             ("batch_size", 1),
             ("reference_batch_size", 1),
+            ("folds", 1),
+            ("fold", 0),
             ("seed", 0),
         ):
             value = getattr(self, name)
@@ -146,6 +158,8 @@ class TrialConfig:
                 raise UserError(f"{name} must be at least {least}; got {value}")
             if value >= _TOO_LARGE:
                 raise UserError(f"{name} must be below {_TOO_LARGE}; got {value}")
+        if self.fold >= self.folds:
+            raise UserError(f"fold must be below folds, {self.folds}; got {self.fold}")
         if not 0 < self.decay < 1:
             raise UserError(f"decay must lie in (0, 1); got {self.decay}")
         if not self.learning_rate > 0:

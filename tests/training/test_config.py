@@ -47,6 +47,10 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"reference_batch_size": 0}, "reference_batch_size must be at least 1; got 0"),
     ({"learning_rate": 0.0}, "learning_rate must be above 0; got 0.0"),
     ({"learning_rate": float("nan")}, "learning_rate must be above 0; got nan"),
+    ({"folds": 0}, "folds must be at least 1; got 0"),
+    ({"fold": -1, "folds": 3}, "fold must be at least 0; got -1"),
+    ({"fold": 1}, "fold must be below folds, 1; got 1"),
+    ({"fold": 5, "folds": 5}, "fold must be below folds, 5; got 5"),
     ({"seed": -1}, "seed must be at least 0; got -1"),
 ]
 
@@ -146,6 +150,7 @@ def test_whole_number_does_for_a_fraction() -> None:
         ("bandwidth", "wide", "float | None"),
         ("reference_size", 1.5, "int | None"),
         ("learning_rate", [1e-3], "float"),
+        ("folds", None, "int"),
     ],
 )
 def test_value_of_another_type_is_refused(name: str, value: object, kind: str) -> None:

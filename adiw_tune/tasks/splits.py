@@ -1,0 +1,49 @@
+"""The roles of the data."""
+
+from dataclasses import dataclass
+
+import torch
+
+from adiw_tune.tasks.rows import Rows, Split
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The roles of the data, no row in two of them; ``test`` is the task's own.
+
+    train: shifted, what the network is fitted to.
+    reference: clean, what weights are estimated against; few enough rows to stay in memory.
+    select: clean, what a search maximises accuracy on.
+    test: clean, read only to report.
+    classes: number of classes.
+    """
+
+    train: Rows
+    reference: Split
+    select: Rows
+    test: Rows
+    classes: int
+
+    def to(self, device: torch.device) -> "Splits":
+        """The same splits on ``device``."""
+        return Splits(
+            self.train.to(device),
+            self.reference.to(device),
+            self.select.to(device),
+            self.test.to(device),
+            self.classes,
+        )
+
+    def digests(self) -> dict[str, str]:
+        """Of each role, 16 hexadecimal digits that tell its rows from any others.
+
+        Made of inputs and labels (of train, the shifted ones) in their order; of rows that are
+        streamed, of what :meth:`StreamedSplit.digest` says. The same on every device and machine,
+        so that a run that is repeated from its record can tell whether it has the same data.
+        """
+        return {
+            "train": self.train.digest(),
+            "reference": self.reference.digest(),
+            "select": self.select.digest(),
+            "test": self.test.digest(),
+        }
