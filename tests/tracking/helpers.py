@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 
 from adiw_tune.tracking.outcome import Outcome
+from adiw_tune.tracking.ui import ServedUi
 
 _ARMS = ["erm", "diw", "mmd", "kl", "squared", "wasserstein", "energy"]
 _START = 1_800_000_000.0
@@ -71,6 +74,12 @@ def children(uri: str) -> dict[str, Any]:
     by_trial = {run.data.tags["adiw.trial"]: run for run in runs}
     assert len(by_trial) == len(runs), "two runs for one trial"
     return by_trial
+
+
+def kill(served: ServedUi) -> None:
+    assert served.server is not None
+    os.killpg(served.server.pid, signal.SIGKILL)
+    served.server.wait()
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -8,10 +9,16 @@ import pytest
 from adiw_tune.tracking.check import check_tracking_uri
 from adiw_tune.tracking.runs import SearchRuns
 from adiw_tune.tracking.ui import ServedUi
-from adiw_tune.tracking.view import view_key
+from adiw_tune.tracking.view import front_view_key, view_key
 
 from .helpers import (
     EPOCHS,
+    FAILED,
+    METRICS,
+    PRUNED,
+    RUNG,
+    SEEDS,
+    STOPPED,
     FakeSearch,
     all_runs,
     children,
@@ -22,32 +29,68 @@ from .helpers import (
 )
 
 PARAMETERS = {"samples": 8, "space": "small.py"}
-COMMAND = "adiw-tune train --trial trial07"
 
 
 def opened(uri: str, parameters: dict[str, object] | None = None) -> SearchRuns:
     return SearchRuns.open(uri, "digits", parameters or PARAMETERS, "search-1")
 
 
-def finish(runs: SearchRuns, search: FakeSearch) -> None:
-    runs.finish(search.front, search.decision, search.trials, COMMAND)
-
-
 def tag(uri: str, key: str) -> dict[str, str | None]:
     return {trial: run.data.tags.get(key) for trial, run in children(uri).items()}
+
+
+def count_of(search: FakeSearch) -> int:
+    return len(expected_history(search.events))
 
 
 def test_every_trial_becomes_a_child_with_its_parameters(uri: str, search: FakeSearch) -> None:
     runs = opened(uri)
     runs.record(search.events)
     found = children(uri)
-    assert len(found) == 8
+    assert len(found) == 8 + 2 * SEEDS
     assert {run.data.tags["mlflow.parentRunId"] for run in found.values()} == {runs.parent_run_id}
-    assert found["trial02"].info.run_name == "mmd-2"
-    assert found["trial00"].info.run_name == "erm-0"
-    assert found["trial00"].data.params["divergence"] == "erm"
-    assert found["trial02"].data.params["batch_size"] == "256"
+    assert found["t2"].info.run_name == "mmd-2"
+    assert found["t0"].info.run_name == "erm-0"
+    assert found["t0"].data.params["divergence"] == "erm"
+    assert found["t2"].data.params["batch_size"] == "256"
     assert set(tag(uri, "front").values()) == {"no"}
+    assert set(tag(uri, "search").values()) == {"digits"}
+    assert set(tag(uri, "adiw.search_id").values()) == {"search-1"}
+
+
+def test_reruns_are_children_of_their_own_kind(uri: str, search: FakeSearch) -> None:
+    opened(uri).record(search.events)
+    found = children(uri)
+    assert found["t6-seed3"].info.run_name == "energy-6-seed3"
+    assert found["t6-seed3"].data.tags["kind"] == "seed"
+    assert found["t6-seed3"].data.tags["of"] == "t6"
+    assert found["t6"].data.tags["kind"] == "search"
+    assert "of" not in {key for key, value in found["t6"].data.tags.items() if value}
+
+
+def test_what_a_run_was_set_up_with_is_in_its_tags(uri: str, search: FakeSearch) -> None:
+    opened(uri).record(search.events)
+    tags = children(uri)["t2"].data.tags
+    assert tags["device"] == "cpu"
+    assert tags["split.select"] == "bb22"
+    assert (tags["plain_s"], tags["ratio"]) == ("0.5", "1.2")
+
+
+def test_the_best_epoch_is_not_the_last(uri: str) -> None:
+    begun = {"event": "trial", "trial": "t", "number": 0, "config": {}, "time": 1.8e9}
+    epochs = [
+        {"event": "epoch", "trial": "t", "epoch": epoch, "accuracy": accuracy, "time": 1.8e9}
+        | {"work_s": 2.0 * epoch, "wall_s": 3.0, "loss": 1.0}
+        for epoch, accuracy in ((1, 0.5), (2, 0.8), (3, 0.8), (4, float("nan")))
+    ]
+    end = {"event": "end", "trial": "t", "status": "finished", "time": 1.8e9}
+    opened(uri).record([begun, *epochs])
+    for _ in range(2):
+        opened(uri).record([end])  # by a process that knows only the end
+    history = stored_history(uri)["t"]
+    assert [(step, value) for step, _, value in history["best/accuracy"]] == [(2, 0.8)]
+    assert history["best/epoch"][0][2] == 2
+    assert history["best/work_s"][0][2] == 4.0
 
 
 def test_sending_events_again_adds_nothing(uri: str, search: FakeSearch) -> None:
@@ -68,22 +111,31 @@ def test_a_resumed_search_goes_on_in_the_same_runs(uri: str, search: FakeSearch)
     assert parent.info.status == "RUNNING"
     assert parent.data.params["samples"] == "8"
     assert parent.data.tags["resumed.samples"] == "16"
-    repeated = {**search.events[0], "time": 0.0}
+    repeated = {**search.events[1], "time": 0.0}
     resumed.record([repeated, *search.events[cut:]])
     assert stored_history(uri) == expected_history(search.events)
-    assert len(all_runs(uri)) == 9
+    assert len(all_runs(uri)) == 1 + count_of(search)
 
 
-def test_statuses_and_the_reason_of_a_failure(uri: str, search: FakeSearch) -> None:
+def test_statuses_and_reasons(uri: str, search: FakeSearch) -> None:
     opened(uri).record(search.events)
     found = children(uri)
-    assert found["trial02"].info.status == "FINISHED"
-    assert found["trial03"].info.status == "FAILED"
-    assert found["trial03"].data.tags["failure"] == "weights became NaN"
-    assert "weights became NaN" in found["trial03"].data.tags["mlflow.note.content"]
-    assert found["trial04"].info.status == "KILLED"
-    ended = search.events[-1]["time"] * 1000
-    assert found["trial07"].info.end_time == ended
+    assert found["t2"].info.status == "FINISHED"
+    assert found[FAILED].info.status == "FAILED"
+    assert found[FAILED].data.tags["failure"] == "weights became NaN"
+    assert "weights became NaN" in found[FAILED].data.tags["mlflow.note.content"]
+    assert found[STOPPED].info.status == "KILLED"
+    assert "failure" not in found[STOPPED].data.tags
+    assert found["t7"].info.end_time == (1.8e9 + 10 * 7 + 9) * 1000
+
+
+def test_a_cut_trial_is_killed_and_says_where(uri: str, search: FakeSearch) -> None:
+    opened(uri).record(search.events)
+    found = children(uri)
+    assert found[PRUNED].info.status == "KILLED"
+    assert found[PRUNED].data.tags["rung"] == str(RUNG)
+    assert {trial for trial, value in tag(uri, "pruned").items() if value == "yes"} == {PRUNED}
+    assert {trial for trial, value in tag(uri, "rung").items() if value} == {PRUNED}
 
 
 def test_missing_and_non_finite_numbers_do_not_stop_the_record(uri: str) -> None:
@@ -91,7 +143,7 @@ def test_missing_and_non_finite_numbers_do_not_stop_the_record(uri: str) -> None
     opened(uri).record(
         [
             {"event": "trial", "trial": "t", "number": 0, "config": {}, "time": 1.8e9},
-            {**point, "train_seconds": None, "loss": float("nan")},
+            {**point, "work_s": None, "wall_s": None, "loss": float("nan")},
         ]
     )
     assert set(children(uri)["t"].data.metrics) == {"accuracy", "loss"}
@@ -99,10 +151,10 @@ def test_missing_and_non_finite_numbers_do_not_stop_the_record(uri: str) -> None
 
 def test_shares_of_a_mixture_are_metrics_of_each_divergence(uri: str) -> None:
     config = {"method": "adiw", "divergence": "auto"}
-    point = {"accuracy": 0.5, "train_seconds": 1.0, "loss": 1.0}
+    point = {"accuracy": 0.5, "work_s": 1.0, "wall_s": 1.0, "loss": 1.0}
     events = [{"event": "trial", "trial": "t", "number": 0, "config": config, "time": 1.8e9}]
     for epoch, mmd in ((1, 0.5), (2, 0.75)):
-        shares = {"mmd": mmd, "kl": 1 - mmd}
+        shares = {"mmd": mmd, "k+l.py": 1 - mmd}
         at = {"epoch": epoch, "time": 1.8e9 + epoch}
         events.append({"event": "epoch", "trial": "t", **at, **point, "shares": shares})
     for _ in range(2):  # sent again, nothing is there twice
@@ -110,8 +162,8 @@ def test_shares_of_a_mixture_are_metrics_of_each_divergence(uri: str) -> None:
     assert children(uri)["t"].info.run_name == "auto-0"
     history = stored_history(uri)["t"]
     assert [(step, value) for step, _, value in history["share/mmd"]] == [(1, 0.5), (2, 0.75)]
-    assert [(step, value) for step, _, value in history["share/kl"]] == [(1, 0.5), (2, 0.25)]
-    assert set(history) == {"accuracy", "train_seconds", "loss", "share/mmd", "share/kl"}
+    assert [(step, value) for step, _, value in history["share/k_l.py"]] == [(1, 0.5), (2, 0.25)]
+    assert set(history) == {*METRICS, "share/mmd", "share/k_l.py"}
 
 
 @pytest.mark.parametrize(
@@ -136,8 +188,8 @@ def test_a_trial_goes_by_its_divergence_or_its_method(
 
 def test_more_epochs_than_one_call_takes(uri: str) -> None:
     events = [{"event": "trial", "trial": "t", "number": 0, "config": {}, "time": 1.8e9}]
-    for epoch in range(400):
-        point = {"accuracy": 0.5, "train_seconds": float(epoch), "loss": 1.0}
+    for epoch in range(300):
+        point = {"accuracy": 0.5, "work_s": float(epoch), "wall_s": 1.0, "loss": 1.0}
         events.append(
             {"event": "epoch", "trial": "t", "epoch": epoch, "time": 1.8e9 + epoch, **point}
         )
@@ -149,52 +201,68 @@ def test_finish_writes_the_decision_and_leaves_nothing_running(
     uri: str, search: FakeSearch, tmp_path: Path
 ) -> None:
     runs = opened(uri)
-    runs.record([event for event in search.events if event != search.events[-1]])
-    finish(runs, search)
+    ended = {"event": "end", "trial": "t7"}
+    runs.record([event for event in search.events if not ended.items() <= event.items()])
+    runs.finish(search.outcome)
     assert "RUNNING" not in {run.info.status for run in all_runs(uri)}
-    assert children(uri)["trial07"].info.status == "KILLED"  # its end never came
-    fronts = {trial for trial, value in tag(uri, "front").items() if value == "yes"}
-    assert fronts == {"trial06", "trial07"}
-    assert tag(uri, "best")["trial07"] == "yes"
+    assert children(uri)["t7"].info.status == "KILLED"  # its end never came
+    assert {trial for trial, value in tag(uri, "front").items() if value == "yes"} == {"t6", "t7"}
+    assert tag(uri, "best")["t7"] == "yes"
     parent = client(uri).get_run(runs.parent_run_id)
     assert parent.info.status == "FINISHED"
-    assert parent.data.metrics["picked_accuracy"] == pytest.approx(search.decision["accuracy"])
-    assert parent.data.metrics["trials_failed"] == 1
-    note = parent.data.tags["mlflow.note.content"]
-    assert f"**{search.decision['divergence']}**" in note
-    assert COMMAND in note
+    decision = search.outcome.decision
+    assert decision is not None
+    for name in ("accuracy", "work_s", "retimed_s"):
+        assert parent.data.metrics[f"picked_{name}"] == pytest.approx(decision[name])
+    assert parent.data.metrics["p_best/energy"] == 0.1
+    fates = {"finished": 5, "pruned": 1, "stopped": 1, "failed": 1}
+    assert {name: parent.data.metrics[f"trials_{name}"] for name in fates} == fates
+    wanted = {"divergence": "erm", "tie": "no", "rule": "fastest-within=0.01"}
+    assert {key: parent.data.tags[key] for key in wanted} == wanted
     folder = Path(client(uri).download_artifacts(runs.parent_run_id, "", str(tmp_path)))
-    names = {path.name for path in folder.iterdir() if path.name.startswith(("front", "decision"))}
-    assert names == {"front.csv", "front.html", "front.png", "decision.json"}
+    drawn = {"front", "divergences", "confidence", "importance", "anytime"}
+    names = {f"{name}.{kind}" for name in drawn for kind in ("html", "png")}
+    names |= {"report.html", "front.csv", "trials.csv", "decision.json"}
+    assert {path.name for path in folder.iterdir() if path.is_file()} >= names
     assert len(pd.read_csv(folder / "front.csv")) == 2
-    assert json.loads((folder / "decision.json").read_text())["trial"] == "trial07"
+    assert len(pd.read_csv(folder / "trials.csv")) == 8
+    assert json.loads((folder / "decision.json").read_text())["trial"] == "t7"
+
+
+def test_hypervolume_has_a_point_for_each_finished_trial(uri: str, search: FakeSearch) -> None:
+    runs = opened(uri)
+    runs.log_hypervolume([0.1])
+    runs.log_hypervolume([0.1, 0.2])
+    runs.finish(search.outcome)
+    runs.finish(search.outcome)
+    history = client(uri).get_metric_history(runs.parent_run_id, "hypervolume")
+    values = list(search.outcome.hypervolume)
+    assert [(point.step, point.value) for point in history] == list(enumerate(values, start=1))
 
 
 def test_an_extended_search_is_finished_again_without_duplicates(uri: str) -> None:
     small, large = make_search(6), make_search(8)
     runs = opened(uri)
     runs.record(small.events)
-    finish(runs, small)
-    finish(runs, small)
+    runs.finish(small.outcome)
+    runs.finish(small.outcome)
     extended = opened(uri)
     extended.record(large.events)
-    finish(extended, large)
+    extended.finish(large.outcome)
     best = tag(uri, "best")
-    assert [trial for trial, value in best.items() if value == "yes"] == ["trial07"]
-    assert len(all_runs(uri)) == 9
+    assert [trial for trial, value in best.items() if value == "yes"] == ["t7"]
     history = client(uri).get_metric_history(runs.parent_run_id, "picked_accuracy")
     assert [point.step for point in history] == [6, 8]
     experiment = client(uri).get_experiment(runs.experiment_id)
-    assert f"mlflow.sharedViewState.{view_key(runs.parent_run_id)}" in experiment.tags
-    assert len([key for key in experiment.tags if "sharedViewState" in key]) == 1
+    views = {key for key in experiment.tags if "sharedViewState" in key}
+    keys = (view_key(runs.parent_run_id), front_view_key(runs.parent_run_id))
+    assert views == {f"mlflow.sharedViewState.{key}" for key in keys}
 
 
 def test_a_search_in_which_every_trial_failed(uri: str, search: FakeSearch) -> None:
     runs = opened(uri)
-    events = [event for event in search.events if event["event"] != "epoch"]
-    runs.record(events)
-    trials = search.trials.assign(status="failed", accuracy=None, on_front=False)
-    runs.finish(trials[trials["on_front"]], None, trials, "")
+    runs.record([event for event in search.events if event["event"] != "epoch"])
+    runs.finish(search.without_decision("failed"))
     parent = client(uri).get_run(runs.parent_run_id)
     assert parent.info.status == "FAILED"
     assert "No trial finished" in parent.data.tags["mlflow.note.content"]
@@ -202,14 +270,14 @@ def test_a_search_in_which_every_trial_failed(uri: str, search: FakeSearch) -> N
 
 def test_a_search_without_any_trial(uri: str, search: FakeSearch) -> None:
     runs = opened(uri)
-    none = search.trials.head(0)
-    runs.finish(none, None, none, "")
+    nothing = search.without_decision("failed")
+    runs.finish(replace(nothing, trials=nothing.trials.head(0)))
     assert client(uri).get_run(runs.parent_run_id).info.status == "FAILED"
 
 
 def test_interrupt_leaves_nothing_running(uri: str, search: FakeSearch) -> None:
     runs = opened(uri)
-    runs.record(search.events[: EPOCHS + 1])
+    runs.record(search.events[: EPOCHS + 3])
     runs.interrupt()
     assert {run.info.status for run in all_runs(uri)} == {"KILLED"}
 
@@ -236,13 +304,13 @@ def test_through_a_server_the_same_and_the_server_keeps_the_files(
     for _ in range(2):
         runs = opened(address)
         runs.record(search.events)
-        finish(runs, search)
+        runs.finish(search.outcome)
     assert "s3cret" not in "".join(capfd.readouterr())
     assert stored_history(uri) == expected_history(search.events)
-    assert len(all_runs(uri)) == 9
+    assert len(all_runs(uri)) == 1 + count_of(search)
     assert "RUNNING" not in {run.info.status for run in all_runs(uri)}
     files = {file.path for file in client(served.base_url).list_artifacts(runs.parent_run_id)}
-    assert {"front.csv", "front.html", "front.png", "decision.json"} <= files
+    assert {"report.html", "front.csv", "front.html", "front.png", "decision.json"} <= files
     assert client(uri).get_run(runs.parent_run_id).info.artifact_uri.startswith("mlflow-artifacts:")
 
 

@@ -35,8 +35,8 @@ def _accuracy_panel(curves: pd.DataFrame) -> Panel:
 
 def _trials(curves: pd.DataFrame) -> Iterator[Line]:
     """Cut trials first, so that the others are drawn over them."""
-    whole = curves["status"] == "finished"
-    for cut, some in ((True, curves[curves["status"] == "pruned"]), (False, curves[whole])):
+    pruned = curves["status"] == "pruned"
+    for cut, some in ((True, curves[pruned]), (False, curves[~pruned])):
         for (divergence, trial), rows in some.groupby(["divergence", "trial"], sort=True):
             ordered = rows.sort_values("epoch")
             yield Line(

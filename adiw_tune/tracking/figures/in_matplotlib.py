@@ -57,6 +57,7 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
     axes.set_title(_plain(panel.title), fontsize=10, loc="left")
     axes.set_xlabel(panel.x_title)
     axes.set_ylabel(panel.y_title)
+    axes.locator_params(axis="x", nbins=6)
     axes.grid(color="#EBEBEB")
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 FAINT = 0.35
 _AXIS = {"gridcolor": "#EBEBEB", "zeroline": False, "linecolor": "#B0B0B0", "automargin": True}
 _FONT = {"family": "system-ui, sans-serif", "size": 13, "color": "#333333"}
+_TITLE = {"standoff": 8, "font": {"size": 13}}
 _FRAME_PIXELS = 110
 _CONFIG = {"displaylogo": False, "responsive": True}
 
@@ -140,10 +141,10 @@ def _hover(texts: Sequence[str]) -> dict[str, Any]:
 def _draw_axes(
     figure: Figure, panel: Panel, place: dict[str, int], lowest: bool, leftmost: bool
 ) -> None:
-    x_title = {"text": panel.x_title if lowest else "", "standoff": 8}
+    x_title = {"text": panel.x_title if lowest else "", **_TITLE}
     x_axis = {"title": x_title, "range": panel.x_range, "showticklabels": lowest}
     figure.update_xaxes(_AXIS | x_axis, **place)
-    y_title = {"text": panel.y_title if leftmost else "", "standoff": 8}
+    y_title = {"text": panel.y_title if leftmost else "", **_TITLE}
     figure.update_yaxes(_AXIS | {"title": y_title}, **place)
     if panel.categories:
         names = [escape(name) for name in panel.categories]
