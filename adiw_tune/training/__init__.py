@@ -8,13 +8,16 @@ from adiw_tune.training.loop import (
     check_own_files,
     load_splits,
 )
+from adiw_tune.training.work import StepCost, peak_memory_bytes
 
 __all__ = [
     "METHODS",
     "EpochReport",
+    "StepCost",
     "TrainingDivergedError",
     "TrainingRun",
     "TrialConfig",
     "check_own_files",
     "load_splits",
+    "peak_memory_bytes",
 ]

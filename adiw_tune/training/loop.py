@@ -1,8 +1,11 @@
 """The loop: losses -> weights -> weighted update, an epoch at a time, to be stopped and resumed."""
 
+import copy
 import math
 import time
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +23,11 @@ from adiw_tune.tasks import (
     in_order,
     parse_shift,
 )
+from adiw_tune.training.calibration import Alone, measure_step_cost
 from adiw_tune.training.config import TrialConfig
 from adiw_tune.training.learner import Learner
-from adiw_tune.training.methods import Step, make_method
+from adiw_tune.training.methods import Method, Step, make_method
+from adiw_tune.training.work import StepCost, Work
 from adiw_tune.user_file import is_file
 
 
@@ -37,10 +42,13 @@ class EpochReport:
     Args:
         epoch: 1 for the first.
         accuracy: on the select split, in [0, 1].
-        train_seconds: spent training since the start of the run; without evaluation and set-up.
+        train_seconds: of wall time spent training since the start of the run; without evaluation,
+            set-up, and waiting.
         loss: mean of the mini-batches' losses, as the method defines them.
         shares: of each divergence in the weights, where there is a choice of them; they add up
             to 1.
+        work_s: exclusive seconds of the work since the start of the run, see
+            :class:`adiw_tune.training.work.Work`; None in a run that was not calibrated.
     """
 
     epoch: int
@@ -48,6 +56,7 @@ class EpochReport:
     train_seconds: float
     loss: float
     shares: dict[str, float] = field(default_factory=dict)
+    work_s: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """For records."""
@@ -58,23 +67,30 @@ class TrainingRun:
     """One configuration in training: ``run_epoch()`` until ``finished``.
 
     ``state_dict`` holds everything that the rest of the run depends on: network, optimiser,
-    remembered weights, generators and seconds spent. The seed sets torch's global generator too,
-    which initialisation and dropout draw from. On the CPU a run continued from it gives the
-    numbers of one that was never stopped. On CUDA, atomic additions in some backward kernels make
-    runs differ in the last digits.
+    remembered weights, generators, seconds spent and work done. The seed sets torch's global
+    generator too, which initialisation and dropout draw from. On the CPU a run continued from it
+    gives the numbers of one that was never stopped. On CUDA, atomic additions in some backward
+    kernels make runs differ in the last digits.
 
     Args:
         config: what to run.
         device: where to run it.
         data_dir: where to look for data first.
+        step_cost: what a step costs, where that is known; else :meth:`calibrate` measures it.
+        splits: the rows of ``config``, where they have been loaded; else they are.
     """
 
     def __init__(
-        self, config: TrialConfig, device: str | torch.device = "cpu", data_dir: Path | None = None
+        self,
+        config: TrialConfig,
+        device: str | torch.device = "cpu",
+        data_dir: Path | None = None,
+        step_cost: StepCost | None = None,
+        splits: Splits | None = None,
     ) -> None:
         self.config = config
         self.device = torch.device(device)
-        self.splits = load_splits(config, data_dir).to(self.device)
+        self.splits = (splits or load_splits(config, data_dir)).to(self.device)
         check_own_files(config, self.splits)
         task = find_task(config.task)
         torch.manual_seed(config.seed)  # initialisation now, dropout and augmentation later
@@ -86,16 +102,47 @@ class TrainingRun:
         self.epoch = 0
         self.train_seconds = 0.0
         self.loss = math.nan  # of the last epoch
+        self._work = Work(step_cost)
+        self._alone: Alone = nullcontext
 
     @property
     def finished(self) -> bool:
         """Whether every epoch has run."""
         return self.epoch >= self.config.epochs
 
-    def run_epoch(self) -> EpochReport:
-        """Train one epoch, then measure on the select split."""
+    @property
+    def step_cost(self) -> StepCost | None:
+        """What a step costs; None until it is known."""
+        return self._work.cost
+
+    @property
+    def work_s(self) -> float | None:
+        """Exclusive seconds of the work so far; None while the cost of a step is not known."""
+        return self._work.seconds
+
+    def calibrate(self, alone: Alone = nullcontext) -> StepCost:
+        """Measure what a step costs, unless that is known. Changes no number of the run.
+
+        Call it before the first epoch: a copy of the run takes the steps, and is thrown away. What
+        a method does once after the warm-up decides what its later steps are (giw's have a second
+        part then, if need be), so their ratio is measured anew there.
+
+        Args:
+            alone: makes a context in which the device has nothing else to do. It is entered for
+                the measurement alone, a second or two, and not for what comes before it.
+        """
+        self._alone = alone
+        if self._work.cost is None:
+            self._work.cost = self._measured()
+        return self._work.cost
+
+    def run_epoch(self, between: Callable[[], object] | None = None) -> EpochReport:
+        """Train one epoch, then measure on the select split.
+
+        ``between`` is called after each mini-batch. It may wait: that is no time of training.
+        """
         start = self._now()
-        loss = self._train_epoch()
+        loss = self._train_epoch(between)
         self.train_seconds += self._now() - start
         self.epoch += 1
         self.loss = loss
@@ -106,9 +153,8 @@ class TrainingRun:
     def report(self) -> EpochReport:
         """Measure on the select split where the run stands."""
         accuracy = self.accuracy(self.splits.select)
-        return EpochReport(
-            self.epoch, accuracy, self.train_seconds, self.loss, self.method.shares()
-        )
+        shares = self.method.shares()
+        return EpochReport(self.epoch, accuracy, self.train_seconds, self.loss, shares, self.work_s)
 
     @torch.no_grad()
     def accuracy(self, rows: Rows) -> float:
@@ -119,10 +165,11 @@ class TrainingRun:
             right += (self.network(some.inputs).argmax(dim=1) == some.labels).sum()
         return int(right) / len(rows)
 
-    def _train_epoch(self) -> float:
+    def _train_epoch(self, between: Callable[[], object] | None) -> float:
         self.network.train()
         if self.epoch == self.config.warmup_epochs:
-            self.method.begin(self._learner)
+            self._begin()
+        weighted = self.epoch >= self.config.warmup_epochs
         total = torch.zeros((), device=self.device)
         order = self._epoch_order()
         # Where they are needed, once for the epoch: a copy in each step would make the host wait.
@@ -131,8 +178,21 @@ class TrainingRun:
             for device in (self.device, self.method.rows.labels.device)
         )
         for index, rows in zip(indices, self.method.rows.batches(chunks), strict=True):
-            total += self._step(index, rows) * len(index)
+            total += self._step(index, rows, weighted) * len(index)
+            self._work.count(weighted)
+            if between is not None:
+                with self._clock_stopped():
+                    between()
         return float(total) / len(order)
+
+    def _begin(self) -> None:
+        clock = self._now if self._on_cuda else time.process_time
+        start = clock()
+        self.method.begin(self._learner)
+        self._work.begin_s = clock() - start
+        if self._work.cost is not None and type(self.method).begin is not Method.begin:
+            with self._clock_stopped():
+                self._work.cost = replace(self._work.cost, ratio=self._measured().ratio)
 
     def _epoch_order(self) -> Tensor:
         """Row numbers, as many as there are training rows for every method.
@@ -144,16 +204,22 @@ class TrainingRun:
         passes = [torch.randperm(n, generator=self._order) for _ in range(-(-length // n))]
         return torch.cat(passes)[:length]
 
-    def _step(self, index: Tensor, rows: Split) -> Tensor:
+    def _step(self, index: Tensor, rows: Split, weighted: bool = True) -> Tensor:
         """One update on a mini-batch, the rows ``index``; its loss, still on the device."""
         rows = self._learner.augmented(rows)
         step = Step(self._learner, rows, index, self._learner.forward(rows))
-        warming_up = self.epoch < self.config.warmup_epochs
-        loss = self.method.warm_up_loss(step) if warming_up else self.method.loss(step)
+        loss = self.method.loss(step) if weighted else self.method.warm_up_loss(step)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
         return loss.detach()
+
+    def _measured(self) -> StepCost:
+        """The cost of a step where the run stands: a copy takes some."""
+        with torch.random.fork_rng([self.device] if self._on_cuda else []):
+            scratch = TrainingRun(self.config, self.device, splits=self.splits)
+            scratch.load_state_dict(copy.deepcopy(self.state_dict()))  # Adam's would be shared
+            return measure_step_cost(scratch, self._alone)
 
     @property
     def _on_cuda(self) -> bool:
@@ -164,11 +230,18 @@ class TrainingRun:
             torch.cuda.synchronize(self.device)
         return time.perf_counter()
 
+    @contextmanager
+    def _clock_stopped(self) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.train_seconds -= time.perf_counter() - start
+
     def state_dict(self) -> dict[str, Any]:
         """Everything that the rest of the run depends on, of types ``weights_only`` loads."""
         return {
             "epoch": self.epoch,
             "train_seconds": self.train_seconds,
+            "work": self._work.state_dict(),
             "loss": self.loss,
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -182,6 +255,7 @@ class TrainingRun:
         """Go on from ``state``, which a run of the same configuration gave."""
         self.epoch = state["epoch"]
         self.train_seconds = state["train_seconds"]
+        self._work.load_state_dict(state["work"])
         self.loss = state["loss"]
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])

@@ -1,0 +1,95 @@
+"""What a run costs: its steps, in seconds of a step that has the device to itself.
+
+Wall time is no cost where runs share a machine: one job alone on two cores took 1.0 s, and 4.7 s
+beside three others. What it does is the same each time. So steps are counted, and multiplied by
+what one takes, measured once on the same device while nothing else runs there.
+"""
+
+import sys
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+
+@dataclass(frozen=True)
+class StepCost:
+    """What one step of training costs: the update of the network on one mini-batch.
+
+    Args:
+        plain_s: exclusive seconds of a plain step, with w = 1: rows gathered and augmented,
+            forward, mean loss, backward, Adam. A low quantile of many: what else the machine does
+            only ever adds to a step's time, so the fast ones tell what the step itself takes, and
+            the very fastest may be luck.
+        ratio: of a step of this configuration, weights included, to a plain one: the median over
+            pairs that ran one right after the other, so that a clock that drifts cancels. 1 for
+            methods whose steps are plain.
+    """
+
+    plain_s: float
+    ratio: float
+
+    def as_dict(self) -> dict[str, float]:
+        """For records; ``StepCost(**it)`` is the same again."""
+        return asdict(self)
+
+
+@dataclass
+class Work:
+    """What a run has done, and what that cost.
+
+        seconds = plain_s (plain_steps + ratio weighted_steps) + begin_s
+
+    Args:
+        cost: of a step; None until it has been measured.
+        plain_steps: taken in the warm-up. A last short mini-batch counts as a whole one.
+        weighted_steps: taken after it.
+        begin_s: what the method did once after the warm-up (static's weights, giw's SVM), which
+            is no step: seconds of this process's CPU time, of all its threads, or on CUDA of wall
+            time.
+    """
+
+    cost: StepCost | None = None
+    plain_steps: int = 0
+    weighted_steps: int = 0
+    begin_s: float = 0.0
+
+    @property
+    def seconds(self) -> float | None:
+        """Exclusive seconds of work; None while the cost of a step is not known."""
+        if self.cost is None:
+            return None
+        steps = self.plain_steps + self.cost.ratio * self.weighted_steps
+        return self.cost.plain_s * steps + self.begin_s
+
+    def count(self, weighted: bool) -> None:
+        """One more step has been taken."""
+        self.weighted_steps += weighted
+        self.plain_steps += not weighted
+
+    def state_dict(self) -> dict[str, Any]:
+        """All of it, of types ``weights_only`` loads."""
+        return asdict(self)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from ``state``; a cost known here stays where ``state`` has none."""
+        self.plain_steps = state["plain_steps"]
+        self.weighted_steps = state["weighted_steps"]
+        self.begin_s = state["begin_s"]
+        if state["cost"] is not None:
+            self.cost = StepCost(**state["cost"])
+
+
+def peak_memory_bytes(device: torch.device) -> int | None:
+    """The most memory that this process has had: on a GPU its tensors', else all of it.
+
+    None where the system does not tell, which is Windows.
+    """
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
