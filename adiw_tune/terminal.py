@@ -1,6 +1,6 @@
 """What the command line prints: fronts as tables or data, decisions and epochs as sentences."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from rich.table import Table
@@ -15,9 +15,12 @@ _SETTINGS = ("epochs", "steps", "step_size", "bandwidth", "warm_start", "represe
 
 
 def front_table(front: pd.DataFrame) -> Table:
-    """The front with the settings that matter, for eyes."""
+    """The front with the settings that matter, for eyes; retimed s only where any was."""
+    seconds = {"work s": "work_s", "wall s": "wall_s"}
+    if front["retimed_s"].notna().any():
+        seconds["retimed s"] = "retimed_s"
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("trial", "divergence", "accuracy", "train s", *_SETTINGS):
+    for column in ("trial", "divergence", "accuracy", *seconds, *_SETTINGS):
         left = column in ("divergence", "warm_start", "representation")
         table.add_column(column, justify="left" if left else "right", no_wrap=True)
     for _, row in front.iterrows():
@@ -25,7 +28,7 @@ def front_table(front: pd.DataFrame) -> Table:
             str(row["number"]),
             str(row["divergence"]),
             f"{row['accuracy']:.4f}",
-            f"{row['train_seconds']:.2f}",
+            *(_seconds(row[name]) for name in seconds.values()),
             *(_short(row[name]) for name in _SETTINGS),
         )
     return table
@@ -39,18 +42,15 @@ def front_as(front: pd.DataFrame, kind: str) -> str:
 
 
 def decision_text(decision: Decision, retrain: str) -> str:
-    """The pick, why, what the others reached, and how to train it again."""
+    """The pick, how sure it is, why, what the others reached, and how to train it again."""
+    provisional = " (provisional)" if decision.provisional else ""
     lines = [
-        f"best divergence: {decision.divergence}",
-        f"  trial {decision.number} ({decision.trial}): accuracy {decision.accuracy:.4f} "
-        f"on the select split, {decision.train_seconds:.2f} s of training",
-        f"  why: {decision.reason} (policy {decision.policy})",
-        "  most accurate of each: "
-        + "; ".join(
-            f"{best['divergence']} {best['accuracy']:.4f} in {best['train_seconds']:.2f} s "
-            f"({best['trials']} trial{'s' if best['trials'] > 1 else ''})"
-            for best in decision.best_per_divergence
-        ),
+        f"best divergence: {decision.divergence}{provisional}",
+        f"  trial {decision.number} ({decision.trial}): {_accuracy(decision)} on the select split, "
+        f"{_cost(decision.work_s, decision.retimed_s)}",
+        f"  why: {decision.reason} (policy {decision.rule})",
+        "  each divergence's best:",
+        *_aligned([_standing(best) for best in decision.best_per_divergence]),
         f"train it again: {retrain}",
     ]
     return "\n".join(lines)
@@ -63,6 +63,57 @@ def epoch_line(report: "EpochReport", epochs: int) -> str:
         f"epoch {report.epoch}/{epochs}: select accuracy {report.accuracy:.4f}, "
         f"loss {report.loss:.4f}, {report.train_seconds:.1f} s{shares}"
     )
+
+
+def _accuracy(decision: Decision) -> str:
+    if decision.interval is None:
+        return f"accuracy {decision.accuracy:.4f}"
+    return (
+        f"accuracy {decision.accuracy:.4f} {_interval(decision.interval)} "
+        f"over {decision.seeds} seeds"
+    )
+
+
+def _cost(work_s: float, retimed_s: float | None) -> str:
+    alone = "" if retimed_s is None else f", {_seconds(retimed_s)} s when alone"
+    return f"{_seconds(work_s)} s of work{alone}"
+
+
+def _standing(best: dict[str, Any]) -> list[str]:
+    """A line of the table of divergences, in cells."""
+    cells = [best["divergence"], f"{best['accuracy']:.4f}"]
+    if best["interval"] is not None:
+        cells += [_interval(best["interval"]), f"P(best) {best['p_best']:.0%}"]
+        cells.append(_counted(best["seeds"], "seed"))
+    return [
+        *cells,
+        _cost(best["work_s"], best["retimed_s"]),
+        f"{best['trial']} of {_counted(best['trials'], 'trial')}",
+    ]
+
+
+def _aligned(rows: list[list[str]]) -> list[str]:
+    """The longest rows in columns; a shorter one lacks the cells of the seeds, after the second."""
+    most = max(len(row) for row in rows)
+    full = [row[:2] + [""] * (most - len(row)) + row[2:] for row in rows]
+    widths = [max(len(cell) for cell in column) for column in zip(*full, strict=True)]
+    return [
+        "    "
+        + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in full
+    ]
+
+
+def _interval(interval: list[float]) -> str:
+    return "[{:.4f}, {:.4f}]".format(*interval)
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _seconds(value: float) -> str:
+    return "-" if value != value else f"{value:.2f}"  # NaN: not re-timed
 
 
 def _short(value: object) -> str:

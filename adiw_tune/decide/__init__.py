@@ -1,14 +1,23 @@
-"""From finished trials to a front, and from a front to a pick, with its reason."""
+"""From trials to a front, from a front to finalists, from their reruns to an answer, and why."""
 
-from adiw_tune.decide.front import mark_front, pareto_front
-from adiw_tune.decide.policies import DEFAULT_POLICY, Decision, Policy, decide, parse_policy
+from adiw_tune.decide.decision import Decision, decide
+from adiw_tune.decide.evidence import ERROR, race
+from adiw_tune.decide.front import hypervolume, hypervolume_curve, mark_front, pareto_front
+from adiw_tune.decide.paired import MIN_SEEDS
+from adiw_tune.decide.policies import DEFAULT_POLICY, Policy, finalists, parse_policy
 
 __all__ = [
     "DEFAULT_POLICY",
+    "ERROR",
+    "MIN_SEEDS",
     "Decision",
     "Policy",
     "decide",
+    "finalists",
+    "hypervolume",
+    "hypervolume_curve",
     "mark_front",
     "pareto_front",
     "parse_policy",
+    "race",
 ]

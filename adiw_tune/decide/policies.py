@@ -1,51 +1,47 @@
-"""From a front to one pick: which trade-off is wanted, in words a user can give."""
+"""Which trade-off is wanted, in words a user can give, and what it takes from single runs."""
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
+import math
+from dataclasses import dataclass
 
 import pandas as pd
 
 from adiw_tune.decide.front import FINISHED, pareto_front
 from adiw_tune.errors import UserError
 
-DEFAULT_POLICY = "fastest-within=0.01"  # accuracy first; time decides among near equals
-
-
-@dataclass(frozen=True)
-class Decision:
-    """The pick, why, and what it was picked from.
-
-    Args:
-        divergence: of the winner; the method's name if the winner uses no divergence.
-        trial, number: the winner.
-        accuracy: of the winner on the select split, in [0, 1].
-        train_seconds: of the winner.
-        policy: the rule applied.
-        reason: one sentence.
-        best_per_divergence: the most accurate finished trial of each divergence, best first.
-    """
-
-    divergence: str
-    trial: str
-    number: int
-    accuracy: float
-    train_seconds: float
-    policy: str
-    reason: str
-    best_per_divergence: list[dict[str, Any]]
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
+DEFAULT_POLICY = "fastest-within=0.01"  # accuracy first; work decides among near equals
+_ROUNDING = 1e-12  # of sums and differences of accuracies
 
 
 @dataclass(frozen=True)
 class Policy:
-    """A rule that picks one row of a front, and says why."""
+    """Of the trials whose score is at most ``within`` below the best score, the fastest.
+
+    Args:
+        text: as the user wrote it.
+        within: in [0, 1]; how far below the best is near enough.
+        under: seconds of work that a trial may take to compete.
+        knee: the score is not the accuracy, but the height above the line between the ends of
+            the front, both axes scaled to [0, 1].
+    """
 
     text: str
-    pick: Callable[[pd.DataFrame], tuple[int, str]]
+    within: float = 0.0
+    under: float = math.inf
+    knee: bool = False
+
+    def score(self, trials: pd.DataFrame, front: pd.DataFrame) -> pd.Series:
+        """What is to be high, a value per row of ``trials``."""
+        rise, run = _spans(front)
+        if not self.knee or not rise or not run:
+            return trials["accuracy"]
+        gained: pd.Series = (trials["accuracy"] - front["accuracy"].min()) / rise
+        spent = (trials["work_s"] - front["work_s"].min()) / run
+        return gained.sub(spent).round(9)  # the last digits of a sum cannot break a tie
+
+    def price(self, front: pd.DataFrame) -> float:
+        """The accuracy that a second of work is worth: of the knee, the slope between the ends."""
+        rise, run = _spans(front)
+        return rise / run if self.knee and run else 0.0
 
 
 def parse_policy(text: str) -> Policy:
@@ -53,11 +49,11 @@ def parse_policy(text: str) -> Policy:
 
     knee: the front's point furthest above the line between its ends, both axes scaled to [0, 1].
     fastest-within=X: the fastest whose accuracy is at most X below the best; X in [0, 1].
-    best-under=S: the most accurate that trains in at most S seconds; S above 0.
+    best-under=S: the most accurate that trains in at most S seconds of work; S above 0.
     """
     name, _, number = text.partition("=")
     if text == "knee":
-        return Policy(text, _knee)
+        return Policy(text, knee=True)
     if name not in ("fastest-within", "best-under"):
         raise UserError(
             f"unknown policy '{text}': write knee, fastest-within=0.01 or best-under=20"
@@ -69,93 +65,78 @@ def parse_policy(text: str) -> Policy:
     if name == "fastest-within":
         if not 0 <= value <= 1:
             raise UserError(f"fastest-within takes an accuracy in [0, 1]; got {number}")
-        return Policy(text, lambda front: _fastest_within(front, value))
+        return Policy(text, within=value)
     if not value > 0:
         raise UserError(f"best-under takes seconds above 0; got {number}")
-    return Policy(text, lambda front: _best_under(front, value))
+    return Policy(text, under=value)
 
 
-def decide(trials: pd.DataFrame, policy: Policy) -> Decision:
-    """Pick from the finished ``trials`` by ``policy``.
+def ranked(trials: pd.DataFrame, policy: Policy) -> pd.DataFrame:
+    """The finished trials that may compete, in the order in which ``policy`` takes them.
+
+    All that are near enough to the best stand before the others, the fastest first.
 
     Args:
-        trials: columns trial, number, divergence, accuracy, train_seconds and status.
+        trials: columns trial, number, divergence, status, accuracy and work_s.
     """
-    front = pareto_front(trials)
-    if front.empty:
-        raise UserError("no trial has finished, so there is nothing to pick from")
-    row, reason = policy.pick(front)
-    winner = front.iloc[row]
-    return Decision(
-        divergence=str(winner["divergence"]),
-        trial=str(winner["trial"]),
-        number=int(winner["number"]),
-        accuracy=float(winner["accuracy"]),
-        train_seconds=float(winner["train_seconds"]),
-        policy=policy.text,
-        reason=reason,
-        best_per_divergence=_best_per_divergence(trials),
+    finished = trials[trials["status"] == FINISHED]
+    competing = finished[finished["work_s"] <= policy.under]
+    score = policy.score(competing, pareto_front(finished))
+    near = score >= score.max() - policy.within - _ROUNDING
+    # Of a knee's equals the more accurate is taken: the ends of the front have the same height.
+    work_first = [] if policy.knee else ["work_s"]
+    return (
+        competing.assign(score=score.mask(near, score.max()))
+        .sort_values(
+            ["score", *work_first, "accuracy", "work_s", "number"],
+            ascending=[False, *(True for _ in work_first), False, True, True],
+        )
+        .drop(columns="score")
     )
 
 
-def _best_per_divergence(trials: pd.DataFrame) -> list[dict[str, Any]]:
-    finished = trials[trials["status"] == FINISHED]
-    ranked = finished.sort_values(["accuracy", "train_seconds"], ascending=[False, True])
-    best = ranked.groupby("divergence", sort=False).head(1)
-    counts = finished["divergence"].value_counts()
-    return [
-        {
-            "divergence": str(row["divergence"]),
-            "accuracy": float(row["accuracy"]),
-            "train_seconds": float(row["train_seconds"]),
-            "trial": str(row["trial"]),
-            "trials": int(counts[row["divergence"]]),
-        }
-        for _, row in best.iterrows()
-    ]
+def finalists(trials: pd.DataFrame, policy: Policy) -> list[str]:
+    """The trials worth running over more seeds: what ``policy`` takes if held to one divergence.
+
+    Measured against the front of all, not of the divergence alone, so that the pick of single
+    runs is one of them and none is taken for being near a best that is itself far from the best.
+    A divergence without a finished trial within ``best-under``'s seconds has none.
+
+    Returns:
+        Trials by number, at most one for each divergence.
+    """
+    first = ranked(trials, policy).groupby("divergence", sort=False).head(1)
+    return [str(trial) for trial in first.sort_values("number")["trial"]]
 
 
-def _scaled(values: pd.Series) -> pd.Series:
-    span = values.max() - values.min()
-    return (values - values.min()) / span if span > 0 else values * 0.0
+def reason(pick: pd.Series, front: pd.DataFrame, policy: Policy) -> str:
+    """Why ``pick`` is what ``policy`` takes from the ``front``; a clause that begins with "it"."""
+    best, fastest = front.iloc[-1], front.iloc[0]
+    if policy.under < math.inf:
+        return f"it is the most accurate that trains in at most {policy.under:g} s of work"
+    if policy.knee:
+        if len(front) == 1:
+            return "it is alone on the front: none is more accurate, and none as accurate is faster"
+        return f"it is the knee of the front: {_against_end(pick, best, fastest)}"
+    points = f"{100 * policy.within:g} point{'' if policy.within == 0.01 else 's'}"
+    if pick["accuracy"] >= best["accuracy"]:
+        return f"it is the most accurate, and none within {points} of it is faster"
+    return f"it is the fastest within {points} of the most accurate, {best['accuracy']:.4f}"
 
 
-def _knee(front: pd.DataFrame) -> tuple[int, str]:
-    height = _scaled(front["accuracy"]) - _scaled(front["train_seconds"])
-    # A tie goes to the more accurate; rounded, so that the last digits of a sum cannot break it.
-    row = len(front) - 1 - int(height.round(9)[::-1].argmax())
-    if len(front) == 1:
-        return (
-            row,
-            "it is alone on the front: none is more accurate, and none as accurate is faster",
-        )
-    return row, f"it is the knee of the front: {_against_ends(front, row)}"
+def _against_end(pick: pd.Series, best: pd.Series, fastest: pd.Series) -> str:
+    if pick["accuracy"] >= best["accuracy"]:
+        gain = pick["accuracy"] - fastest["accuracy"]
+        cost = pick["work_s"] / fastest["work_s"]
+        return f"{100 * gain:.1f} points above the fastest, for {cost:.1f} times its work"
+    loss = best["accuracy"] - pick["accuracy"]
+    share = pick["work_s"] / best["work_s"]
+    return f"{100 * loss:.1f} points below the most accurate, in {100 * share:.0f}% of its work"
 
 
-def _against_ends(front: pd.DataFrame, row: int) -> str:
-    best, pick = front.iloc[-1], front.iloc[row]
-    if row == len(front) - 1:
-        fastest = front.iloc[0]
-        gain, cost = pick.accuracy - fastest.accuracy, pick.train_seconds / fastest.train_seconds
-        return f"{100 * gain:.1f} points above the fastest, for {cost:.1f} times its seconds"
-    loss, share = best.accuracy - pick.accuracy, pick.train_seconds / best.train_seconds
-    return f"{100 * loss:.1f} points below the most accurate, in {100 * share:.0f}% of its seconds"
-
-
-def _fastest_within(front: pd.DataFrame, margin: float) -> tuple[int, str]:
-    best = front["accuracy"].max()
-    row = int((front["accuracy"] >= best - margin - 1e-12).argmax())
-    points = f"{100 * margin:g} point{'' if margin == 0.01 else 's'}"
-    if row == len(front) - 1:
-        return row, f"it is the most accurate, and none within {points} of it is faster"
-    return row, f"it is the fastest within {points} of the most accurate, {best:.4f}"
-
-
-def _best_under(front: pd.DataFrame, seconds: float) -> tuple[int, str]:
-    within = int((front["train_seconds"] <= seconds).sum())
-    if not within:
-        raise UserError(
-            f"no finished trial trains in {seconds:g} s: the fastest takes "
-            f"{front['train_seconds'].min():.3g} s"
-        )
-    return within - 1, f"it is the most accurate that trains in at most {seconds:g} s"
+def _spans(front: pd.DataFrame) -> tuple[float, float]:
+    """Of accuracy and of work, between the ends of the front; 0 where it has one point."""
+    accuracy, work = front["accuracy"], front["work_s"]
+    if front.empty:
+        return 0.0, 0.0
+    return float(accuracy.max() - accuracy.min()), float(work.max() - work.min())

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from adiw_tune.decide import mark_front, pareto_front
 
 STATUSES = ["finished", "failed", "stopped", "running"]
-COLUMNS = ["trial", "number", "divergence", "accuracy", "train_seconds", "status"]
+COLUMNS = ["trial", "number", "divergence", "accuracy", "work_s", "status"]
 
 # Few distinct values, so that ties and duplicates are common.
 rows = st.lists(
@@ -54,7 +54,7 @@ def test_the_front_is_what_is_marked_and_rises_from_fastest_to_best(
 ) -> None:
     front = pareto_front(table(points))
     assert set(front["number"]) == {i for i in range(len(points)) if on_front(points, i)}
-    assert front["train_seconds"].is_monotonic_increasing
+    assert front["work_s"].is_monotonic_increasing
     assert front["accuracy"].is_monotonic_increasing
     assert list(front.index) == list(range(len(front)))
 

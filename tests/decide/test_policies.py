@@ -20,7 +20,9 @@ def trials(*rows: tuple[str, float, float] | tuple[str, float, float, str]) -> p
             "number": range(len(rows)),
             "divergence": [row[0] for row in rows],
             "accuracy": [row[1] for row in rows],
-            "train_seconds": [row[2] for row in rows],
+            "work_s": [row[2] for row in rows],
+            "wall_s": [2 * row[2] for row in rows],
+            "retimed_s": float("nan"),
             "status": [row[3] if len(row) == 4 else "finished" for row in rows],
         }
     )
@@ -51,10 +53,10 @@ def test_each_policy_picks_its_point(policy: str, number: int) -> None:
     decision = decide(CURVE, parse_policy(policy))
     assert decision.number == number
     assert decision.trial == f"t{number}"
-    assert decision.policy == policy
+    assert decision.rule == policy
     assert decision.divergence == CURVE["divergence"][number]
     assert decision.accuracy == CURVE["accuracy"][number]
-    assert decision.train_seconds == CURVE["train_seconds"][number]
+    assert decision.work_s == CURVE["work_s"][number]
 
 
 points = st.lists(
@@ -69,7 +71,7 @@ def test_fastest_within_is_what_it_says(
     decision = decide(trials(*rows), parse_policy(f"fastest-within={margin}"))
     best = max(accuracy for _, accuracy, _ in rows)
     near = [seconds for _, accuracy, seconds in rows if accuracy >= best - margin - 1e-12]
-    assert decision.train_seconds == min(near)
+    assert decision.work_s == min(near)
     assert decision.accuracy >= best - margin - 1e-12
 
 
@@ -82,7 +84,7 @@ def test_best_under_is_what_it_says(rows: list[tuple[str, float, float]], budget
         return
     decision = decide(trials(*rows), parse_policy(f"best-under={budget}"))
     assert decision.accuracy == max(within)
-    assert decision.train_seconds <= budget
+    assert decision.work_s <= budget
 
 
 @given(points)
@@ -92,19 +94,19 @@ def test_the_knee_is_the_point_furthest_above_the_line_between_the_ends(
     decision = decide(trials(*rows), parse_policy("knee"))
     best, fastest = (decide(trials(*rows), parse_policy(p)) for p in ("fastest-within=0", "fastest-within=1"))  # noqa: E501  # fmt: skip
     rise = best.accuracy - fastest.accuracy
-    run = best.train_seconds - fastest.train_seconds
+    run = best.work_s - fastest.work_s
 
     def height(accuracy: float, seconds: float) -> float:
         if not rise or not run:
             return 0.0
-        return (accuracy - fastest.accuracy) / rise - (seconds - fastest.train_seconds) / run
+        return (accuracy - fastest.accuracy) / rise - (seconds - fastest.work_s) / run
 
     front = [
         (a, s)
         for _, a, s in rows
         if not any(a2 >= a and s2 <= s and (a2 > a or s2 < s) for _, a2, s2 in rows)
     ]
-    assert height(decision.accuracy, decision.train_seconds) == pytest.approx(
+    assert height(decision.accuracy, decision.work_s) == pytest.approx(
         max(height(a, s) for a, s in front), abs=1e-9
     )
 
@@ -147,9 +149,9 @@ def test_every_divergence_that_finished_is_named_with_its_best_first() -> None:
         parse_policy("knee"),
     )  # fmt: skip
     assert decision.best_per_divergence == [
-        {"divergence": "kl", "accuracy": 0.85, "train_seconds": 30.0, "trial": "t2", "trials": 1},
-        {"divergence": "mmd", "accuracy": 0.80, "train_seconds": 7.0, "trial": "t1", "trials": 2},
-        {"divergence": "erm", "accuracy": 0.60, "train_seconds": 2.0, "trial": "t3", "trials": 1},
+        {"divergence": "kl", "accuracy": 0.85, "work_s": 30.0, "trial": "t2", "trials": 1},
+        {"divergence": "mmd", "accuracy": 0.80, "work_s": 7.0, "trial": "t1", "trials": 2},
+        {"divergence": "erm", "accuracy": 0.60, "work_s": 2.0, "trial": "t3", "trials": 1},
     ]
     assert json.loads(json.dumps(decision.as_dict())) == decision.as_dict()
 

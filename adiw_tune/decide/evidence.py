@@ -1,0 +1,169 @@
+"""Finalists rerun over paired seeds: who goes on racing, and whom the runs favour."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from adiw_tune.decide.paired import (
+    MIN_SEEDS,
+    Matrix,
+    interval,
+    levelled,
+    lower_bounds,
+    resampled_means,
+)
+from adiw_tune.decide.policies import Policy
+
+# How often the finalist that is right may be thought worse than another, at most. Half of it, so
+# that two that are equal, and can each be thought worse, are told apart in one answer of 20.
+ERROR = 0.025
+_RACE_ERROR = _ANSWER_ERROR = ERROR / 2  # spent while racing, and in the end
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the reruns say; lists are by finalist.
+
+    Args:
+        trials: the finalists that were rerun.
+        accuracy: mean over seeds, each as if it had run on all seeds.
+        intervals: 95%, of the accuracy.
+        seeds: how many were run.
+        p_best: the share of resamples of the seeds in which the policy takes it; they sum to 1.
+        winner: the position of what the policy takes.
+        tied: the positions of those that could be taken too, and cannot be told from the winner.
+    """
+
+    trials: list[str]
+    accuracy: list[float]
+    intervals: list[list[float]]
+    seeds: list[int]
+    p_best: list[float]
+    winner: int
+    tied: list[int]
+
+
+def race(reruns: pd.DataFrame, finalists: list[str], policy: Policy) -> list[str]:
+    """The finalists that are still racing after the seeds run so far.
+
+    Seeds count in ascending order, each once all that are racing have run it; call it after each
+    round, and run the next seed for those that it returns. From ``MIN_SEEDS`` on, a finalist is
+    out once it cannot be what the policy takes:
+
+    - it is more than ``within`` less accurate than another (of the knee: than one no slower), or
+    - it is less accurate than another, and slower than one that is within ``within`` of all;
+      or that one is the fastest still racing, which ends the race.
+
+    Each "is" with confidence: by ``lower_bounds``, whose error over all rounds sums to at most
+    half of ``ERROR``, round r = 0, 1, ... taking 1 / ((r + 1) (r + 2)) of that, so that looking
+    after each round does not add up.
+
+    Args:
+        reruns: columns trial, seed, accuracy and work_s. An accuracy of NaN is a run that failed,
+            which puts its finalist out.
+        finalists: trials.
+        policy: that which will decide.
+
+    Returns:
+        Trials of ``finalists``, in its order. The race is over when one is left.
+    """
+    values, arms = _values(reruns, finalists)
+    work = reruns.groupby("trial")["work_s"].mean().reindex(arms).to_numpy(float)
+    racing = np.arange(len(arms))
+    for seeds in range(MIN_SEEDS, values.shape[1] + 1):
+        seen = values[:, :seeds]
+        if len(racing) < 2 or np.isnan(seen[racing]).any():
+            break
+        rounds = seeds - MIN_SEEDS + 1
+        bounds = lower_bounds(seen, _RACE_ERROR / (rounds * (rounds + 1)))
+        left = _left(bounds[np.ix_(racing, racing)], work[racing], policy)
+        racing = racing[left]
+    return [arms[position] for position in racing]
+
+
+def weigh(
+    reruns: pd.DataFrame, finalists: list[str], cost: pd.Series, price: float, policy: Policy
+) -> Evidence | None:
+    """What ``policy`` takes from the finalists by their reruns; None with too few of these.
+
+    Those that cannot be told from the best, with confidence 1 - ``ERROR``, are a tie with it: of
+    them, and of those whose mean is within the policy's ``within`` of the best, the fastest is
+    taken.
+
+    Args:
+        reruns: columns trial, seed and accuracy; NaN as in ``race``.
+        finalists: trials, each with at least ``MIN_SEEDS`` seeds, unless a rerun of it failed.
+        cost: seconds, by trial.
+        price: accuracy that a second is worth, of the knee.
+        policy: that decides.
+    """
+    values, arms = _values(reruns, finalists)
+    values = _complete(values)
+    if not arms or (~np.isnan(values)).sum(1).min() < MIN_SEEDS:
+        return None
+    seconds = cost.loc[arms].to_numpy(float)
+    level = levelled(values)
+    mean = np.nanmean(level, 1)
+    # better[i, j]: i's score is higher than j's, with confidence
+    bounds = lower_bounds(values, _ANSWER_ERROR)
+    better = bounds > price * (seconds[:, None] - seconds[None, :])
+    np.fill_diagonal(better, False)
+    could_be = ~better.any(0) | _near(mean - price * seconds, policy.within)
+    winner = int(np.lexsort((-mean, seconds, ~could_be))[0])
+    apart = better[winner] | better[:, winner]
+    rng = np.random.default_rng(0)  # the same answer every time
+    return Evidence(
+        trials=arms,
+        accuracy=[float(value) for value in mean],
+        intervals=[interval(row[~np.isnan(row)], rng) for row in level],
+        seeds=[int(count) for count in (~np.isnan(values)).sum(1)],
+        p_best=_p_best(resampled_means(values, rng), seconds, price, policy.within),
+        winner=winner,
+        tied=[int(j) for j in np.flatnonzero(could_be & ~apart) if j != winner],
+    )
+
+
+def _left(bounds: Matrix, work: Matrix, policy: Policy) -> NDArray[np.intp]:
+    """Positions of those that stay in the race."""
+    no_slower = np.asarray(work[:, None] <= work[None, :])
+    np.fill_diagonal(no_slower, False)
+    beaten = bounds > policy.within
+    if policy.knee:
+        beaten &= no_slower
+    safe = np.all(bounds >= -policy.within, axis=1)
+    fastest = np.asarray(work == work.min())
+    if fastest.sum() == 1 and safe[fastest].all():
+        return np.flatnonzero(fastest)
+    beaten_by_faster = np.any(bounds > 0, axis=0) & (no_slower & safe[:, None]).any(0)
+    return np.flatnonzero(~beaten.any(0) & ~beaten_by_faster)
+
+
+def _near(score: Matrix, within: float) -> NDArray[np.bool_]:
+    best = score.max(-1, keepdims=True)
+    return np.asarray(score >= best - within - 1e-12)
+
+
+def _p_best(means: Matrix, seconds: Matrix, price: float, within: float) -> list[float]:
+    near = _near(means - price * seconds, within)
+    by_speed = np.argsort(seconds, kind="stable")
+    taken = by_speed[near[:, by_speed].argmax(1)]
+    return [float(share) for share in np.bincount(taken, minlength=len(seconds)) / len(means)]
+
+
+def _values(reruns: pd.DataFrame, finalists: list[str]) -> tuple[Matrix, list[str]]:
+    """Accuracies [k, s] of the finalists none of whose reruns failed, seeds ascending."""
+    failed = set(reruns.loc[reruns["accuracy"].isna(), "trial"])
+    arms = [trial for trial in finalists if trial not in failed]
+    rows = reruns[reruns["trial"].isin(arms)]
+    table = rows.pivot(index="trial", columns="seed", values="accuracy").sort_index(axis=1)
+    return table.reindex(arms).to_numpy(float), arms
+
+
+def _complete(values: Matrix) -> Matrix:
+    """Without the seeds of a round that was cut short."""
+    counts = (~np.isnan(values)).sum(1)
+    if not counts.size:
+        return values
+    return values[:, ~np.isnan(values[counts == counts.max()]).any(0)]

@@ -1,0 +1,102 @@
+"""What runs over shared seeds say of accuracies: means, intervals, who is worse than whom.
+
+A run's luck has two parts: the seed's, which runs of one seed share (data, order of rows, first
+weights), and its own. Differences over shared seeds are free of the first, which is the larger.
+
+Shapes: ``values`` is [k, s], the accuracy of k trials over s seeds; a trial that was dropped from a
+race lacks the later seeds, which are NaN.
+"""
+
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import stdtrit
+
+MIN_SEEDS = 3  # the spread of two values is a single number: nothing to judge a mean by
+RESAMPLES = 4000  # a share of them is right within a point
+
+Matrix: TypeAlias = NDArray[np.float64]
+
+
+def lower_bounds(values: Matrix, error: float) -> Matrix:
+    """[k, k]: by how much, at least, trial i is more accurate than trial j.
+
+        mean(d) - t_df(1 - error / (k - 1)) * sqrt(max(var(d), pooled variance) / n)
+
+    with d the differences over the n seeds that both have. Spreads of all pairs are pooled, as
+    3 to 5 seeds leave a pair's own too uncertain (the analysis of a randomised block design; df =
+    values - k - s + 1); a pair that varies more than the others is judged by its own.
+
+    For each trial, the k - 1 comparisons with the others are all right with probability
+    1 - error (Bonferroni). Pairs with fewer than ``MIN_SEEDS`` shared seeds are -inf.
+
+    Args:
+        values: [k, s].
+        error: the probability, in (0, 0.5), that a trial is thought worse than one that is not
+            more accurate.
+    """
+    k = len(values)
+    differences = values[:, None, :] - values[None, :, :]
+    known = ~np.isnan(differences)
+    n = known.sum(-1)  # [k, k]
+    mean = np.where(known, differences, 0).sum(-1) / np.maximum(n, 1)
+    squares = (np.where(known, differences - mean[..., None], 0) ** 2).sum(-1)
+    pairs = ~np.eye(k, dtype=bool) & (n >= MIN_SEEDS)
+    if not pairs.any():
+        return np.where(np.eye(k, dtype=bool), 0.0, -np.inf)
+    freedom = np.maximum(n - 1, 1)
+    pooled = squares[pairs].sum() / freedom[pairs].sum()
+    df = (~np.isnan(values)).sum() - k - (~np.isnan(values)).any(0).sum() + 1
+    width = stdtrit(df, 1 - error / (k - 1)) * np.sqrt(
+        np.maximum(squares / freedom, pooled) / np.maximum(n, 1)
+    )
+    return np.where(np.eye(k, dtype=bool), 0.0, np.where(pairs, mean - width, -np.inf))
+
+
+def levelled(values: Matrix) -> Matrix:
+    """``values`` as if every trial had met the luck of all seeds.
+
+    A dropped trial is moved by what its seeds did, on average, to the trials that have all of them.
+    """
+    usual = values[~np.isnan(values).any(1)].mean(0)  # [s]
+    luck = np.array([usual[~np.isnan(row)].mean() for row in values]) - usual.mean()
+    return np.asarray(values - luck[:, None])
+
+
+def interval(values: Matrix, rng: np.random.Generator) -> list[float]:
+    """[low, high], clipped to [0, 1]: the 95% bootstrap interval of the mean of n >= 3 accuracies.
+
+    Percentiles of the means of resamples, moved away from the mean by ``_stretch(n)``: the plain
+    percentile interval is too narrow for few values (Hesterberg 2015, "What teachers should know
+    about the bootstrap", section 4), and no percentile of 5 values lies outside them.
+    """
+    mean = values.mean()
+    means = values[rng.integers(len(values), size=(RESAMPLES, len(values)))].mean(1)
+    low, high = mean + _stretch(len(values)) * (np.quantile(means, [0.025, 0.975]) - mean)
+    return [max(0.0, float(low)), min(1.0, float(high))]
+
+
+def resampled_means(values: Matrix, rng: np.random.Generator) -> Matrix:
+    """[``RESAMPLES``, k]: mean accuracies had other seeds been drawn, up to a constant of each row.
+
+    What is resampled are the differences from the mean of the trials that have all seeds, whole
+    seeds at a time; trials with the same seeds share the draw. A dropped trial's are drawn from its
+    own fewer seeds. Stretched as in ``interval``.
+    """
+    differences = values - values[~np.isnan(values).any(1)].mean(0)
+    known = ~np.isnan(values)
+    means = np.empty((RESAMPLES, len(values)))
+    for seeds in np.unique(known, axis=0):
+        group = (known == seeds).all(1)
+        own = differences[np.ix_(group, seeds)]  # [g, n]
+        n = own.shape[1]
+        draws = own[:, rng.integers(n, size=(RESAMPLES, n))].mean(-1)  # [g, RESAMPLES]
+        centre = own.mean(1, keepdims=True)
+        means[:, group] = (centre + _stretch(n) * (draws - centre)).T
+    return means
+
+
+def _stretch(n: int) -> float:
+    """What makes the resampled means of n values as wide as Student's t: sqrt(n/(n-1)) t/z."""
+    return float(np.sqrt(n / (n - 1)) * stdtrit(n - 1, 0.975) / stdtrit(np.inf, 0.975))
