@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from scipy.stats import binomtest
 
-from adiw_tune.decide import share_interval
 from adiw_tune.errors import UserError
 from adiw_tune.search.ending import tell_reading
 from adiw_tune.search.picking import pick, picked_config
@@ -80,11 +80,17 @@ def finalize(record: SearchRecord, again: bool, output: Path | None) -> Reading:
         divergence=won.divergence,
         trial=won.trial,
         accuracy=accuracy,
-        interval=share_interval(accuracy, rows),
+        interval=_interval(accuracy, rows),
         rows=rows,
         select=won.accuracy,
         reading=len(history.readings) + 1,
     )
+
+
+def _interval(accuracy: float, rows: int) -> tuple[float, float]:
+    """Wilson's, 95%."""
+    interval = binomtest(round(accuracy * rows), rows).proportion_ci(0.95, "wilson")
+    return float(interval.low), float(interval.high)
 
 
 def _trained(record: SearchRecord) -> TrainingRun:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import ray
 from ray import tune
+from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 
 from adiw_tune.errors import UserError
@@ -18,7 +19,7 @@ from adiw_tune.search.record import SearchRecord
 from adiw_tune.search.scheduler import ParetoScheduler
 from adiw_tune.search.searcher import BudgetStopper, ProgrammeSearcher
 from adiw_tune.search.space import SpaceFile
-from adiw_tune.search.trainable import run_of_search
+from adiw_tune.search.trainable import run_id, run_of_search
 
 _CONNECT_SECONDS = 5.0
 _ADDRESS_HINT = "give HOST:PORT of a running one, or leave --address out to start Ray here"
@@ -91,6 +92,7 @@ def _make_tuner(record: SearchRecord, programme: Programme) -> tune.Tuner:
             num_samples=-1,  # as many as the programme has
             max_concurrent_trials=settings.concurrency,
             reuse_actors=True,
+            trial_dirname_creator=_folder_name,
         ),
         run_config=tune.RunConfig(
             name=session,
@@ -102,3 +104,7 @@ def _make_tuner(record: SearchRecord, programme: Programme) -> tune.Tuner:
             verbose=0,
         ),
     )
+
+
+def _folder_name(trial: Trial) -> str:
+    return run_id(trial.config)
