@@ -1,5 +1,6 @@
 """What the command line prints: fronts as tables or data, decisions and epochs as sentences."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -8,6 +9,8 @@ from rich.table import Table
 from adiw_tune.decide import Decision
 
 if TYPE_CHECKING:
+    from adiw_tune.search.finalize import Reading
+    from adiw_tune.search.plan import Plan
     from adiw_tune.training import EpochReport
 
 # What a row of the front is recognised by; the rest of the settings is in the other formats.
@@ -120,3 +123,52 @@ def _short(value: object) -> str:
     if value is None or value != value:  # NaN: not set in this trial
         return "-"
     return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def reading_text(reading: "Reading") -> str:
+    """What the test split said, beside what the search said."""
+    low, high = reading.interval
+    lines = [
+        f"test accuracy {reading.accuracy:.4f} [{low:.4f}, {high:.4f}] on {reading.rows} rows: "
+        f"{reading.divergence}, trial {reading.trial}",
+        f"  on the select split the search gave {reading.select:.4f}",
+    ]
+    if reading.reading > 1:
+        lines.append(f"  this was reading {reading.reading} of the test split, which is recorded")
+    return "\n".join(lines)
+
+
+def plan_text(plan: "Plan") -> str:
+    """What a search will take, with ranges."""
+    rows = [
+        [
+            arm.divergence,
+            f"{1000 * arm.plain_s * arm.ratio:.2f} ms a step",
+            f"{arm.ratio:.2f} of a plain one",
+            f"a trial {_duration(arm.trial_s[1])} ({_duration(arm.trial_s[0])} to "
+            f"{_duration(arm.trial_s[2])})",
+        ]
+        for arm in plan.arms
+    ]
+    memory = "" if plan.memory_bytes is None else f"{plan.memory_bytes / 2**30:.2f} GiB a trial; "
+    whole = [a + b for a, b in zip(plan.search_s, plan.finale_s, strict=True)]
+    return "\n".join(
+        [
+            f"measured on {plan.device}, one configuration of each divergence:",
+            *_aligned(rows),
+            f"{plan.trials} trials, {plan.concurrency} at once: {_range(plan.search_s)}",
+            f"finale, over seeds, and the winner: {_range(plan.finale_s)}",
+            f"in all: {_range(whole)}",
+            f"memory: {memory}room for {plan.at_once} at once here",
+        ]
+    )
+
+
+def _range(seconds: Sequence[float]) -> str:
+    return f"{_duration(seconds[0])} to {_duration(seconds[1])}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

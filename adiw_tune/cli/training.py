@@ -5,7 +5,7 @@ import sys
 from contextlib import nullcontext
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -107,9 +107,9 @@ def train(
     base = picked_config(search, policy) if search else {}
     config = TrialConfig.from_mapping({**base, **given})
     torch.set_num_threads(max(1, threads))
-    run = TrainingRun(config, device_called(device), data_dir)
+    run = TrainingRun(config, _device(device), data_dir)
     with saved_at_the_end(run.network, output) if output else nullcontext():
-        train_to_the_end(run)
+        _train(run)
     # The pick of a search meets the test split in finalize only, where readings are counted.
     roles = ("reference", "select") if from_search else ("reference", "select", "test")
     _print_training(run, kind, roles)
@@ -153,7 +153,7 @@ def _tell_problems(problems: list[str]) -> None:
     out.print("ok")
 
 
-def device_called(name: str | None) -> str:
+def _device(name: str | None) -> str:
     import torch
 
     if name is None:
@@ -165,7 +165,7 @@ def device_called(name: str | None) -> str:
     return name
 
 
-def train_to_the_end(run: "TrainingRun") -> None:
+def _train(run: "TrainingRun") -> None:
     from adiw_tune.terminal import epoch_line
     from adiw_tune.training import TrainingDivergedError
 

@@ -52,7 +52,7 @@ def finish(record: SearchRecord, complete: bool) -> None:
     except UserError as error:
         raise UserError(_unsent(record, str(error))) from error
     if complete:
-        record.finish(decision and decision.as_dict())
+        record.finish(decision.as_dict() if decision else None)
 
 
 def decided(record: SearchRecord) -> Decision | None:
@@ -69,7 +69,7 @@ def _tell_outcome(record: SearchRecord, runs: "SearchRuns", decision: Decision |
     runs.finish(
         Outcome(
             trials=history.marked(),
-            decision=decision and decision.as_dict(),
+            decision=decision.as_dict() if decision else None,
             reruns=history.reruns(),
             curves=history.curves(),
             importance=importance(history),

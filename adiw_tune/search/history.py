@@ -87,7 +87,9 @@ class History:
             self._sessions[-1].last_heard = event["time"]
         if kind == "extended":
             self.in_finale = False
-            self.finished_when_extended = sum(r.status == "finished" for r in self.of_kind("search"))
+            self.finished_when_extended = sum(
+                r.status == "finished" for r in self.of_kind("search")
+            )
         elif kind == "trial":
             self.in_finale |= event["kind"] != "search"
             fields = {name: event[name] for name in Run.__dataclass_fields__ if name in event}
@@ -128,8 +130,8 @@ class History:
 
         Of one that was killed, up to the last event it wrote.
         """
-        earlier = sum(one.last_heard - one.began["time"] for one in self._sessions[:-1])
-        return earlier + (now - self._sessions[-1].began["time"] if self._sessions else 0.0)
+        earlier: float = sum(one.last_heard - one.began["time"] for one in self._sessions[:-1])
+        return earlier + float(now - self._sessions[-1].began["time"] if self._sessions else 0)
 
     def session_of(self, run: Run) -> Event:
         """What was true of code and machine when ``run`` began: the session's event."""
@@ -223,9 +225,7 @@ def _whole_seconds(retime: Run, runs: dict[str, Run]) -> float | None:
 def end_run(log: EventLog, run: Run, status: str, reason: str | None) -> None:
     """Write down that ``run`` is over; its numbers are those of its last epoch."""
     numbers = {name: run.last(name) for name in ("accuracy", "work_s", "wall_s")}
-    log.append(
-        "end", trial=run.trial, status=status, reason=reason, rung=run.rung, **numbers
-    )
+    log.append("end", trial=run.trial, status=status, reason=reason, rung=run.rung, **numbers)
 
 
 def end_cut_run(log: EventLog, run: Run) -> None:
@@ -248,4 +248,3 @@ def with_settings(trials: pd.DataFrame) -> pd.DataFrame:
     settings = pd.DataFrame(list(trials["config"]), index=trials.index)
     known = [name for name in settings if name in trials]
     return pd.concat([trials.drop(columns="config"), settings.drop(columns=known)], axis=1)
-

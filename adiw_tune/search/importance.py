@@ -20,11 +20,12 @@ def importance(history: History) -> pd.DataFrame:
         return pd.DataFrame(columns=["parameter", "accuracy", "work_s"])
     study = study_of(finished)
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
-    shares = {
-        name: optuna.importance.get_param_importances(
-            study, evaluator=evaluator, target=lambda trial, at=at: float(trial.values[at])
+
+    def shares_of(at: int) -> dict[str, float]:
+        return optuna.importance.get_param_importances(
+            study, evaluator=evaluator, target=lambda trial: float(trial.values[at])
         )
-        for at, name in enumerate(("accuracy", "work_s"))
-    }
+
+    shares = {"accuracy": shares_of(0), "work_s": shares_of(1)}
     table = pd.DataFrame(shares).fillna(0.0)
     return table.rename_axis("parameter").reset_index().sort_values("accuracy", ascending=False)

@@ -133,9 +133,7 @@ def _arm_plan(name: str, cost: StepCost, seconds: list[float]) -> ArmPlan:
     return ArmPlan(name, cost.plain_s, cost.ratio, (deciles[0], deciles[4], deciles[8]))
 
 
-def _search_range(
-    seconds: list[float], trials: int, gain: tuple[int, int]
-) -> tuple[float, float]:
+def _search_range(seconds: list[float], trials: int, gain: tuple[int, int]) -> tuple[float, float]:
     draw = random.Random(0)
     totals = [sum(draw.choices(seconds, k=trials)) for _ in range(_SEARCHES)]
     deciles = quantiles(totals, n=10)

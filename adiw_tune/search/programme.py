@@ -12,7 +12,6 @@ from typing import Any
 
 from adiw_tune.decide import decide, finalists, hypervolume_curve, parse_policy, race
 from adiw_tune.errors import UserError
-from adiw_tune.search.budget import Budget
 from adiw_tune.search.history import History, Run
 from adiw_tune.search.proposals import Proposer
 from adiw_tune.search.record import SearchSettings
@@ -141,4 +140,3 @@ def _alone(run: Run) -> Begin:
 
 def _ended(history: History, begin: Begin) -> bool:
     return begin.trial in history.runs and history.runs[begin.trial].ended
-

@@ -7,12 +7,13 @@ from typing import Any
 
 import optuna
 from optuna.distributions import distribution_to_json, json_to_distribution
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from adiw_tune.search.history import History, Run
 from adiw_tune.search.space import SpaceFile
 
-DIRECTIONS = ["maximize", "minimize"]  # accuracy, work
+DIRECTIONS = (StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE)  # accuracy, work
 _STATES = {
     "running": TrialState.RUNNING,
     "finished": TrialState.COMPLETE,

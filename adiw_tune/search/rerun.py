@@ -40,8 +40,7 @@ def repeat(record: SearchRecord, trial: str, data_dir: Path | None) -> Iterator[
         differs |= not same
         yield (
             f"epoch {recorded['epoch']}/{config.epochs}: accuracy {report['accuracy']:.4f}, loss "
-            f"{report['loss']:.6f}; "
-            + ("as recorded" if same else _beside(recorded))
+            f"{report['loss']:.6f}; " + ("as recorded" if same else _beside(recorded))
         )
         if differs and device == "cpu":
             raise UserError(_other_numbers(run, history, recorded["epoch"]))

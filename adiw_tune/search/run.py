@@ -165,9 +165,8 @@ def _run(record: SearchRecord, console: Console) -> None:
 
     with record.claimed():
         record.log.append("session", **provenance())
-        with deliver(record, console):
-            with show_progress(record, console):
-                complete = tuning.run_programme(record)
+        with deliver(record, console), show_progress(record, console):
+            complete = tuning.run_programme(record)
         finish(record, complete)
     if not complete:
         raise SearchInterrupted

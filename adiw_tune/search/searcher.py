@@ -10,7 +10,7 @@ from ray.tune.stopper import Stopper
 from adiw_tune.search.history import History, Run, end_cut_run
 from adiw_tune.search.log import EventLog
 from adiw_tune.search.programme import Programme
-from adiw_tune.search.trainable import run_id, run_kind
+from adiw_tune.search.trainable import run_kind
 
 
 class ProgrammeSearcher(Searcher):

@@ -290,4 +290,6 @@ def load_splits(config: TrialConfig, data_dir: Path | None = None) -> Splits:
         config.reference_size,
         config.select_size,
         data_dir,
+        folds=config.folds,
+        fold=config.fold,
     )

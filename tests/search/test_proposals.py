@@ -68,9 +68,7 @@ def test_another_seed_proposes_otherwise(tmp_path: Path) -> None:
         ("failed", TrialState.FAIL),
     ],
 )
-def test_optuna_is_told_how_a_trial_ended(
-    tmp_path: Path, status: str, state: TrialState
-) -> None:
+def test_optuna_is_told_how_a_trial_ended(tmp_path: Path, status: str, state: TrialState) -> None:
     story = Story(tmp_path)
     propose(story, make(tmp_path))
     begin = propose(story, make(tmp_path))
