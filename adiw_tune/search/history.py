@@ -75,8 +75,9 @@ class History:
 
     def refresh(self) -> "History":
         """Take in what has been written since."""
-        for event, self.offset in self.log.after(self.offset):
+        for event, offset in self.log.after(self.offset):
             self._take(event)
+            self.offset = offset
         return self
 
     def _take(self, event: Event) -> None:
@@ -87,9 +88,7 @@ class History:
             self._sessions[-1].last_heard = event["time"]
         if kind == "extended":
             self.in_finale = False
-            self.finished_when_extended = sum(
-                r.status == "finished" for r in self.of_kind("search")
-            )
+            self.finished_when_extended = len(self.finished_in_order())
         elif kind == "trial":
             self.in_finale |= event["kind"] != "search"
             fields = {name: event[name] for name in Run.__dataclass_fields__ if name in event}
@@ -160,7 +159,7 @@ class History:
         return self.trials().set_index("trial", drop=False).loc[[trial for _, trial in ended]]
 
     def reruns(self) -> pd.DataFrame:
-        """One row for each run of a search trial over another seed; accuracy NaN where it diverged."""
+        """One row for each run of a search trial over another seed; NaN where it diverged."""
         rows = [
             (run.of, run.arm, run.config["seed"], accuracy, run.last("work_s"))
             for run in self.of_kind("seed")

@@ -24,9 +24,9 @@ class EventLog:
         end         trial, status, reason, rung, accuracy, work_s, wall_s
         test_read   trial, accuracy, rows, again: the test split was read
 
-    ``kind`` is search (of search trial 7, ``trial`` is t7), seed (t7 again over another seed), retime
-    (t7 again alone, for its seconds) or winner (t7 trained again to be kept). ``status`` is
-    finished, pruned (cut by the scheduler), stopped (by the budget, or lost in a kill) or failed.
+    ``kind`` is search (of search trial 7, ``trial`` is t7), seed (t7 again over another seed),
+    retime (t7 again alone, for its seconds) or winner (t7 trained again to be kept). ``status`` is
+    finished, pruned (cut by the scheduler), stopped (by the budget) or failed.
     """
 
     def __init__(self, path: Path) -> None:

@@ -94,8 +94,8 @@ class _Watcher:
             return f"finale: {len(self._ended(*_KINDS))} runs done, {running} running"
         counts = [sum(r.status == s for r in self._ended("search")) for s in ("pruned", "failed")]
         return (
-            f"{done} done, of which {counts[0]} cut early and {counts[1]} failed, {running} running "
-            f"of {self.record.settings.trials} trials; {self._time_left(done)}"
+            f"{done} of {self.record.settings.trials} trials done, of which {counts[0]} cut early "
+            f"and {counts[1]} failed; {running} running; {self._time_left(done)}"
         )
 
     def _time_left(self, done: int) -> str:

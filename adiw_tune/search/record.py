@@ -30,7 +30,7 @@ class SearchSettings(BaseModel):
         policy: which trade-off the pick is to make.
         seeds: over how many the finalists are run again, at most; 0 for none.
         early_stopping: whether trials are cut at rungs.
-        patience: finished trials without growth of the hypervolume that end the search; None: none do.
+        patience: finished trials without growth of the hypervolume that end the search, or None.
         budget, price: as :meth:`Budget.parse` reads them; None: no limit.
         folder: where it was started, from which its space names files.
         folds: that the clean rows are cut into, 1 for a fixed share that selects.
@@ -136,12 +136,15 @@ class SearchRecord:
 
     def extend(self, trials: int, budget: str | None) -> None:
         """Ask for more: ``trials`` more, and ``budget`` in all in place of the present one."""
+        if trials < 1:
+            raise UserError(f"--trials must be at least 1; got {trials}")
         settings = self.settings.model_copy(
             update={
                 "trials": self.settings.trials + trials,
                 "budget": budget or self.settings.budget,
             }
         )
+        _ = settings.spending  # refuses a budget that it cannot read
         write_atomically(self.folder / "search.json", settings.model_dump_json(indent=2))
         self.settings = settings
         self.log.append("extended", trials=settings.trials)

@@ -120,6 +120,17 @@ def of_kind(events: list[Event], kind: str) -> list[Event]:
     return [event for event in events if event["event"] == kind]
 
 
+def searched(events: list[Event]) -> list[Event]:
+    """The beginnings of search trials, without the finale's runs."""
+    return [event for event in of_kind(events, "trial") if event["kind"] == "search"]
+
+
+def ends_of(events: list[Event], begun: list[Event]) -> list[Event]:
+    """The ends of these runs, in the order in which they came."""
+    names = {event["trial"] for event in begun}
+    return [end for end in of_kind(events, "end") if end["trial"] in names]
+
+
 def trials_in(events: list[Event], kind: str) -> list[str]:
     return [event["trial"] for event in of_kind(events, kind)]
 
@@ -158,11 +169,11 @@ def assert_tells_the_same(folder: Path, name: str = "s") -> None:
     events, tracked = read_events(folder, name), Tracked(folder)
     assert set(tracked.children) == set(trials_in(events, "trial"))
     ends = {event["trial"]: event["status"] for event in of_kind(events, "end")}
-    words = {"finished": "FINISHED", "failed": "FAILED", "stopped": "KILLED"}
+    words = {"finished": "FINISHED", "failed": "FAILED", "stopped": "KILLED", "pruned": "KILLED"}
     for trial, run in tracked.children.items():
         assert run.info.status == words[ends[trial]]
         epochs = [event for event in of_kind(events, "epoch") if event["trial"] == trial]
-        for metric in ("accuracy", "train_seconds", "loss"):
+        for metric in ("accuracy", "work_s", "wall_s", "loss"):
             assert tracked.history(trial, metric) == [(e["epoch"], e[metric]) for e in epochs]
     assert "RUNNING" not in {run.info.status for run in tracked.runs}
 

@@ -102,6 +102,12 @@ def test_a_space_that_asks_for_what_there_is_not(
         (["good.py", "--name", "data", "--storage", "."], "search 'data' exists in '.'"),
         (["good.py", "--trials", "0"], "--trials must be at least 1; got 0"),
         (["good.py", "--concurrency", "-1"], "--concurrency must be at least 1; got -1"),
+        (["good.py", "--seeds", "-1"], "--seeds must be at least 0; got -1"),
+        (["good.py", "--patience", "0"], "--patience must be at least 1; got 0"),
+        (["good.py", "--cross-fit", "1"], "--cross-fit must be at least 2; got 1"),
+        (["good.py", "--policy", "cheapest"], "unknown policy 'cheapest'"),
+        (["good.py", "--budget", "soon"], "unknown budget 'soon'"),
+        (["good.py", "--budget", "$5"], "budget '$5' needs --price above 0"),
         (["good.py", "--seed", "-1"], "seed must be at least 0; got -1"),
         (["good.py", "--storage", "file"], "cannot write to storage 'file'"),
         (["good.py", "--storage", "/proc/here"], "cannot write to storage '/proc/here'"),
@@ -186,7 +192,7 @@ def test_a_training_that_cannot_start(
     assert told in refusal(["train", *options], monkeypatch, capsys)
 
 
-@pytest.mark.parametrize("command", ["front", "best", "resume", "ui"])
+@pytest.mark.parametrize("command", ["front", "best", "resume", "ui", "finalize"])
 def test_a_search_that_there_is_not(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
@@ -198,7 +204,7 @@ def test_a_search_that_there_is_not(
     [
         ("cheapest", "unknown policy 'cheapest'"),
         ("best-under=x", "policy 'best-under' needs a number"),
-        ("best-under=0.0001", "no finished trial trains in 0.0001 s: the fastest takes"),
+        ("best-under=0.0001", "no finished trial trains in 0.0001 s of work: the fastest takes"),
         ("fastest-within=2", "fastest-within takes an accuracy in [0, 1]; got 2"),
     ],
 )

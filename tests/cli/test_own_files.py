@@ -9,6 +9,7 @@ import pytest
 
 from .conftest import Finished
 from .helpers import adiw_tune, assert_tells_the_same, called, of_kind
+from .helpers import searched as search_trials
 
 TASK = """
 import torch
@@ -57,23 +58,23 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     (folder / "own").mkdir()
     for name, text in (("own/three", TASK), ("own/near", DIVERGENCE), ("space", SPACE)):
         (folder / f"{name}.py").write_text(text)
-    options = ("--name", "s", "--trials", "2", "--concurrency", "1")
+    options = ("--name", "s", "--trials", "2", "--concurrency", "1", "--seeds", "0")
     ran = adiw_tune(folder, "search", "space.py", *options)
     assert ran.returncode == 0, ran.stderr
     return Finished(folder, ran)
 
 
 def test_trials_find_the_files_wherever_they_run(searched: Finished) -> None:
-    begun = of_kind(searched.events, "trial")
+    begun = search_trials(searched.events)
     near, three = (str(searched.folder / "own" / name) for name in ("near.py", "three.py"))
     assert [event["config"]["divergence"] for event in begun] == ["auto", near]
     assert {event["config"]["task"] for event in begun} == {three}
-    assert [end["status"] for end in of_kind(searched.events, "end")] == ["finished"] * 2
+    assert {end["status"] for end in of_kind(searched.events, "end")} == {"finished"}
     assert_tells_the_same(searched.folder)
 
 
 def test_each_epoch_of_auto_is_recorded_with_its_shares(searched: Finished) -> None:
-    auto, near = (event["trial"] for event in of_kind(searched.events, "trial"))
+    auto, near = (event["trial"] for event in search_trials(searched.events))
     epochs = {
         trial: [event for event in of_kind(searched.events, "epoch") if event["trial"] == trial]
         for trial in (auto, near)

@@ -8,38 +8,55 @@ import json
 
 import pytest
 
-from .conftest import TRIALS, Finished
-from .helpers import adiw_tune, assert_each_trial_ran_once, assert_tells_the_same, called, of_kind
+from .conftest import SEEDS, TRIALS, Finished
+from .helpers import (
+    adiw_tune,
+    assert_each_trial_ran_once,
+    assert_tells_the_same,
+    called,
+    ends_of,
+    of_kind,
+    searched,
+)
 
-TABLE = ["trial", "divergence", "accuracy", "train", "s", "epochs", "steps", "step_size"]
+TABLE = ["trial", "divergence", "accuracy", "work", "s", "wall", "s", "retimed", "s", "epochs"]
 
 
 def test_it_prints_the_front_the_pick_and_what_to_do_next(finished: Finished) -> None:
     lines = finished.ran.stdout.splitlines()
-    assert lines[0] == "front of 's': accuracy against training seconds"
-    assert lines[1].split()[:8] == TABLE
+    assert lines[0] == "front of 's': accuracy against seconds of work"
+    assert lines[1].split()[:10] == TABLE
     decision = json.loads((finished.folder / "adiw-searches/s/decision.json").read_text())
     assert f"best divergence: {decision['divergence']}" in lines
     (pick,) = [line for line in lines if line.startswith(f"  trial {decision['number']} (")]
-    assert f"accuracy {decision['accuracy']:.4f} on the select split" in pick
-    assert lines[-2:] == ["train it again: adiw-tune train --from s", "look at it: adiw-tune ui s"]
+    assert f"accuracy {decision['accuracy']:.4f} [" in pick
+    assert f"over {SEEDS} seeds on the select split" in pick
+    assert lines[-3:] == [
+        "train it again: adiw-tune train --from s",
+        "look at it: adiw-tune ui s",
+        "read the test split, once: adiw-tune finalize s",
+    ]
 
 
 def test_it_tells_of_each_trial_as_it_ends_and_of_nothing_else(finished: Finished) -> None:
-    *trials, last = finished.ran.stderr.splitlines()
-    assert len(trials) == TRIALS
-    for number, (line, end) in enumerate(zip(trials, of_kind(finished.events, "end"), strict=True)):
-        assert line.startswith(f"[{number + 1}/{TRIALS}] trial {number} (")
+    *lines, last = finished.ran.stderr.splitlines()
+    ends = of_kind(finished.events, "end")
+    assert len(lines) == len(ends)
+    for number, (line, end) in enumerate(zip(lines, ends, strict=True)):
+        if number < TRIALS:
+            assert line.startswith(f"[{number + 1}/{TRIALS}, ")
+            assert f" left] trial {number} (" in line
+        else:
+            assert line.startswith("[finale] trial ")
         if end["status"] == "finished":
-            assert f"accuracy {end['accuracy']:.4f} in {end['train_seconds']:.2f} s" in line
-        assert line.endswith(" left")
+            assert f"accuracy {end['accuracy']:.4f} in " in line
     assert last == "sending the last events to MLflow ..."
 
 
 def test_a_trial_that_diverges_is_failed_with_its_reason_and_the_others_go_on(
     finished: Finished,
 ) -> None:
-    ends = of_kind(finished.events, "end")
+    ends = ends_of(finished.events, searched(finished.events))
     assert [end["status"] for end in ends] == ["finished"] * 2 + ["failed"] + ["finished"] * 2
     reason = ends[2]["reason"]
     assert reason.startswith("TrainingDivergedError: the training loss became ")
@@ -58,8 +75,9 @@ def test_each_trial_ran_once_and_is_recorded_whole(finished: Finished) -> None:
         if end["status"] == "finished":
             assert len(ran) == begun["config"]["epochs"]
             assert ran[-1]["accuracy"] == end["accuracy"]
-            assert ran[-1]["train_seconds"] == end["train_seconds"]
-            assert [e["train_seconds"] for e in ran] == sorted(e["train_seconds"] for e in ran)
+            for seconds in ("work_s", "wall_s"):
+                assert ran[-1][seconds] == end[seconds]
+                assert [e[seconds] for e in ran] == sorted(e[seconds] for e in ran)
 
 
 def test_mlflow_holds_the_same_and_nothing_runs(finished: Finished) -> None:
@@ -83,7 +101,8 @@ def test_mlflow_holds_the_same_and_nothing_runs(finished: Finished) -> None:
 def test_the_front_is_the_same_everywhere(finished: Finished) -> None:
     printed = json.loads(called(finished.folder, "front", "s", "--format", "json").stdout)
     front = {row["trial"] for row in printed}
-    tags = {t: run.data.tags["front"] for t, run in finished.tracked.children.items()}
+    children = finished.tracked.children.items()
+    tags = {t: run.data.tags["front"] for t, run in children if run.data.tags["kind"] == "search"}
     assert front == {trial for trial, tag in tags.items() if tag == "yes"}
     assert set(tags.values()) <= {"yes", "no"}
     stored = csv.DictReader(io.StringIO(finished.tracked.artifacts()["front.csv"].read_text()))
@@ -94,7 +113,7 @@ def test_the_parent_keeps_the_front_as_data_and_pictures_and_the_decision(
     finished: Finished,
 ) -> None:
     files = finished.tracked.artifacts()
-    assert set(files) == {"front.csv", "front.html", "front.png", "decision.json"}
+    assert {"front.csv", "front.html", "front.png", "decision.json", "report.html"} <= set(files)
     assert files["front.png"].read_bytes().startswith(b"\x89PNG")
     assert "<html" in files["front.html"].read_text()[:2000]
     on_disk = json.loads((finished.folder / "adiw-searches/s/decision.json").read_text())
@@ -114,7 +133,7 @@ def test_front_prints_a_table_or_every_setting_as_data(finished: Finished) -> No
     table = adiw_tune(finished.folder, "front", "s")
     rows = json.loads(called(finished.folder, "front", "s", "--format", "json").stdout)
     text = called(finished.folder, "front", "s", "--format", "csv").stdout
-    assert table.stdout.splitlines()[0].split()[:8] == TABLE
+    assert table.stdout.splitlines()[0].split()[:10] == TABLE
     assert len(table.stdout.splitlines()) == 1 + len(rows)
     assert [row["trial"] for row in csv.DictReader(io.StringIO(text))] == [r["trial"] for r in rows]
     configs = {e["trial"]: e["config"] for e in of_kind(finished.events, "trial")}
@@ -128,15 +147,54 @@ def test_front_prints_a_table_or_every_setting_as_data(finished: Finished) -> No
 def test_best_names_the_pick_of_a_policy(finished: Finished, policy: str) -> None:
     told = called(finished.folder, "best", "s", "--policy", policy, "--format", "json")
     decision = json.loads(told.stdout)
-    ends = {e["trial"]: e for e in of_kind(finished.events, "end")}
-    assert decision["policy"] == policy
-    assert decision["accuracy"] == ends[decision["trial"]]["accuracy"]
-    if policy != "knee":
-        best = max(e["accuracy"] for e in ends.values() if e["status"] == "finished")
-        assert decision["accuracy"] >= best - 0.01
+    assert decision["rule"] == policy
+    assert decision["trial"] in {event["trial"] for event in searched(finished.events)}
     assert {b["divergence"] for b in decision["best_per_divergence"]} == {
         "mmd", "wasserstein", "erm",
     }  # fmt: skip
+
+
+def test_the_answer_rests_on_paired_seeds(finished: Finished) -> None:
+    decision = json.loads(called(finished.folder, "best", "s", "--format", "json").stdout)
+    assert decision["seeds"] == SEEDS
+    assert decision["p_best"].keys() == {"mmd", "wasserstein", "erm"}
+    assert sum(decision["p_best"].values()) == pytest.approx(1)
+    reruns = [event for event in of_kind(finished.events, "trial") if event["kind"] == "seed"]
+    of_winner = [event["trial"] for event in reruns if event["of"] == decision["trial"]]
+    ends = {end["trial"]: end["accuracy"] for end in of_kind(finished.events, "end")}
+    assert decision["accuracy"] == pytest.approx(sum(map(ends.get, of_winner)) / SEEDS)
+    low, high = decision["interval"]
+    assert 0 <= low <= decision["accuracy"] <= high <= 1
+    assert isinstance(decision["tie"], bool)
+    seeds = {of: [] for of in {event["of"] for event in reruns}}
+    for event in reruns:
+        seeds[event["of"]].append(event["config"]["seed"])
+    assert len(seeds) == 3
+    assert len({tuple(each) for each in seeds.values()}) == 1
+
+
+def test_finalists_are_timed_alone_and_the_winner_is_trained_again(finished: Finished) -> None:
+    rows = json.loads(called(finished.folder, "front", "s", "--format", "json").stdout)
+    begun = of_kind(finished.events, "trial")
+    timed = {event["of"] for event in begun if event["kind"] == "retime"}
+    for row in rows:
+        assert row["work_s"] > 0
+        assert row["wall_s"] > 0
+        assert (row["retimed_s"] is not None) == (row["trial"] in timed)
+    (winner,) = [event for event in begun if event["kind"] == "winner"]
+    decision = json.loads((finished.folder / "adiw-searches/s/decision.json").read_text())
+    assert winner["of"] == decision["trial"]
+    ends = {end["trial"]: end["accuracy"] for end in of_kind(finished.events, "end")}
+    assert ends[winner["trial"]] == ends[winner["of"]]  # on the CPU, to the last digit
+
+
+def test_all_count_work_in_one_unit_and_know_their_rows(finished: Finished) -> None:
+    setups = of_kind(finished.events, "setup")
+    assert len({event["plain_s"] for event in setups}) == 1
+    digests = {event["trial"]: event["splits"] for event in setups}
+    first, *others = [digests[event["trial"]] for event in searched(finished.events)]
+    assert first.keys() == {"train", "reference", "select", "test"}
+    assert all(other == first for other in others)
 
 
 def test_best_says_how_to_train_the_pick_of_that_policy(finished: Finished) -> None:

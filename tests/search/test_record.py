@@ -43,9 +43,9 @@ def test_an_extended_search_asks_for_more_and_is_not_over(tmp_path: Path) -> Non
 def test_a_search_runs_once_at_a_time(tmp_path: Path) -> None:
     record = create(tmp_path / "searches")
     again = SearchRecord.open(tmp_path / "searches", "s")
-    with record.claimed():
-        with pytest.raises(UserError, match="search 's' is running already"), again.claimed():
-            pass
+    already = pytest.raises(UserError, match="search 's' is running already")
+    with record.claimed(), already, again.claimed():
+        pass
     with again.claimed():
         pass
 
