@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from adiw_tune.decide.evidence import Evidence, weigh
+from adiw_tune.decide.evidence import Evidence, Standing, weigh
 from adiw_tune.decide.front import FINISHED, pareto_front
 from adiw_tune.decide.paired import MIN_SEEDS
 from adiw_tune.decide.policies import Policy, finalists, ranked, reason
@@ -84,13 +84,14 @@ def decide(trials: pd.DataFrame, policy: Policy, reruns: pd.DataFrame | None = N
             f"no finished trial trains in {policy.under:g} s of work: the fastest takes "
             f"{front['work_s'].min():.3g} s"
         )
-    evidence = None if reruns is None else _evidence(competing, front, policy, reruns)
-    if evidence is not None:
-        winner = ranking[ranking["trial"] == evidence.trials[evidence.winner]].iloc[0]
-        why = _reason(evidence, ranking, policy)
-    else:
+    compared = finalists(competing, policy)
+    evidence = None if reruns is None else _evidence(competing, compared, policy, reruns)
+    if evidence is None:
         winner = ranking.iloc[0]
         why = reason(winner, front, policy) + _caveat(provisional, reruns)
+    else:
+        winner = ranking[ranking["trial"] == evidence.winner].iloc[0]
+        why = _reason(evidence, ranking.set_index("trial").loc[compared], policy)
     return _decision(winner, why, policy, competing, provisional, evidence)
 
 
@@ -104,28 +105,36 @@ def _competing(trials: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
 
 
 def _evidence(
-    competing: pd.DataFrame, front: pd.DataFrame, policy: Policy, reruns: pd.DataFrame
+    competing: pd.DataFrame, compared: list[str], policy: Policy, reruns: pd.DataFrame
 ) -> Evidence | None:
-    compared = finalists(competing, policy)
     cost = competing.set_index("trial").loc[compared]
     shown = "retimed_s" if cost["retimed_s"].notna().all() else "work_s"
-    return weigh(reruns, compared, cost[shown], policy.price(front), policy)
+    return weigh(reruns, compared, cost[shown], policy.price(pareto_front(competing)), policy)
 
 
-def _reason(evidence: Evidence, ranking: pd.DataFrame, policy: Policy) -> str:
-    rows = ranking.set_index("trial", drop=False).loc[evidence.trials]
-    pick = rows.iloc[evidence.winner]
-    seeds = f"over {evidence.seeds[evidence.winner]} paired seeds"
+def _reason(evidence: Evidence, finalists: pd.DataFrame, policy: Policy) -> str:
+    """``finalists`` are rows of trials, by trial."""
+    rerun = finalists.loc[[standing.trial for standing in evidence.standings]].assign(
+        accuracy=[standing.accuracy for standing in evidence.standings],
+        seeds=[standing.seeds for standing in evidence.standings],
+    )
+    failed = finalists.loc[~finalists.index.isin(rerun.index), "divergence"]
+    left_out = f"; {', '.join(failed)} failed when rerun" if len(failed) else ""
+    return _verdict(evidence, rerun, policy) + left_out
+
+
+def _verdict(evidence: Evidence, rerun: pd.DataFrame, policy: Policy) -> str:
+    winner = rerun.loc[[evidence.winner]].iloc[0]
+    over_seeds = f"over {winner['seeds']} paired seeds it"
     if evidence.tied:
-        others = ", ".join(str(rows.iloc[other]["divergence"]) for other in evidence.tied)
-        return f"a tie: the faster one taken; {seeds} it cannot be told from {others}"
-    means = rows.assign(accuracy=evidence.accuracy)
-    if len(rows) == 1:
-        return f"it is the only finalist, run {seeds}"
+        others = ", ".join(rerun.loc[evidence.tied, "divergence"])
+        return f"a tie: the faster one taken, as {over_seeds} cannot be told from {others}"
+    if len(rerun) == 1:
+        return f"{over_seeds} is the only finalist"
     if policy.knee:
-        return f"{seeds} it stands highest above the line between the ends of the front"
-    front = means.sort_values("accuracy")
-    return f"{seeds} {reason(means.loc[pick['trial']], front, policy)}"
+        return f"{over_seeds} stands highest above the line between the ends of the front"
+    clause = reason(winner, rerun.sort_values("accuracy"), policy).removeprefix("it")
+    return over_seeds + clause
 
 
 def _caveat(provisional: bool, reruns: pd.DataFrame | None) -> str:
@@ -144,59 +153,53 @@ def _decision(
     provisional: bool,
     evidence: Evidence | None,
 ) -> Decision:
-    best = _best_per_divergence(competing, evidence)
-    own = next(row for row in best if row["divergence"] == winner["divergence"])
+    standings = {} if evidence is None else {one.trial: one for one in evidence.standings}
+    best = _best_per_divergence(competing, standings)
     names = competing.set_index("trial")["divergence"]
+    own = standings.get(winner["trial"], _single(winner))
     return Decision(
         divergence=str(winner["divergence"]),
-        trial=str(winner["trial"]),
+        trial=own.trial,
         number=int(winner["number"]),
-        accuracy=own["accuracy"] if evidence else float(winner["accuracy"]),
-        interval=own["interval"],
+        accuracy=own.accuracy,
+        interval=own.interval,
         work_s=float(winner["work_s"]),
         wall_s=float(winner["wall_s"]),
         retimed_s=_number(winner["retimed_s"]),
         rule=policy.text,
         reason=why,
         tie=bool(evidence and evidence.tied),
-        tied=[str(names[evidence.trials[i]]) for i in evidence.tied] if evidence else [],
-        seeds=own["seeds"],
-        p_best={row["divergence"]: row["p_best"] for row in best if row["p_best"] is not None},
+        tied=[str(names[trial]) for trial in evidence.tied] if evidence else [],
+        seeds=own.seeds,
+        p_best={row["divergence"]: row["p_best"] for row in best if row["seeds"]},
         provisional=provisional,
         best_per_divergence=best,
     )
 
 
 def _best_per_divergence(
-    competing: pd.DataFrame, evidence: Evidence | None
+    competing: pd.DataFrame, standings: dict[str, Standing]
 ) -> list[dict[str, Any]]:
-    """Of a divergence without evidence its most accurate trial."""
-    known = {} if evidence is None else {t: i for i, t in enumerate(evidence.trials)}
+    """Of a divergence without a standing its most accurate trial."""
+    ordered = competing.assign(rerun=competing["trial"].isin(list(standings))).sort_values(
+        ["rerun", "accuracy", "work_s"], ascending=[False, False, True]
+    )
     counts = competing["divergence"].value_counts()
-    rows = []
-    for divergence, own in competing.groupby("divergence", sort=False):
-        position = next((known[trial] for trial in own["trial"] if trial in known), None)
-        row = own.sort_values(["accuracy", "work_s"], ascending=[False, True]).iloc[0]
-        figures: tuple[Any, ...] = (float(row["accuracy"]), None, 0, None)
-        if evidence is not None and position is not None:
-            row = own[own["trial"] == evidence.trials[position]].iloc[0]
-            lists = (evidence.accuracy, evidence.intervals, evidence.seeds, evidence.p_best)
-            figures = tuple(values[position] for values in lists)
-        accuracy, interval, seeds, p_best = figures
-        rows.append(
-            {
-                "divergence": str(divergence),
-                "trial": str(row["trial"]),
-                "accuracy": accuracy,
-                "interval": interval,
-                "work_s": float(row["work_s"]),
-                "retimed_s": _number(row["retimed_s"]),
-                "seeds": seeds,
-                "p_best": p_best,
-                "trials": int(counts[divergence]),
-            }
-        )
+    rows = [
+        {
+            "divergence": str(row["divergence"]),
+            **asdict(standings.get(row["trial"], _single(row))),
+            "work_s": float(row["work_s"]),
+            "retimed_s": _number(row["retimed_s"]),
+            "trials": int(counts[row["divergence"]]),
+        }
+        for _, row in ordered.groupby("divergence").head(1).iterrows()
+    ]
     return sorted(rows, key=lambda row: (-row["accuracy"], row["work_s"]))
+
+
+def _single(row: pd.Series) -> Standing:
+    return Standing(str(row["trial"]), float(row["accuracy"]))
 
 
 def _number(value: float | None) -> float | None:

@@ -23,26 +23,38 @@ _RACE_ERROR = _ANSWER_ERROR = ERROR / 2  # spent while racing, and in the end
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """What the reruns say; lists are by finalist.
+class Standing:
+    """Where a trial stands.
 
     Args:
-        trials: the finalists that were rerun.
-        accuracy: mean over seeds, each as if it had run on all seeds.
-        intervals: 95%, of the accuracy.
-        seeds: how many were run.
-        p_best: the share of resamples of the seeds in which the policy takes it; they sum to 1.
-        winner: the position of what the policy takes.
-        tied: the positions of those that could be taken too, and cannot be told from the winner.
+        trial: whose.
+        accuracy: mean over seeds, as if it had run on all; of a single run, that run's.
+        interval: [low, high], 95%, of the mean; None of a single run.
+        seeds: how many were run; 0 of a single run.
+        p_best: the share of resamples of the seeds in which the policy takes it; None of a single
+            run.
     """
 
-    trials: list[str]
-    accuracy: list[float]
-    intervals: list[list[float]]
-    seeds: list[int]
-    p_best: list[float]
-    winner: int
-    tied: list[int]
+    trial: str
+    accuracy: float
+    interval: list[float] | None = None
+    seeds: int = 0
+    p_best: float | None = None
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the reruns say.
+
+    Args:
+        standings: of the finalists that were rerun; their ``p_best`` sums to 1.
+        winner: the trial that the policy takes.
+        tied: the trials that could be taken too, and cannot be told from the winner.
+    """
+
+    standings: list[Standing]
+    winner: str
+    tied: list[str]
 
 
 def race(reruns: pd.DataFrame, finalists: list[str], policy: Policy) -> list[str]:
@@ -104,8 +116,7 @@ def weigh(
     if not arms or (~np.isnan(values)).sum(1).min() < MIN_SEEDS:
         return None
     seconds = cost.loc[arms].to_numpy(float)
-    level = levelled(values)
-    mean = np.nanmean(level, 1)
+    mean = np.nanmean(levelled(values), 1)
     # better[i, j]: i's score is higher than j's, with confidence
     bounds = lower_bounds(values, _ANSWER_ERROR)
     better = bounds > price * (seconds[:, None] - seconds[None, :])
@@ -113,16 +124,23 @@ def weigh(
     could_be = ~better.any(0) | _near(mean - price * seconds, policy.within)
     winner = int(np.lexsort((-mean, seconds, ~could_be))[0])
     apart = better[winner] | better[:, winner]
-    rng = np.random.default_rng(0)  # the same answer every time
     return Evidence(
-        trials=arms,
-        accuracy=[float(value) for value in mean],
-        intervals=[interval(row[~np.isnan(row)], rng) for row in level],
-        seeds=[int(count) for count in (~np.isnan(values)).sum(1)],
-        p_best=_p_best(resampled_means(values, rng), seconds, price, policy.within),
-        winner=winner,
-        tied=[int(j) for j in np.flatnonzero(could_be & ~apart) if j != winner],
+        standings=_standings(arms, values, seconds, price, policy.within),
+        winner=arms[winner],
+        tied=[arms[j] for j in np.flatnonzero(could_be & ~apart) if j != winner],
     )
+
+
+def _standings(
+    arms: list[str], values: Matrix, seconds: Matrix, price: float, within: float
+) -> list[Standing]:
+    rng = np.random.default_rng(0)  # the same answer every time
+    p_best = _p_best(resampled_means(values, rng), seconds, price, within)
+    rows = [row[~np.isnan(row)] for row in levelled(values)]
+    return [
+        Standing(arm, float(row.mean()), interval(row, rng), len(row), share)
+        for arm, row, share in zip(arms, rows, p_best, strict=True)
+    ]
 
 
 def _left(bounds: Matrix, work: Matrix, policy: Policy) -> NDArray[np.intp]:

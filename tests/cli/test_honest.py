@@ -160,7 +160,7 @@ def test_an_extended_search_adds_trials_and_decides_anew(honest: Finished) -> No
 
 def test_a_budget_ends_in_a_decision_though_no_trial_ran_its_course(tmp_path: Path) -> None:
     (tmp_path / "space.py").write_text("def space(trial):\n    return {'epochs': 100000}\n")
-    options = ("--name", "s", "--trials", "2", "--concurrency", "1", "--budget", "15s")
+    options = ("--name", "s", "--trials", "2", "--concurrency", "1", "--budget", "40s")
     ran = adiw_tune(tmp_path, "search", "space.py", *options)
     assert ran.returncode == 0, ran.stderr
     events = read_events(tmp_path)
@@ -169,9 +169,9 @@ def test_a_budget_ends_in_a_decision_though_no_trial_ran_its_course(tmp_path: Pa
     assert ends[0]["reason"] == "the budget was spent"
     session = of_kind(events, "session")[0]["time"]
     stopped = of_kind(events, "epoch")[-1]["time"]
-    late = [e for e in of_kind(events, "epoch") if e["time"] - session > 15 * 0.7]
+    late = [e for e in of_kind(events, "epoch") if e["time"] - session > 40 * 0.7]
     assert len({e["trial"] for e in late}) == len(late)  # one epoch at most for each run
-    assert stopped - session < 60
+    assert stopped - session < 90
     decision = json.loads((tmp_path / "adiw-searches/s/decision.json").read_text())
     assert decision["provisional"]
     assert "best divergence: mmd (provisional)" in ran.stdout

@@ -2,31 +2,14 @@ from __future__ import annotations
 
 import json
 
-import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adiw_tune.decide import decide, parse_policy
 from adiw_tune.errors import UserError
 from adiw_tune.search.record import arm
-
-
-def trials(*rows: tuple[str, float, float] | tuple[str, float, float, str]) -> pd.DataFrame:
-    """Trials numbered in order, of (divergence, accuracy, seconds and, if not finished, status)."""
-    return pd.DataFrame(
-        {
-            "trial": [f"t{number}" for number in range(len(rows))],
-            "number": range(len(rows)),
-            "divergence": [row[0] for row in rows],
-            "accuracy": [row[1] for row in rows],
-            "work_s": [row[2] for row in rows],
-            "wall_s": [2 * row[2] for row in rows],
-            "retimed_s": float("nan"),
-            "status": [row[3] if len(row) == 4 else "finished" for row in rows],
-        }
-    )
-
+from tests.decide.tables import trials
 
 # Steep, then flat: the knee is number 1. Number 4 is dominated.
 CURVE = trials(
@@ -65,6 +48,7 @@ points = st.lists(
 
 
 @given(points, st.floats(0, 1))
+@settings(deadline=None, max_examples=50)
 def test_fastest_within_is_what_it_says(
     rows: list[tuple[str, float, float]], margin: float
 ) -> None:
@@ -76,6 +60,7 @@ def test_fastest_within_is_what_it_says(
 
 
 @given(points, st.floats(0.01, 100))
+@settings(deadline=None, max_examples=50)
 def test_best_under_is_what_it_says(rows: list[tuple[str, float, float]], budget: float) -> None:
     within = [accuracy for _, accuracy, seconds in rows if seconds <= budget]
     if not within:
@@ -88,6 +73,7 @@ def test_best_under_is_what_it_says(rows: list[tuple[str, float, float]], budget
 
 
 @given(points)
+@settings(deadline=None, max_examples=50)
 def test_the_knee_is_the_point_furthest_above_the_line_between_the_ends(
     rows: list[tuple[str, float, float]],
 ) -> None:
@@ -136,7 +122,8 @@ def test_the_reason_of_the_knee_compares_with_an_end() -> None:
     )
     slow = trials(("kl", 0.5, 10.0), ("mmd", 0.9, 20.0))
     assert (
-        "40.0 points above the fastest, for 2.0 times" in decide(slow, parse_policy("knee")).reason
+        "40.0 points above the fastest, for 2.0 times its work"
+        in decide(slow, parse_policy("knee")).reason
     )
 
 
@@ -148,11 +135,17 @@ def test_every_divergence_that_finished_is_named_with_its_best_first() -> None:
         ),
         parse_policy("knee"),
     )  # fmt: skip
-    assert decision.best_per_divergence == [
-        {"divergence": "kl", "accuracy": 0.85, "work_s": 30.0, "trial": "t2", "trials": 1},
-        {"divergence": "mmd", "accuracy": 0.80, "work_s": 7.0, "trial": "t1", "trials": 2},
-        {"divergence": "erm", "accuracy": 0.60, "work_s": 2.0, "trial": "t3", "trials": 1},
+    shown = ("divergence", "trial", "accuracy", "work_s", "trials")
+    assert [tuple(row[name] for name in shown) for row in decision.best_per_divergence] == [
+        ("kl", "t2", 0.85, 30.0, 1),
+        ("mmd", "t1", 0.80, 7.0, 2),
+        ("erm", "t3", 0.60, 2.0, 1),
     ]
+    unseen = {"interval": None, "retimed_s": None, "seeds": 0, "p_best": None}
+    assert all(unseen.items() <= row.items() for row in decision.best_per_divergence)
+    assert (decision.seeds, decision.interval, decision.p_best) == (0, None, {})
+    assert not decision.tie
+    assert not decision.provisional
     assert json.loads(json.dumps(decision.as_dict())) == decision.as_dict()
 
 
@@ -166,6 +159,20 @@ def test_a_baseline_is_compared_by_its_method() -> None:
 def test_nothing_finished_means_nothing_to_pick() -> None:
     with pytest.raises(UserError, match="no trial has finished"):
         decide(trials(("mmd", 0.8, 9.0, "failed")), parse_policy("knee"))
+
+
+@pytest.mark.parametrize("status", ["pruned", "stopped"])
+def test_where_none_finished_the_cut_ones_are_picked_from_as_they_stood(status: str) -> None:
+    cut = trials(
+        ("mmd", 0.80, 9.0, status), ("kl", 0.85, 3.0, status), ("erm", 0.9, 1.0, "failed"),
+        ("squared", float("nan"), 1.0, status),
+    )  # fmt: skip
+    decision = decide(cut, parse_policy("knee"))
+    assert (decision.number, decision.provisional) == (1, True)
+    assert "none ran its full course" in decision.reason
+    assert {row["divergence"] for row in decision.best_per_divergence} == {"mmd", "kl"}
+    one = decide(trials(("mmd", 0.1, 9.0), ("kl", 0.85, 3.0, status)), parse_policy("knee"))
+    assert (one.number, one.provisional) == (0, False)
 
 
 @pytest.mark.parametrize(

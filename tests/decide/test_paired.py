@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from adiw_tune.decide.paired import (
+    MIN_SEEDS,
+    interval,
+    levelled,
+    lower_bounds,
+    resampled_means,
+)
+from tests.decide.tables import drawn
+
+
+def test_for_two_the_bound_is_that_of_the_paired_t_test() -> None:
+    values = drawn([0.80, 0.81], 6, np.random.default_rng(0), own=0.003)
+    test = stats.ttest_rel(values[1], values[0], alternative="greater")
+    bound = test.confidence_interval(0.95).low
+    assert lower_bounds(values, 0.05)[1, 0] == pytest.approx(bound)
+    assert (lower_bounds(values, 0.05)[1, 0] > 0) == (test.pvalue < 0.05)
+
+
+def test_pooled_spread_is_the_residual_of_a_randomised_block_design() -> None:
+    values = drawn([0.80, 0.81, 0.82], 5, np.random.default_rng(1), own=0.003)
+    residual = values - values.mean(0) - values.mean(1, keepdims=True) + values.mean()
+    pooled = 2 * (residual**2).sum() / (2 * 4)  # of a difference; (k - 1) (s - 1) = 8 degrees
+    own = (values[2] - values[0]).var(ddof=1)
+    expected = (values[2] - values[0]).mean() - stats.t.ppf(1 - 0.05 / 2, 8) * np.sqrt(
+        max(own, pooled) / 5
+    )
+    assert lower_bounds(values, 0.05)[2, 0] == pytest.approx(expected)
+
+
+def test_too_few_shared_seeds_say_nothing() -> None:
+    values = np.array([[0.9, 0.9, 0.9], [0.1, 0.1, np.nan]])
+    assert list(lower_bounds(values, 0.05).ravel()) == [0, -np.inf, -np.inf, 0]
+    assert MIN_SEEDS == 3
+
+
+@pytest.mark.parametrize("own", [[0.004] * 4, [0.002, 0.002, 0.002, 0.01]])
+@pytest.mark.parametrize("seeds", [3, 5])
+def test_the_best_is_seldom_thought_worse(own: list[float], seeds: int) -> None:
+    rng = np.random.default_rng(2)
+    wrong = 0
+    for _ in range(1000):
+        values = (
+            rng.normal(0.8, 0.01, seeds) + rng.normal(0, 1, (4, seeds)) * np.array(own)[:, None]
+        )
+        wrong += int((lower_bounds(values, 0.05)[:, 3] > 0).any())
+    assert wrong <= 70  # 50 expected at most, and the error of counting; the deviant one is last
+
+
+@pytest.mark.parametrize("seeds", [3, 5, 10])
+def test_intervals_hold_the_true_mean_in_at_least_ninety_of_a_hundred(seeds: int) -> None:
+    rng = np.random.default_rng(3)
+    held = 0
+    for _ in range(1000):
+        low, high = interval(rng.normal(0.8, 0.01, seeds), rng)
+        held += low <= 0.8 <= high
+    assert 900 <= held <= 980
+
+
+def test_an_interval_of_many_is_the_usual_one() -> None:
+    values = np.random.default_rng(4).normal(0.8, 0.05, 400)
+    low, high = interval(values, np.random.default_rng(0))
+    half = 1.96 * values.std(ddof=1) / 20
+    assert low == pytest.approx(values.mean() - half, abs=0.1 * half)
+    assert high == pytest.approx(values.mean() + half, abs=0.1 * half)
+
+
+def test_an_interval_stays_within_what_accuracy_can_be() -> None:
+    assert interval(np.array([1.0, 0.9, 0.8]), np.random.default_rng(0))[1] == 1.0
+    assert interval(np.array([0.5, 0.5, 0.5]), np.random.default_rng(0)) == [0.5, 0.5]
+
+
+def test_a_dropped_trial_is_levelled_by_what_its_seeds_did_to_the_others() -> None:
+    # Its three seeds were lucky, by 0.05 against all four.
+    full = np.array([[0.9, 0.9, 0.9, 0.7], [0.8, 0.8, 0.8, 0.6]])
+    level = levelled(np.vstack([full, [0.75, 0.75, 0.75, np.nan]]))
+    assert level[:2] == pytest.approx(full)
+    assert level[2, :3] == pytest.approx([0.70] * 3)
+
+
+def test_resamples_keep_the_pairs_together() -> None:
+    luck = np.array([0.0, 0.05, -0.05, 0.1])
+    values = np.vstack([0.80 + luck, 0.81 + luck])
+    means = resampled_means(values, np.random.default_rng(0))
+    assert means[:, 1] - means[:, 0] == pytest.approx(np.full(len(means), 0.01))
+
+
+def test_resampled_differences_are_as_uncertain_as_students_t() -> None:
+    values = drawn([0.80, 0.81], 8, np.random.default_rng(5), own=0.004)
+    means = resampled_means(values, np.random.default_rng(0))
+    difference = values[1] - values[0]
+    width = stats.t.ppf(0.975, 7) / 1.96 * difference.std(ddof=1) / np.sqrt(8)
+    assert (means[:, 1] - means[:, 0]).std() == pytest.approx(width, rel=0.05)
