@@ -31,7 +31,7 @@ def describe(outcome: Outcome) -> str:
             f"{words.pick(decision)}.",
             f"Why: {_plain(decision['reason'])} (rule: {_plain(decision['rule'])})",
             _plain(" ".join(words.evidence(decision))),
-            f"Train it again:\n\n```\n{outcome.winner_command}\n```",
+            f"Train it again:\n\n    {outcome.winner_command}",
             words.counts(outcome.trials),
             "### Each divergence",
             _divergences(decision["best_per_divergence"], str(decision["divergence"])),
