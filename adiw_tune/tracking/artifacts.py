@@ -18,8 +18,9 @@ from adiw_tune.tracking.report import write_report
 def write_artifacts(search_name: str, outcome: Outcome, folder: Path) -> None:
     """Write the report, the tables, and each figure as a page and as a picture.
 
-    Files: report.html; front.csv, trials.csv, decision.json; and as .html and .png each: front and
-    divergences (accuracy against work), confidence (P(best), intervals), importance, anytime.
+    Files: report.html; front.csv, trials.csv, decision.json; the pages front.html (with the front
+    of each divergence), confidence.html (P(best) and intervals), importance.html and anytime.html;
+    and a picture of each figure, the fronts of each divergence being divergences.png.
     """
     charts = {
         "front": front_chart(outcome),
@@ -29,8 +30,11 @@ def write_artifacts(search_name: str, outcome: Outcome, folder: Path) -> None:
         "anytime": anytime_chart(outcome),
     }
     for name, chart in charts.items():
-        write_page(chart, folder / f"{name}.html")
         write_picture(chart, folder / f"{name}.png")
+    # Every page holds plotly.js, so figures of one kind share a page.
+    write_page([charts["front"], charts["divergences"]], folder / "front.html")
+    for name in ("confidence", "importance", "anytime"):
+        write_page([charts[name]], folder / f"{name}.html")
     outcome.front.to_csv(folder / "front.csv", index=False)
     settings_only = outcome.trials.drop(columns="config", errors="ignore")  # has them once more
     settings_only.to_csv(folder / "trials.csv", index=False)

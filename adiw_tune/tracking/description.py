@@ -14,9 +14,9 @@ from adiw_tune.tracking.outcome import Outcome
 _MOST_ROWS = 20  # MLflow cuts a description at 8,000 characters
 _FILES = (
     "Under Artifacts: `report.html` (everything on one page, every trial with its settings), "
-    "`front.html`, `divergences.html` (the front of each), `confidence.html` (P(best)), "
-    "`importance.html`, `anytime.html` (with the trials that were cut), each also as `.png`, and "
-    "`front.csv`, `trials.csv`, `decision.json`."
+    "`front.html` (of all and of each divergence), `confidence.html` (P(best)), `importance.html`, "
+    "`anytime.html` (with the trials that were cut), pictures of them (`.png`), and `front.csv`, "
+    "`trials.csv`, `decision.json`."
 )
 
 
@@ -31,7 +31,7 @@ def describe(outcome: Outcome) -> str:
             f"{words.pick(decision)}.",
             f"Why: {_plain(decision['reason'])} (rule: {_plain(decision['rule'])})",
             _plain(" ".join(words.evidence(decision))),
-            f"Train it again:\n\n```\n{outcome.winner_command}\n```",
+            f"Train it again:\n\n    {outcome.winner_command}",
             words.counts(outcome.trials),
             "### Each divergence",
             _divergences(decision["best_per_divergence"], str(decision["divergence"])),

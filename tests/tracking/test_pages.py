@@ -8,49 +8,56 @@ from typing import Any
 import pytest
 
 from adiw_tune.errors import UserError
+from adiw_tune.tracking.artifacts import write_artifacts
+from adiw_tune.tracking.figures.front import WORK
 from adiw_tune.tracking.runs import SearchRuns
 from adiw_tune.tracking.ui import ServedUi, serve_ui
 from adiw_tune.tracking.view import run_address, view_address
 
-from .helpers import EPOCHS, make_search
+from .helpers import EPOCHS, RUNG, SEEDS, make_search
+
+Finished = tuple[SearchRuns, ServedUi]
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[SearchRuns, ServedUi]]:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Finished]:
     uri = f"sqlite:///{tmp_path_factory.mktemp('pages') / 'mlflow.db'}"
-    other, search = make_search(5), make_search(8)
+    other, search = make_search(6), make_search(8)
     runs = SearchRuns.open(uri, "digits", {"samples": 8}, "search-1")
     runs.record(search.events)
-    runs.finish(search.front, search.decision, search.trials, "adiw-tune train")
-    SearchRuns.open(uri, "another", {}, "search-2").record(other.events)
+    runs.finish(search.outcome)
+    SearchRuns.open(uri, "another", {}, "search-2").record(other.events[:20])
     with serve_ui(uri, runs.experiment_id, runs.view_key) as served:
         yield runs, served
 
 
-def artifact(page: Any, runs: SearchRuns, served: ServedUi, name: str) -> None:
+def artifact(page: Any, finished: Finished, name: str) -> None:
+    runs, served = finished
     address = run_address(served.base_url, runs.experiment_id, runs.parent_run_id)
     path, _, query = address.rpartition("?")
     page.goto(f"{path}/artifacts/{name}?{query}")
 
 
-def test_the_saved_view_shows_this_searchs_trials(
-    finished: tuple[SearchRuns, ServedUi], page: Any
-) -> None:
+def points(chart: Any) -> Any:
+    return chart.locator(".scatterlayer .point")
+
+
+def test_the_saved_view_shows_this_searchs_trials(finished: Finished, page: Any) -> None:
     _, served = finished
     page.goto(served.address)
     scatter = page.locator(".js-plotly-plot").first
-    scatter.locator(".scatterlayer .point").first.wait_for()
-    assert scatter.locator(".scatterlayer .point").count() == 8  # none of the other search's
-    assert scatter.locator(".xtitle").text_content() == "train_seconds"
+    points(scatter).first.wait_for()
+    assert points(scatter).count() == 8  # none of the other search's, and no reruns
+    assert scatter.locator(".xtitle").text_content() == "work_s"
     assert scatter.locator(".ytitle").text_content() == "accuracy"
-    colours = scatter.locator(".scatterlayer .point").evaluate_all(
+    colours = points(scatter).evaluate_all(
         "points => new Set(points.map(point => point.style.fill)).size"
     )
     assert colours == 7  # one for each divergence or method
     line = page.locator(".js-plotly-plot").nth(1)
-    line.locator(".scatterlayer .point").first.wait_for()
-    assert line.locator(".scatterlayer .point").count() == 8 * EPOCHS
-    assert line.locator(".xtitle").text_content() == "train_seconds"
+    points(line).first.wait_for()
+    assert points(line).count() == 7 * EPOCHS + RUNG
+    assert line.locator(".xtitle").text_content() == "work_s"
     page.get_by_text("Parallel Coordinates").scroll_into_view_if_needed()
     page.locator(".parcoords canvas").first.wait_for(state="attached")
     axes = page.locator(".parcoords .dimension .label").all_text_contents()
@@ -58,32 +65,79 @@ def test_the_saved_view_shows_this_searchs_trials(
     assert axes[-1] == "accuracy"
 
 
-def test_the_decision_stands_on_the_parents_page(
-    finished: tuple[SearchRuns, ServedUi], page: Any
-) -> None:
+def test_the_second_view_shows_only_the_front(finished: Finished, page: Any) -> None:
+    runs, served = finished
+    page.goto(view_address(served.base_url, runs.experiment_id, runs.front_view_key))
+    scatter = page.locator(".js-plotly-plot").first
+    points(scatter).first.wait_for()
+    assert points(scatter).count() == 2
+
+
+def test_the_decision_stands_on_the_parents_page(finished: Finished, page: Any) -> None:
     runs, served = finished
     page.goto(run_address(served.base_url, runs.experiment_id, runs.parent_run_id))
     page.get_by_text("The front: no trial is both").wait_for()
-    assert page.locator("table", has_text="training seconds").locator("tbody tr").count() == 2
+    front, divergences = (
+        page.locator("table", has_text=words).locator("tbody tr").count()
+        for words in ("wall s", "P(best)")
+    )
+    assert (front, divergences) == (2, 3)
+    page.get_by_text("0.8400 [0.8300, 0.8500] in 5.00 s of work").wait_for()
+    page.get_by_text("P(best) = 0.90").wait_for()
 
 
-def test_the_fronts_page_opens_and_is_drawn(
-    finished: tuple[SearchRuns, ServedUi], page: Any
+def test_the_fronts_page_opens_and_is_drawn(finished: Finished, page: Any) -> None:
+    artifact(page, finished, "front.html")
+    front, each = (page.frame_locator("iframe").locator(".js-plotly-plot").nth(k) for k in (0, 1))
+    points(front).first.wait_for()
+    assert points(front).count() == 6  # 5 trials and the star
+    assert front.locator(".xtitle").text_content() == WORK
+    points(each).first.wait_for()
+    assert each.locator(".xtitle, .x2title, .x3title, .x4title").count() == 3  # of the lowest
+    assert each.locator(".annotation-text").all_text_contents()[0] == "diw: 1 trial"
+
+
+@pytest.mark.parametrize(
+    ("name", "drawn", "count"),
+    [
+        ("confidence.html", ".barlayer .point", 2),
+        ("confidence.html", ".scatterlayer .point", 2 + 2 * SEEDS),
+        ("importance.html", ".barlayer .point", 6),
+        ("anytime.html", ".scatterlayer .js-line", 8 + 2),
+    ],
+)
+def test_the_other_pages_are_drawn(
+    finished: Finished, page: Any, name: str, drawn: str, count: int
 ) -> None:
-    runs, served = finished
-    artifact(page, runs, served, "front.html")
-    frame = page.frame_locator("iframe")
-    frame.locator(".scatterlayer .point").first.wait_for()
-    assert frame.locator(".scatterlayer .point").count() >= 8  # 7 trials and the star
-    assert frame.locator(".xtitle").text_content() == "training seconds"
+    artifact(page, finished, name)
+    marks = page.frame_locator("iframe").locator(drawn)
+    marks.first.wait_for(state="attached")
+    assert marks.count() == count
 
 
-def test_the_fronts_picture_opens(finished: tuple[SearchRuns, ServedUi], page: Any) -> None:
-    runs, served = finished
-    artifact(page, runs, served, "front.png")
+@pytest.mark.parametrize("name", ["front.png", "divergences.png"])
+def test_the_pictures_open(finished: Finished, page: Any, name: str) -> None:
+    artifact(page, finished, name)
     page.wait_for_function(
         "() => [...document.images].some(image => image.complete && image.naturalWidth > 1000)"
     )
+
+
+def test_the_report_opens_with_all_figures_and_asks_the_network_for_nothing(
+    tmp_path: Path, page: Any
+) -> None:
+    write_artifacts("digits", make_search().outcome, tmp_path)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto((tmp_path / "report.html").as_uri())
+    page.locator(".js-plotly-plot").nth(4).locator(".scatterlayer .js-line").first.wait_for()
+    figures = page.locator(".js-plotly-plot")
+    assert figures.count() == 5
+    for figure in figures.all():
+        assert figure.locator(".scatterlayer .trace, .barlayer .trace").count() > 0
+    assert [url for url in asked if not url.startswith(("file:", "blob:", "data:"))] == []
+    wider = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+    assert wider <= 0  # tables scroll by themselves
 
 
 def test_a_port_in_use_is_named(uri: str) -> None:

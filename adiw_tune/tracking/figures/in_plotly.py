@@ -47,9 +47,10 @@ def figure_of(chart: Chart) -> Figure:
     return figure
 
 
-def write_page(chart: Chart, path: Path) -> None:
-    """Write a chart as one HTML file, which loads nothing from anywhere."""
-    path.write_text(document(chart.title, [section(chart)]), encoding="utf-8")
+def write_page(charts: Sequence[Chart], path: Path) -> None:
+    """Write charts below each other as one HTML file, which loads nothing from anywhere."""
+    parts = [section(chart) for chart in charts]
+    path.write_text(document(charts[0].title, parts), encoding="utf-8")
 
 
 def section(chart: Chart) -> str:
