@@ -102,7 +102,7 @@ def train(
     from adiw_tune.training.saving import saved_at_the_end
 
     flags = locals()
-    given = {f.name: flags[f.name] for f in fields(TrialConfig) if flags[f.name] is not None}
+    given = {f.name: flags[f.name] for f in fields(TrialConfig) if flags.get(f.name) is not None}
     search = SearchRecord.open(storage, from_search) if from_search else None
     base = picked_config(search, policy) if search else {}
     config = TrialConfig.from_mapping({**base, **given})
