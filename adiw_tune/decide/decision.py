@@ -63,9 +63,9 @@ class Decision:
 def decide(trials: pd.DataFrame, policy: Policy, reruns: pd.DataFrame | None = None) -> Decision:
     """Pick from the finished ``trials`` by ``policy``, with the evidence of ``reruns`` if it can.
 
-    The reruns are used if each of the policy's finalists has at least ``MIN_SEEDS`` of them. Of
-    these finalists the faster is that with the smaller ``retimed_s`` where all have one, else with
-    the smaller ``work_s``.
+    The reruns are used if each of the policy's finalists has at least ``MIN_SEEDS`` of them. The
+    faster is always that of less work; ``retimed_s`` stands beside it, as what that came to on
+    this machine.
 
     Args:
         trials: columns trial, number, divergence, status, accuracy, work_s, wall_s, retimed_s.
@@ -107,9 +107,8 @@ def _competing(trials: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
 def _evidence(
     competing: pd.DataFrame, compared: list[str], policy: Policy, reruns: pd.DataFrame
 ) -> Evidence | None:
-    cost = competing.set_index("trial").loc[compared]
-    shown = "retimed_s" if cost["retimed_s"].notna().all() else "work_s"
-    return weigh(reruns, compared, cost[shown], policy.price(pareto_front(competing)), policy)
+    cost = competing.set_index("trial").loc[compared, "work_s"]
+    return weigh(reruns, compared, cost, policy.price(pareto_front(competing)), policy)
 
 
 def _reason(evidence: Evidence, finalists: pd.DataFrame, policy: Policy) -> str:
@@ -128,7 +127,9 @@ def _verdict(evidence: Evidence, rerun: pd.DataFrame, policy: Policy) -> str:
     over_seeds = f"over {winner['seeds']} paired seeds it"
     if evidence.tied:
         others = ", ".join(rerun.loc[evidence.tied, "divergence"])
-        return f"a tie: the faster one taken, as {over_seeds} cannot be told from {others}"
+        if winner["work_s"] == rerun.loc[[evidence.winner, *evidence.tied], "work_s"].min():
+            return f"a tie: the faster one taken, as {over_seeds} cannot be told from {others}"
+        return f"{over_seeds} is ahead by the mean, but cannot be told from {others}: a tie"
     if len(rerun) == 1:
         return f"{over_seeds} is the only finalist"
     if policy.knee:

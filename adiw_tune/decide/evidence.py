@@ -19,6 +19,7 @@ from adiw_tune.decide.policies import Policy
 # How often the finalist that is right may be thought worse than another, at most. Half of it, so
 # that two that are equal, and can each be thought worse, are told apart in one answer of 20.
 ERROR = 0.025
+_ABOUT_EQUAL = 0.01  # accuracies of a tie that speed may settle
 _RACE_ERROR = _ANSWER_ERROR = ERROR / 2  # spent while racing, and in the end
 
 
@@ -49,7 +50,7 @@ class Evidence:
     Args:
         standings: of the finalists that were rerun; their ``p_best`` sums to 1.
         winner: the trial that the policy takes.
-        tied: the trials that could be taken too, and cannot be told from the winner.
+        tied: the trials that could be the best too, and cannot be told from the winner.
     """
 
     standings: list[Standing]
@@ -100,9 +101,10 @@ def weigh(
 ) -> Evidence | None:
     """What ``policy`` takes from the finalists by their reruns; None with too few of these.
 
-    Those that cannot be told from the best, with confidence 1 - ``ERROR``, are a tie with it: of
-    them, and of those whose mean is within the policy's ``within`` of the best, the fastest is
-    taken.
+    Those that cannot be told from the best, with confidence 1 - ``ERROR``, are a tie with it. Of
+    them, and of those within the policy's ``within`` of the best, the fastest is taken whose mean
+    is within a point of the highest (or within ``within``, if that is more): speed settles what
+    is about equal as far as one can see, and never costs more accuracy than that by the means.
 
     Args:
         reruns: columns trial, seed and accuracy; NaN as in ``race``.
@@ -121,8 +123,10 @@ def weigh(
     bounds = lower_bounds(values, _ANSWER_ERROR)
     better = bounds > price * (seconds[:, None] - seconds[None, :])
     np.fill_diagonal(better, False)
-    could_be = ~better.any(0) | _near(mean - price * seconds, policy.within)
-    winner = int(np.lexsort((-mean, seconds, ~could_be))[0])
+    score = mean - price * seconds
+    could_be = ~better.any(0) | _near(score, policy.within)
+    taken = could_be & _near(score, max(policy.within, _ABOUT_EQUAL))
+    winner = int(np.lexsort((-mean, seconds, ~taken))[0])
     apart = better[winner] | better[:, winner]
     return Evidence(
         standings=_standings(arms, values, seconds, price, policy.within),

@@ -124,15 +124,21 @@ def test_within_the_margin_the_faster_is_taken_though_it_is_plainly_less_accurat
     assert "fastest within 1 point of the most accurate, 0.86" in decision.reason
 
 
-def test_faster_is_by_the_seconds_alone_where_all_were_retimed() -> None:
+def test_speed_settles_a_tie_only_where_the_means_are_about_equal() -> None:
+    """Few and noisy seeds tell nothing apart, and are no licence to give three points away."""
+    wide = {"t0": [0.95, 0.88, 0.97], "t1": [0.90, 0.91, 0.90], "t2": [0.90, 0.94, 0.90]}
+    decision = decide(THREE, parse_policy("fastest-within=0.01"), reruns(THREE, wide))
+    assert (decision.divergence, decision.tie) == ("mmd", True)
+    assert decision.reason.startswith("over 3 paired seeds it is ahead by the mean, but cannot be")
+    close = {"t0": [0.92, 0.90, 0.93], "t1": [0.90, 0.91, 0.90], "t2": [0.91, 0.92, 0.90]}
+    assert decide(THREE, BEST, reruns(THREE, close)).divergence == "energy"
+
+
+def test_faster_is_by_work_and_the_seconds_alone_stand_beside_it() -> None:
     accuracy = {trial: [0.85, 0.86, 0.84 + 0.001 * number] for number, trial in enumerate(ARMS)}
-    ran = reruns(THREE, accuracy)
-    assert decide(THREE, BEST, ran).divergence == "energy"
-    all_retimed = THREE.assign(retimed_s=[1.0, 2.0, 3.0])
-    assert decide(all_retimed, BEST, ran).divergence == "mmd"
-    assert decide(all_retimed, BEST, ran).retimed_s == 1.0
-    some = THREE.assign(retimed_s=[1.0, 2.0, float("nan")])
-    assert decide(some, BEST, ran).divergence == "energy"
+    retimed = THREE.assign(retimed_s=[1.0, 2.0, 3.0])
+    decision = decide(retimed, BEST, reruns(THREE, accuracy))
+    assert (decision.divergence, decision.work_s, decision.retimed_s) == ("energy", 1.0, 3.0)
 
 
 def test_the_knee_weighs_accuracy_against_seconds_as_the_front_does() -> None:
