@@ -1,13 +1,9 @@
 """The loop that trains, the methods it compares, and the configuration that fixes a run."""
 
 from adiw_tune.training.config import METHODS, TrialConfig
-from adiw_tune.training.loop import (
-    EpochReport,
-    TrainingDivergedError,
-    TrainingRun,
-    check_own_files,
-    load_splits,
-)
+from adiw_tune.training.data import check_own_files, load_splits
+from adiw_tune.training.loop import TrainingDivergedError, TrainingRun
+from adiw_tune.training.report import EpochReport
 from adiw_tune.training.work import StepCost, peak_memory_bytes
 
 __all__ = [
