@@ -2,13 +2,9 @@
 
 from adiw_tune.training.calibration import Alone
 from adiw_tune.training.config import METHODS, TrialConfig
-from adiw_tune.training.loop import (
-    EpochReport,
-    TrainingDivergedError,
-    TrainingRun,
-    check_own_files,
-    load_splits,
-)
+from adiw_tune.training.data import check_own_files, load_splits
+from adiw_tune.training.loop import TrainingDivergedError, TrainingRun
+from adiw_tune.training.report import EpochReport
 from adiw_tune.training.work import StepCost, peak_memory_bytes
 
 __all__ = [

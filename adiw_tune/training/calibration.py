@@ -51,7 +51,7 @@ def measure_step_cost(run: "TrainingRun", alone: Alone) -> StepCost:
         for _ in range(_UNMEASURED):
             steps()
     with alone():
-        cost = compare(plain, own, run._now)
+        cost = compare(plain, own, run._work_clock)
     return StepCost(cost.plain_s / count, cost.ratio)
 
 

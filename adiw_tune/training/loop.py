@@ -5,62 +5,25 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from adiw_tune.divergences import make_divergence, require_form
-from adiw_tune.tasks import (
-    Network,
-    Rows,
-    Split,
-    Splits,
-    check_network,
-    find_task,
-    in_order,
-    parse_shift,
-)
+from adiw_tune.tasks import Network, Rows, Split, Splits, find_task, in_order
 from adiw_tune.training.calibration import Alone, measure_step_cost
 from adiw_tune.training.config import TrialConfig
+from adiw_tune.training.data import check_own_files, load_splits
 from adiw_tune.training.learner import Learner
 from adiw_tune.training.methods import Method, Step, make_method
+from adiw_tune.training.report import EpochReport
 from adiw_tune.training.work import StepCost, Work
-from adiw_tune.user_file import is_file
 
 
 class TrainingDivergedError(RuntimeError):
     """The loss is no longer a number."""
-
-
-@dataclass(frozen=True)
-class EpochReport:
-    """What one epoch of training came to.
-
-    Args:
-        epoch: 1 for the first.
-        accuracy: on the select split, in [0, 1].
-        train_seconds: of wall time spent training since the start of the run; without evaluation,
-            set-up, and waiting.
-        loss: mean of the mini-batches' losses, as the method defines them.
-        shares: of each divergence in the weights, where there is a choice of them; they add up
-            to 1.
-        work_s: exclusive seconds of the work since the start of the run, see
-            :class:`adiw_tune.training.work.Work`; None in a run that was not calibrated.
-    """
-
-    epoch: int
-    accuracy: float
-    train_seconds: float
-    loss: float
-    shares: dict[str, float] = field(default_factory=dict)
-    work_s: float | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """For records."""
-        return asdict(self)
 
 
 class TrainingRun:
@@ -189,11 +152,12 @@ class TrainingRun:
         return float(total) / len(order)
 
     def _begin(self) -> None:
-        clock = self._now if self._on_cuda else time.process_time
-        start = clock()
+        if type(self.method).begin is Method.begin:
+            return
+        start = self._work_clock()
         self.method.begin(self._learner)
-        self._work.begin_s = clock() - start
-        if self._work.cost is not None and type(self.method).begin is not Method.begin:
+        self._work.begin_s = self._work_clock() - start
+        if self._work.cost is not None:
             with self._clock_stopped():
                 self._work.cost = replace(self._work.cost, ratio=self._measured().ratio)
 
@@ -233,6 +197,15 @@ class TrainingRun:
             torch.cuda.synchronize(self.device)
         return time.perf_counter()
 
+    def _work_clock(self) -> float:
+        """Seconds: of one CPU thread those that it ran, which are all there are when it is alone.
+
+        Turns that the system gives to others do not enter there. They do with several threads,
+        whose wall time is what work takes, and on CUDA.
+        """
+        alone_in_process = self.device.type == "cpu" and torch.get_num_threads() == 1
+        return time.process_time() if alone_in_process else self._now()
+
     @contextmanager
     def _clock_stopped(self) -> Iterator[None]:
         start = time.perf_counter()
@@ -267,29 +240,3 @@ class TrainingRun:
         torch.set_rng_state(state["torch"])
         if self._on_cuda and state["cuda"] is not None:
             torch.cuda.set_rng_state(state["cuda"], self.device)
-
-
-def check_own_files(config: TrialConfig, splits: Splits) -> None:
-    """Try a user's own network and divergence on a few rows, before anything long begins.
-
-    Raises:
-        UserError: training could not work with it.
-    """
-    if is_file(config.task):
-        features = config.representation == "feature"
-        check_network(find_task(config.task), splits, config.network, features)
-    if is_file(config.divergence):
-        require_form(make_divergence(config.divergence), config.divergence)
-
-
-def load_splits(config: TrialConfig, data_dir: Path | None = None) -> Splits:
-    """The data of ``config`` in its roles, shifted."""
-    return find_task(config.task).splits(
-        parse_shift(config.shift),
-        config.seed,
-        config.reference_size,
-        config.select_size,
-        data_dir,
-        folds=config.folds,
-        fold=config.fold,
-    )

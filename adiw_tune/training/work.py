@@ -45,8 +45,8 @@ class Work:
         plain_steps: taken in the warm-up. A last short mini-batch counts as a whole one.
         weighted_steps: taken after it.
         begin_s: what the method did once after the warm-up (static's weights, giw's SVM), which
-            is no step: seconds of this process's CPU time, of all its threads, or on CUDA of wall
-            time.
+            is no step, and is timed where it happens: seconds of CPU time; of wall time with
+            several threads and on CUDA.
     """
 
     cost: StepCost | None = None
