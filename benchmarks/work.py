@@ -4,7 +4,8 @@
 
 Each run is a process of its own with one CPU thread, and does what a trial of a search does: it
 sets up, measures its step alone on the machine, and trains, making room for the others' measuring.
-Those at once begin together. ``wall`` is of training alone, without set-up, measuring and waiting.
+All count in the plain step that the first of them measured, as those of a search do. Those at once
+begin together. ``wall`` is of training alone, without set-up, measuring and waiting.
 Nothing else should run, though work is to bear it.
 """
 
@@ -32,15 +33,15 @@ CONFIGS: dict[str, dict[str, Any]] = {
 
 
 def trial(name: str) -> None:
-    """One run; begins when a line comes in, and prints what it cost."""
+    """One run; begins when a line comes in, the seconds of a plain step if any, and prints its cost."""
     torch.set_num_threads(1)
     run = TrainingRun(TrialConfig(**CONFIGS[name]))
     turn = device_turn(run.device)
     print("ready", flush=True)
-    sys.stdin.readline()
+    plain_s = json.loads(sys.stdin.readline())
     with turn.shared():
         start = time.perf_counter()
-        cost = run.calibrate(turn.exclusive)
+        cost = run.calibrate(turn.exclusive, plain_s)
         calibrating = time.perf_counter() - start
         while not run.finished:
             run.run_epoch(turn.make_room)
@@ -48,15 +49,15 @@ def trial(name: str) -> None:
     print(json.dumps({**told, **cost.as_dict()}))
 
 
-def at_once(name: str, count: int) -> list[dict[str, float]]:
-    """``count`` runs that begin together."""
+def at_once(name: str, count: int, plain_s: float | None) -> list[dict[str, float]]:
+    """``count`` runs that begin together, and count in ``plain_s``, or measure it."""
     command = [sys.executable, __file__, "--trial", name]
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     processes = [subprocess.Popen(command, **pipes) for _ in range(count)]
     for process in processes:
         process.stdout.readline()
     for process in processes:
-        process.stdin.write("go\n")
+        process.stdin.write(f"{json.dumps(plain_s)}\n")
         process.stdin.flush()
     return [json.loads(process.communicate()[0]) for process in processes]
 
@@ -72,8 +73,9 @@ def measure(rounds: int) -> None:
         alone: list[dict[str, float]] = []
         together: list[dict[str, float]] = []
         for number in range(rounds):
-            alone += at_once(name, 1)
-            together += at_once(name, AT_ONCE)
+            plain_s = alone[0]["plain_s"] if alone else None
+            alone += at_once(name, 1, plain_s)
+            together += at_once(name, AT_ONCE, alone[0]["plain_s"])
             print(
                 f"{name}: round {number + 1} of {rounds}",
                 alone[-1:] + together[-AT_ONCE:],

@@ -14,7 +14,7 @@ class EventLog:
     """Append-only lines of JSON. A torn line, left by a kill, is passed over.
 
     Events, each with its ``time`` in seconds since 1970:
-        session     packages, commit, python, machine: the search was started, or gone on with
+        session     packages, code, commit, python, machine: the search was started, or gone on with
         extended    trials: how many it is to run in all from now on
         trial       trial, number, kind, of, config, params, distributions: a run begins
         setup       trial, device, splits, plain_s, ratio: what it runs on, and what a step costs

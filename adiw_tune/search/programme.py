@@ -67,9 +67,11 @@ class Programme:
         return self._budget.left_s(history.spent_s(time()), finale=kind != "search") <= 0
 
     def _searching(self, history: History) -> bool:
+        tried = len(history.of_kind("search"))
+        if not tried:  # however little may be spent, it ends in a decision
+            return True
         if history.in_finale or self.spent(history, "search"):
             return False
-        tried = len(history.of_kind("search"))
         return tried < self._settings.trials and not self._stands_still(history)
 
     def _stands_still(self, history: History) -> bool:

@@ -1,5 +1,6 @@
 """What a run's numbers depend on besides its configuration: code, packages, machine."""
 
+import hashlib
 import os
 import platform
 import subprocess
@@ -9,17 +10,27 @@ from typing import Any
 
 import torch
 
-_PACKAGES = ("adiw-tune", "torch", "torchvision", "numpy", "scikit-learn", "cvxopt")
+_PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "cvxopt")
+_ROOMS = ("divergences", "weights", "tasks", "training")
 
 
 def provenance() -> dict[str, Any]:
-    """Versions of the packages that compute, commit of this one if it is run from git, machine."""
+    """Versions of the packages that compute, the code of this one, its commit if any, machine."""
     return {
         "packages": {name: _version(name) for name in _PACKAGES},
+        "code": _code(),
         "commit": _commit(),
         "python": platform.python_version(),
         "machine": _machine(),
     }
+
+
+def _code() -> str:
+    """A digest of the files that training runs through."""
+    package = Path(__file__).parents[1]
+    files = sorted(path for room in _ROOMS for path in (package / room).rglob("*.py"))
+    text = b"".join(path.read_bytes() for path in files)
+    return hashlib.sha256(text).hexdigest()[:16]
 
 
 def _version(name: str) -> str | None:

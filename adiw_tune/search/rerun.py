@@ -65,11 +65,10 @@ def _refuse_other_conditions(run: Run, history: History, device: str) -> None:
         for name, version in then["packages"].items()
         if version != now["packages"].get(name)
     ]
-    differences += [
-        f"{name} was {then[name]}, is {now[name]}"
-        for name in ("commit", "python")
-        if then[name] != now[name]
-    ]
+    if then["code"] != now["code"]:
+        differences.append(f"adiw-tune's code was that of commit {then['commit']}, is another")
+    if then["python"] != now["python"]:
+        differences.append(f"python was {then['python']}, is {now['python']}")
     if device == "cuda" and (here := device_name("cuda")) != run.setup["device"]:  # type: ignore[index]
         differences.append(f"device was {run.setup['device']}, is {here}")  # type: ignore[index]
     if differences:

@@ -80,8 +80,10 @@ class BudgetStopper(Stopper):
         self._history = History(EventLog(path))
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """Whether to stop this run."""
-        return self._programme.spent(self._history.refresh(), run_kind(result["config"]))
+        """Whether to stop this run; epoch 0 is its set-up, with which nothing could be decided."""
+        return result["epoch"] > 0 and self._programme.spent(
+            self._history.refresh(), run_kind(result["config"])
+        )
 
     def stop_all(self) -> bool:
         """Never all at once: the programme comes to its end by itself."""

@@ -36,7 +36,7 @@ class Story:
 
     def __init__(self, folder: Path) -> None:
         self.log = EventLog(folder / "events.jsonl")
-        self.log.append("session", packages={}, commit=None, python="3", machine="m")
+        self.log.append("session", packages={}, code="", commit=None, python="3", machine="m")
 
     def history(self) -> History:
         return History(self.log)
