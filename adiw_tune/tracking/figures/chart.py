@@ -86,7 +86,7 @@ class Chart:
         panels: at least one.
         columns: how many panels stand side by side.
         shared: all panels have the same axes, so that they can be compared.
-        legend: its title; "" shows no legend.
+        legend: its title, where there is room for one; "" shows no legend.
         note: what there is to say instead, where there is nothing to draw.
     """
 

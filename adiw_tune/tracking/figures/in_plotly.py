@@ -156,7 +156,7 @@ def _draw_axes(
 def _draw_frame(figure: Figure, chart: Chart) -> None:
     figure.update_layout(
         template="none",
-        legend={"title": {"text": chart.legend}, "orientation": "h", "y": 1.0, "yanchor": "bottom"},
+        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom"},  # a title makes it too wide
         font=_FONT,
         margin={"l": 60, "r": 20, "t": 70 if chart.legend else 40, "b": 60},
         hoverlabel={"bgcolor": "white", "font": {"color": "#333333"}},
