@@ -45,7 +45,7 @@ def _trials(curves: pd.DataFrame) -> Iterator[Line]:
                 look_of(str(divergence)).colour,
                 name=CUT if cut else str(divergence),
                 hover=f"{divergence}, trial {trial}" + (f", {CUT}" if cut else ""),
-                dash="dashed" if cut else "solid",
+                dashed=cut,
                 faint=cut,
             )
 
