@@ -20,8 +20,13 @@ _FILES = (
 )
 
 
-def describe(outcome: Outcome) -> str:
-    """Return the description: what was picked, why, the evidence, and how to train it again."""
+def describe(outcome: Outcome, picture: str) -> str:
+    """Return the description: what was picked, why, the evidence, and how to train it again.
+
+    Args:
+        outcome: what the search came to.
+        picture: address of the front's picture.
+    """
     decision = outcome.decision
     if decision is None:
         return f"**{words.NOTHING}** {words.counts(outcome.trials)}\n\n{_FILES}"
@@ -33,6 +38,7 @@ def describe(outcome: Outcome) -> str:
             _plain(" ".join(words.evidence(decision))),
             f"Train it again:\n\n    {outcome.winner_command}",
             words.counts(outcome.trials),
+            f"![Accuracy against work of all trials]({picture})",
             "### Each divergence",
             _divergences(decision["best_per_divergence"], str(decision["divergence"])),
             "### The front: no trial is both more accurate and cheaper",

@@ -19,6 +19,8 @@ TRIAL_COLUMNS = frozenset(
 class Outcome:
     """The tables of a search and the decision, for `SearchRuns.finish`.
 
+    A table without rows has its columns all the same.
+
     Args:
         trials: a row for each search trial: trial, number, divergence, status (finished, pruned,
             stopped or failed), accuracy in [0, 1], work_s, wall_s, retimed_s (NaN unless it was
@@ -32,8 +34,7 @@ class Outcome:
             accuracy, work_s.
         curves: a row for each epoch of each search trial: trial, divergence, status, epoch,
             accuracy, work_s.
-        importance: of each parameter, as shares that add up to 1: parameter, accuracy, work_s; may
-            be empty.
+        importance: of each parameter, as shares that add up to 1: parameter, accuracy, work_s.
         hypervolume: of the front after 1, 2, ... finished trials, in the order of `trials`.
         winner_command: the command line that trains the winner again.
         status: MLflow's status for the parent run: FINISHED, FAILED or KILLED.

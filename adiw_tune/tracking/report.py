@@ -86,10 +86,10 @@ def _all_trials(trials: pd.DataFrame) -> list[str]:
     """The losers and the failed ones too, with their reasons."""
     records, settings = _records(_in_order(trials))
     rows = [
-        [*_names(row), *_measured(row), _fate(row), *_settings(row, settings)] for row in records
+        [*_names(row), _fate(row), *_measured(row), *_settings(row, settings)] for row in records
     ]
     on_front = [bool(row["on_front"]) for row in records]
-    table = _table([*_NAMES, *_MEASURED, "what became of it", *settings], rows, on_front)
+    table = _table([*_NAMES, "what became of it", *_MEASURED, *settings], rows, on_front)
     return ["<h2>All trials</h2><p class='cost'>Shaded: on the front.</p>", table]
 
 

@@ -26,7 +26,13 @@ from adiw_tune.tracking.store import (
     the_experiment,
 )
 from adiw_tune.tracking.translate import NOTE, Event, metric_name
-from adiw_tune.tracking.view import front_view_key, save_front_view, save_view, view_key
+from adiw_tune.tracking.view import (
+    front_view_key,
+    picture_address,
+    save_front_view,
+    save_view,
+    view_key,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -112,7 +118,8 @@ class SearchRuns:
             self._client.log_artifacts(self.parent_run_id, folder)
         self.log_hypervolume(outcome.hypervolume)
         self._log_numbers(outcome)
-        self._children.tag(self.parent_run_id, _parent_tags(outcome))
+        note = describe(outcome, picture_address(self.parent_run_id, "front.png"))
+        self._children.tag(self.parent_run_id, {NOTE: note, **_parent_tags(outcome)})
         self._save_views(_common_parameters(children))
         nothing = outcome.decision is None and outcome.status == "FINISHED"
         self._client.set_terminated(self.parent_run_id, "FAILED" if nothing else outcome.status)
@@ -188,13 +195,14 @@ def _parent_numbers(outcome: Outcome) -> dict[str, float]:
 
 
 def _parent_tags(outcome: Outcome) -> dict[str, str]:
-    tags = {NOTE: describe(outcome)}
     decision = outcome.decision
-    if decision is not None:
-        tags["divergence"] = str(decision["divergence"])
-        tags["tie"] = "yes" if decision["tie"] else "no"
-        tags["rule"] = str(decision["rule"])
-    return tags
+    if decision is None:
+        return {}
+    return {
+        "divergence": str(decision["divergence"]),
+        "tie": "yes" if decision["tie"] else "no",
+        "rule": str(decision["rule"]),
+    }
 
 
 def _common_parameters(children: Sequence[Run]) -> list[str]:

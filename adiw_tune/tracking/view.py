@@ -1,7 +1,8 @@
-"""MLflow's saved views of one search: the only file that knows that undocumented format.
+"""MLflow's pages: the only file that knows what MLflow does not document of them.
 
-MLflow 3.16 and newer keep a shared view of an experiment's page in an experiment tag. Nothing else
-here depends on it: if a later MLflow changes the format, the page opens without our charts.
+MLflow 3.16 and newer keep a shared view of an experiment's page in an experiment tag, and serve a
+run's files under `get-artifact`. Nothing else here depends on either: if a later MLflow changes
+them, the page opens without our charts, and a description without its picture.
 """
 
 from __future__ import annotations
@@ -51,6 +52,14 @@ def run_address(base_url: str, experiment_id: str, run_id: str) -> str:
 def front_view_key(parent_run_id: str) -> str:
     """Return the key of the view that shows only the front."""
     return f"{view_key(parent_run_id)}-front"
+
+
+def picture_address(run_id: str, file: str) -> str:
+    """Return the address of a picture among a run's artifacts, for the run's own description.
+
+    It is relative to the page, so it holds under every name and prefix of the server.
+    """
+    return f"get-artifact?{urlencode({'path': file, 'run_uuid': run_id})}"
 
 
 def save_view(
@@ -106,7 +115,7 @@ def _save(
 
 
 def _page_state(search_filter: str, parameter_names: Sequence[str]) -> dict[str, Any]:
-    columns = ["metrics.`accuracy`", "metrics.`work_s`", "tags.`front`", "tags.`best`"]
+    columns = ["metrics.`accuracy`", "metrics.`work_s`", "tags.`front`", "tags.`pruned`"]
     columns += [f"params.`{name}`" for name in parameter_names]
     return {
         "searchFilter": search_filter,

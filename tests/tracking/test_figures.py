@@ -85,7 +85,7 @@ def test_importance_is_shown_for_accuracy_and_for_work(search: FakeSearch) -> No
 
 def test_cut_trials_are_dashed_and_labelled_in_the_anytime_curve(search: FakeSearch) -> None:
     chart = anytime_chart(search.outcome)
-    cut = [line for line in lines(chart) if line.dash == "dashed"]
+    cut = [line for line in lines(chart) if line.dashed]
     assert [(line.name, len(line.x), line.faint) for line in cut] == [(CUT, RUNG, True)]
     assert CUT in chart.subtitle
     best = lines(chart)[-1]

@@ -67,7 +67,7 @@ def test_events_written_while_it_runs_are_delivered(
 def test_a_server_killed_in_mid_stream_loses_and_doubles_nothing(
     uri: str, tmp_path: Path, servers: Callable[..., ServedUi]
 ) -> None:
-    search = make_search(30)
+    search = make_search(16)
     path = tmp_path / "events.jsonl"
     served = servers()
     outbox = start(tmp_path, served.base_url)

@@ -16,6 +16,8 @@ from adiw_tune.tracking.view import run_address, view_address
 
 from .helpers import EPOCHS, RUNG, SEEDS, make_search
 
+WIDE_PICTURE = "() => [...document.images].some(image => image.naturalWidth === 900)"
+
 Finished = tuple[SearchRuns, ServedUi]
 
 
@@ -84,6 +86,10 @@ def test_the_decision_stands_on_the_parents_page(finished: Finished, page: Any) 
     assert (front, divergences) == (2, 3)
     page.get_by_text("0.8400 [0.8300, 0.8500] in 5.00 s of work").wait_for()
     page.get_by_text("P(best) = 0.90").wait_for()
+    page.get_by_text("Show more").click()
+    picture = page.locator("img[src*='front.png']")
+    picture.scroll_into_view_if_needed()
+    page.wait_for_function(WIDE_PICTURE)
 
 
 def test_the_fronts_page_opens_and_is_drawn(finished: Finished, page: Any) -> None:
@@ -100,8 +106,7 @@ def test_the_fronts_page_opens_and_is_drawn(finished: Finished, page: Any) -> No
 @pytest.mark.parametrize(
     ("name", "drawn", "count"),
     [
-        ("confidence.html", ".barlayer .point", 2),
-        ("confidence.html", ".scatterlayer .point", 2 + 2 * SEEDS),
+        ("confidence.html", ".barlayer .point, .scatterlayer .point", 2 + 2 + 2 * SEEDS),
         ("importance.html", ".barlayer .point", 6),
         ("anytime.html", ".scatterlayer .js-line", 8 + 2),
     ],
@@ -118,9 +123,7 @@ def test_the_other_pages_are_drawn(
 @pytest.mark.parametrize("name", ["front.png", "divergences.png"])
 def test_the_pictures_open(finished: Finished, page: Any, name: str) -> None:
     artifact(page, finished, name)
-    page.wait_for_function(
-        "() => [...document.images].some(image => image.complete && image.naturalWidth > 1000)"
-    )
+    page.wait_for_function(WIDE_PICTURE)
 
 
 def test_the_report_opens_with_all_figures_and_asks_the_network_for_nothing(

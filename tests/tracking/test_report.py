@@ -79,7 +79,9 @@ def test_what_users_write_is_shown_and_does_nothing(search: FakeSearch, tmp_path
     html = report(outcome, tmp_path, name=EVIL)
     assert "img" not in tags_of(html)
     assert "&lt;img src=x" in html
-    lines = [line for line in describe(outcome).splitlines() if not line.startswith("    ")]
+    lines = [
+        line for line in describe(outcome, "front.png").splitlines() if not line.startswith("    ")
+    ]
     assert "\\<img" in "".join(lines)
     assert "<img" not in "".join(lines).replace("\\<img", "")
 
@@ -88,11 +90,11 @@ def test_what_users_write_is_shown_and_does_nothing(search: FakeSearch, tmp_path
 def test_nothing_finished_is_said(search: FakeSearch, tmp_path: Path, status: str) -> None:
     outcome = search.without_decision(status)
     assert "No trial finished" in text_of(report(outcome, tmp_path))
-    assert f"Trials: 8 (8 {status})." in describe(outcome)
+    assert f"Trials: 8 (8 {status})." in describe(outcome, "front.png")
 
 
 def test_the_description_shows_decision_divergences_and_front(search: FakeSearch) -> None:
-    text = describe(search.outcome)
+    text = describe(search.outcome, "front.png")
     assert text.startswith("**erm** (trial `t7`): accuracy 0.8400 [0.8300, 0.8500]")
     assert "1 cut by the scheduler" in text
     assert "| energy | 0.10 |" in text
@@ -104,7 +106,7 @@ def test_the_description_shows_decision_divergences_and_front(search: FakeSearch
 def test_a_tie_and_a_provisional_pick_are_said(search: FakeSearch) -> None:
     changed = {"tie": True, "tied": ["erm", "energy", "kl"], "provisional": True, "seeds": 0}
     decision = {**(search.outcome.decision or {}), **changed}
-    text = describe(replace(search.outcome, decision=decision))
+    text = describe(replace(search.outcome, decision=decision), "front.png")
     assert "A tie with energy and kl" in text
     assert "no trial ran its full course" in text
     assert "no finalist was rerun" in text
@@ -113,6 +115,6 @@ def test_a_tie_and_a_provisional_pick_are_said(search: FakeSearch) -> None:
 def test_a_long_front_stays_within_what_mlflow_takes(search: FakeSearch) -> None:
     trials = search.outcome.trials
     many = trials.loc[trials.index.repeat(40)].assign(on_front=True)
-    text = describe(replace(search.outcome, trials=many))
+    text = describe(replace(search.outcome, trials=many), "front.png")
     assert len(text) < 8000
     assert "300 more are in `front.csv`" in text

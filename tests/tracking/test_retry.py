@@ -1,7 +1,9 @@
 import threading
 from collections.abc import Callable
 
+import numpy as np
 import pytest
+from torch import nn
 
 from adiw_tune.errors import UserError
 from adiw_tune.tracking.retry import until_accepted
@@ -18,17 +20,21 @@ def _environment_restored(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
 
-def test_a_finish_against_a_server_that_is_away_for_a_while(
+def test_the_end_of_a_search_while_the_server_is_away(
     uri: str, search: FakeSearch, servers: Callable[..., ServedUi]
 ) -> None:
     served = servers()
     runs = SearchRuns.open(served.base_url, "digits", {}, "search-1")
+    begun = {"event": "trial", "trial": "t7-winner", "number": 7, "kind": "winner", "of": "t7"}
+    runs.record([{**begun, "config": {}, "time": 1.8e9}])
+    network, rows = nn.Linear(4, 2), np.zeros((2, 4), np.float32)
     kill(served)
     refused = threading.Event()
 
-    def finish() -> None:
+    def finish() -> str:
         try:
             runs.finish(search.outcome)
+            return runs.register("t7-winner", network, rows, "adiw-tune-digits", "champion")
         except Exception:
             refused.set()
             raise
@@ -39,13 +45,15 @@ def test_a_finish_against_a_server_that_is_away_for_a_while(
 
     helper = threading.Thread(target=serve_again)
     helper.start()
-    until_accepted(finish, 120)
+    assert until_accepted(finish, 120) == "1"
     helper.join()
     assert refused.is_set()
     parent = client(uri).get_run(runs.parent_run_id)
     assert parent.info.status == "FINISHED"
     files = {file.path for file in client(served.base_url).list_artifacts(runs.parent_run_id)}
     assert {"report.html", "front.png", "decision.json"} <= files
+    version = client(served.base_url).get_model_version_by_alias("adiw-tune-digits", "champion")
+    assert version.source.endswith(f"{version.run_id}/artifacts/model")
     history = client(uri).get_metric_history(runs.parent_run_id, "hypervolume")
     assert [point.value for point in history] == list(search.outcome.hypervolume)
 

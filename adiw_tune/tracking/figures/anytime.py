@@ -45,7 +45,7 @@ def _trials(curves: pd.DataFrame) -> Iterator[Line]:
                 look_of(str(divergence)).colour,
                 name=CUT if cut else str(divergence),
                 hover=f"{divergence}, trial {trial}" + (f", {CUT}" if cut else ""),
-                dash="dashed" if cut else "solid",
+                dashed=cut,
                 faint=cut,
             )
 
@@ -59,7 +59,7 @@ def _best_so_far(curves: pd.DataFrame) -> list[Mark]:
 
 def _hypervolume_panel(outcome: Outcome) -> Panel:
     """Against the work of all trials, cut and failed ones included, in the order they began."""
-    spent = outcome.trials["work_s"].fillna(0.0).cumsum()
+    spent = pd.to_numeric(outcome.trials["work_s"]).fillna(0.0).cumsum()
     line = Line(
         list(spent[outcome.trials["status"] == "finished"])[: len(outcome.hypervolume)],
         [float(value) for value in outcome.hypervolume],

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from adiw_tune.tracking.colours import Look
 
-Dash = Literal["solid", "dashed"]
+FAINT, FAINT_LINE = 0.35, 0.6  # opacity; a thin line at 0.35 is lost
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Line:
     colour: str
     name: str = ""
     hover: str = ""
-    dash: Dash = "solid"
+    dashed: bool = False
     faint: bool = False
     step: bool = False
     width: float = 1.5
@@ -86,7 +85,7 @@ class Chart:
         panels: at least one.
         columns: how many panels stand side by side.
         shared: all panels have the same axes, so that they can be compared.
-        legend: its title; "" shows no legend.
+        legend: its title, where there is room for one; "" shows no legend.
         note: what there is to say instead, where there is nothing to draw.
     """
 

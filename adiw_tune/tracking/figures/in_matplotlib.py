@@ -6,13 +6,23 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adiw_tune.tracking.figures.chart import Bars, Chart, Line, Mark, Panel, Points
+from adiw_tune.tracking.figures.chart import (
+    FAINT,
+    FAINT_LINE,
+    Bars,
+    Chart,
+    Line,
+    Mark,
+    Panel,
+    Points,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FAINT = 0.35
+_DPI = 100  # a picture of 9 inches fits on a run's page in MLflow
+_WIDTH_INCHES = 9.0
 _HEAD_INCHES = 0.8  # for title and subtitle
 
 
@@ -24,7 +34,7 @@ def write_picture(chart: Chart, path: Path) -> None:
 
     width, height = _size(chart)
     below_head = ConstrainedLayoutEngine(rect=(0, 0, 1, 1 - _HEAD_INCHES / height))
-    canvas = Canvas(figsize=(width, height), dpi=150, layout=below_head)
+    canvas = Canvas(figsize=(width, height), dpi=_DPI, layout=below_head)
     FigureCanvasAgg(canvas)
     compared = chart.shared or bool(chart.panels[0].categories)
     grid = canvas.subplots(
@@ -47,8 +57,8 @@ def write_picture(chart: Chart, path: Path) -> None:
 
 def _size(chart: Chart) -> tuple[float, float]:
     if names := chart.panels[0].categories:
-        return 10.0, _HEAD_INCHES + 0.9 + 0.42 * len(names)
-    return 10.0, _HEAD_INCHES + (4.9 if chart.rows == 1 else 2.7 * chart.rows)
+        return _WIDTH_INCHES, _HEAD_INCHES + 0.9 + 0.42 * len(names)
+    return _WIDTH_INCHES, _HEAD_INCHES + (4.4 if chart.rows == 1 else 2.7 * chart.rows)
 
 
 def _draw_panel(axes: Axes, panel: Panel) -> None:
@@ -99,8 +109,8 @@ def _draw_line(axes: Axes, mark: Line) -> None:
         mark.y,
         color=mark.colour,
         lw=mark.width,
-        ls="--" if mark.dash == "dashed" else "-",
-        alpha=FAINT if mark.faint else 1.0,
+        ls="--" if mark.dashed else "-",
+        alpha=FAINT_LINE if mark.faint else 1.0,
         drawstyle="steps-post" if mark.step else "default",
         zorder=1,
     )
@@ -136,8 +146,8 @@ def _keys(chart: Chart) -> list[Any]:
 
 
 def _line_key(mark: Line) -> dict[str, Any]:
-    dash = "--" if mark.dash == "dashed" else "-"
-    alpha = FAINT if mark.faint else 1.0
+    dash = "--" if mark.dashed else "-"
+    alpha = FAINT_LINE if mark.faint else 1.0
     return {"color": mark.colour, "ls": dash, "lw": mark.width, "alpha": alpha}
 
 

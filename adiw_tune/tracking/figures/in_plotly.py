@@ -7,13 +7,21 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adiw_tune.tracking.figures.chart import Bars, Chart, Line, Mark, Panel, Points
+from adiw_tune.tracking.figures.chart import (
+    FAINT,
+    FAINT_LINE,
+    Bars,
+    Chart,
+    Line,
+    Mark,
+    Panel,
+    Points,
+)
 from adiw_tune.tracking.html import document
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-FAINT = 0.35
 _AXIS = {"gridcolor": "#EBEBEB", "zeroline": False, "linecolor": "#B0B0B0", "automargin": True}
 _FONT = {"family": "system-ui, sans-serif", "size": 13, "color": "#333333"}
 _TITLE = {"standoff": 8, "font": {"size": 13}}
@@ -118,10 +126,12 @@ def _points(mark: Points) -> dict[str, Any]:
 
 
 def _line(mark: Line) -> dict[str, Any]:
-    line = {"color": mark.colour, "width": mark.width, "shape": "hv" if mark.step else "linear"}
-    line["dash"] = "dash" if mark.dash == "dashed" else "solid"
-    trace = {"type": "scatter", "mode": "lines", "x": mark.x, "y": mark.y, "line": line}
-    return trace | {"opacity": FAINT if mark.faint else 1.0} | _hover([mark.hover] * len(mark.x))
+    line: dict[str, Any] = {"color": mark.colour, "width": mark.width}
+    line |= {"shape": "hv" if mark.step else "linear", "dash": "dash" if mark.dashed else "solid"}
+    trace: dict[str, Any] = {"type": "scatter", "mode": "lines", "x": mark.x, "y": mark.y}
+    trace["line"] = line
+    trace["opacity"] = FAINT_LINE if mark.faint else 1.0
+    return trace | _hover([mark.hover] * len(mark.x))
 
 
 def _bars(mark: Bars) -> dict[str, Any]:
@@ -156,7 +166,7 @@ def _draw_axes(
 def _draw_frame(figure: Figure, chart: Chart) -> None:
     figure.update_layout(
         template="none",
-        legend={"title": {"text": chart.legend}, "orientation": "h", "y": 1.0, "yanchor": "bottom"},
+        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom"},  # a title makes it too wide
         font=_FONT,
         margin={"l": 60, "r": 20, "t": 70 if chart.legend else 40, "b": 60},
         hoverlabel={"bgcolor": "white", "font": {"color": "#333333"}},
