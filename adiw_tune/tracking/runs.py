@@ -25,7 +25,7 @@ from adiw_tune.tracking.store import (
     log_parameters,
     the_experiment,
 )
-from adiw_tune.tracking.translate import NOTE, Event, metric_name
+from adiw_tune.tracking.translate import NOTE, Event, metric_name, milliseconds
 from adiw_tune.tracking.view import (
     front_view_key,
     picture_address,
@@ -92,8 +92,15 @@ class SearchRuns:
         return cls(client, parent) if parent else None
 
     def record(self, events: Sequence[Event]) -> None:
-        """Write a batch of the search's events; sending one again adds nothing."""
+        """Write a batch of the search's events; sending one again adds nothing.
+
+        A reading of the test split is the parent's `test_accuracy`.
+        """
         self._children.record(events)
+        for event in events:
+            if event["event"] == "test_read":
+                value, time_ms = float(event["accuracy"]), milliseconds(event)
+                self._client.log_metric(self.parent_run_id, "test_accuracy", value, time_ms)
 
     def log_hypervolume(self, values: Sequence[float]) -> None:
         """Write the front's hypervolume after 1, 2, ... finished trials; known steps are kept."""
