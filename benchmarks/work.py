@@ -33,7 +33,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
 
 
 def trial(name: str) -> None:
-    """One run; begins when a line comes in, the seconds of a plain step if any, and prints its cost."""
+    """One run; begins when the seconds of a plain step come in, or null, and prints its cost."""
     torch.set_num_threads(1)
     run = TrainingRun(TrialConfig(**CONFIGS[name]))
     turn = device_turn(run.device)

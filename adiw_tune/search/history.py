@@ -181,7 +181,7 @@ class History:
         return pareto_front(with_settings(self.trials())).drop(columns=["reason", "on_front"])
 
     def marked(self) -> pd.DataFrame:
-        """All trials as they ended, a column for each setting, and whether they are on the front."""
+        """All trials as they ended, with a column for each setting, and ``on_front``."""
         ended = {run.trial: run.ended_at or float("inf") for run in self.of_kind("search")}
         in_order = self.trials().sort_values("trial", key=lambda trials: trials.map(ended))
         return mark_front(with_settings(in_order.reset_index(drop=True)))

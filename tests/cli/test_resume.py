@@ -85,7 +85,7 @@ def test_ctrl_c_then_a_kill_just_after_a_trial_ended(tmp_path: Path) -> None:
     assert ran.returncode == 0, ran.stderr
     after = read_events(tmp_path)
     assert after[: len(killed)] == killed
-    assert not finished(killed) & {event["trial"] for event in after[len(killed) :]}
+    assert not finished(killed) & {event.get("trial") for event in after[len(killed) :]}
     assert ran.stderr.count(" left] trial ") == len(finished(after) - finished(killed))
     assert "train it again: adiw-tune train --from s" in ran.stdout
     assert_whole(tmp_path)
