@@ -1,11 +1,11 @@
 """Random trials of the digits space, trained in full: a table to replay schedulers on.
 
-    nice python benchmarks/recorded.py --trials 300      # about half an hour; may be stopped
+    nice python benchmarks/recorded.py --trials 300      # about half an hour; it may be stopped
     adiw-tune replay benchmarks/recorded/digits.jsonl
 
 Optuna's RandomSampler draws the trials. The table is written as the event log of a search that cuts
-nothing: session, trial, setup, epoch and end. Of a configuration it holds what was drawn, and what
-is not the default. Accuracies have 4 decimals, seconds 4 digits. One that was begun is gone on with.
+nothing: session, trial, setup, epoch and end. Of a configuration it holds what was drawn and what
+is no default. Accuracies have 4 decimals, seconds 4 digits. One that was begun is gone on with.
 """
 
 import argparse

@@ -9,7 +9,7 @@ import numpy as np
 
 from adiw_tune.search.history import arm
 
-FIRST_RUNG = 2  # what these two were chosen by: adiw-tune replay
+FIRST_RUNG = 2  # chosen, as eta and what becomes of equal ranks, by adiw-tune replay
 ETA = 3
 
 
@@ -18,11 +18,14 @@ class Rungs:
 
     The rungs stand at epochs first, first * eta, first * eta^2, ... and are kept for each
     divergence, so that those whose trials start slowly or cost more are not cut by the others. A
-    trial that comes to a rung is ranked among all that have been there: by non-dominated rank over
-    (accuracy, work), and on equal rank by how much it adds to the spread of those before it, from
-    the most accurate on (an epsilon-net). It goes on if it is within the best 1/eta, or if fewer
-    than eta have come. That is asynchronous: nobody waits, and the first to come are judged
-    mildly.
+    trial that comes to a rung is ranked among all that have been there, by non-dominated rank over
+    (accuracy, work). It goes on if fewer than 1/eta of them are of a better rank, or if fewer than
+    eta have come. That is asynchronous: nobody waits, and the first to come are judged mildly.
+
+    Equal ranks stand together, so that what is on the front of its rung is never cut. To break
+    them, by an epsilon-net as the source does, by hypervolume or by accuracy, cut more, but too
+    often what later was on the front: trials that differ in the weights' first steps only are
+    close together at the first rung, or in the warm-up the same.
 
     Every answer is a function of the reports so far, in their order, so that the log of a search
     brings its rungs back: see :meth:`replayed`.
@@ -99,15 +102,10 @@ class Rungs:
 
 
 def _last_is_among_best(reached: dict[str, tuple[float, float]], eta: int) -> bool:
-    """Whether the last of (accuracy, work) to come is in the best 1/eta, rounded up."""
-    if len(reached) < eta:
-        return True
-    points = np.array(list(reached.values()))
-    rank = non_dominated_ranks(points)
-    alike = np.flatnonzero(rank == rank[-1])
-    among_alike = spread_order(_scaled(points)[alike]).index(len(alike) - 1)
-    place = int((rank < rank[-1]).sum()) + among_alike
-    return place < math.ceil(len(points) / eta)
+    """Whether fewer than 1/eta of those that came are of a better rank than the last."""
+    rank = non_dominated_ranks(np.array(list(reached.values())))
+    better = int((rank < rank[-1]).sum())
+    return len(reached) < eta or better * eta < len(reached)
 
 
 def non_dominated_ranks(points: np.ndarray) -> np.ndarray:
@@ -122,25 +120,3 @@ def non_dominated_ranks(points: np.ndarray) -> np.ndarray:
     while (left := ranks < 0).any():
         ranks[left & ~dominates[left].any(axis=0)] = ranks.max() + 1
     return ranks
-
-
-def spread_order(points: np.ndarray) -> list[int]:
-    """Row numbers of (accuracy, work) [n, 2]: the most accurate, then each the furthest from all.
-
-    The order does not depend on that of the rows, but for equal ones, which keep theirs.
-    """
-    by_accuracy = np.lexsort((points[:, 1], -points[:, 0]))
-    order = [int(by_accuracy[0])]
-    distance = np.full(len(points), math.inf)
-    while len(order) < len(points):
-        distance = np.minimum(distance, np.linalg.norm(points - points[order[-1]], axis=1))
-        distance[order] = -1
-        order.append(int(by_accuracy[distance[by_accuracy].argmax()]))
-    return order
-
-
-def _scaled(points: np.ndarray) -> np.ndarray:
-    """Each column moved and stretched to [0, 1]."""
-    low, high = points.min(axis=0), points.max(axis=0)
-    scaled: np.ndarray = (points - low) / np.where(high > low, high - low, 1)
-    return scaled

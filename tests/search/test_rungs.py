@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -8,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adiw_tune.search.rungs import ETA, FIRST_RUNG, Rungs, non_dominated_ranks, spread_order
+from adiw_tune.search.rungs import ETA, FIRST_RUNG, Rungs, non_dominated_ranks
 
 # Few distinct values, so that ties and duplicates are common.
 points = st.lists(
@@ -71,16 +70,18 @@ def test_the_ranks_peel_one_front_after_the_other(coming: list[tuple[float, floa
 
 
 @given(points)
-def test_each_in_the_order_of_spread_is_the_furthest_from_those_before(
-    coming: list[tuple[float, float]],
-) -> None:
-    order = spread_order(np.array(coming))
-    assert sorted(order) == list(range(len(coming)))
-    assert coming[order[0]][0] == max(accuracy for accuracy, _ in coming)
-    for place in range(1, len(order)):
-        before = [coming[i] for i in order[:place]]
-        distances = [min(math.dist(coming[i], point) for point in before) for i in order[place:]]
-        assert distances[0] == max(distances)
+def test_what_is_on_the_front_of_its_rung_is_not_cut(coming: list[tuple[float, float]]) -> None:
+    for i, goes_on in enumerate(at_first_rung(Rungs(), coming)):
+        if not any(dominates(other, coming[i]) for other in coming[:i]):
+            assert goes_on
+
+
+@given(points)
+def test_a_trial_goes_on_if_few_are_of_better_rank(coming: list[tuple[float, float]]) -> None:
+    for i, goes_on in enumerate(at_first_rung(Rungs(), coming)):
+        ranks = non_dominated_ranks(np.array(coming[: i + 1]))
+        better = sum(rank < ranks[-1] for rank in ranks)
+        assert goes_on == (i + 1 < ETA or better < (i + 1) / ETA)
 
 
 @given(searches())
