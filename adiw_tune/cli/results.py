@@ -92,12 +92,15 @@ def replay(
     storage: Storage = DEFAULT_STORAGE,
 ) -> None:
     """Show what early stopping would have saved on recorded trials, and lost."""
+    from adiw_tune.search.replay import read_courses, replay_table
     from adiw_tune.search.replay import replay as replayed
 
-    path = Path(table)
-    if not path.is_file():
-        path = SearchRecord.open(storage, table).log.path
-    out.print(replayed(path, seeds, workers))
+    for option, value in (("--seeds", seeds), ("--workers", workers)):
+        if value < 1:
+            raise UserError(f"{option} must be at least 1; got {value}")
+    is_path = table.endswith(".jsonl")
+    path = Path(table) if is_path else SearchRecord.open(storage, table).log.path
+    out.print(replay_table(replayed(read_courses(path), seeds, workers)))
 
 
 @app.command()

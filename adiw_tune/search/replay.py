@@ -18,7 +18,8 @@ from rich.table import Table
 
 from adiw_tune.decide import hypervolume, pareto_front
 from adiw_tune.errors import UserError
-from adiw_tune.search.record import EventLog, arm
+from adiw_tune.search.history import arm
+from adiw_tune.search.log import EventLog
 from adiw_tune.search.rungs import Rungs
 
 SEEDS = 20

@@ -98,6 +98,8 @@ class Rungs:
                 rungs.report(trial, arm(config), event["epoch"], config["epochs"], *reported)
             elif trial in configs and event["event"] == "cut":
                 rungs.cut[trial] = event["rung"]
+            elif event["event"] == "end" and event["status"] != "pruned":
+                rungs.cut.pop(trial, None)
         return rungs
 
 

@@ -28,7 +28,7 @@ class ProgrammeSearcher(Searcher):
         self._programme = programme
         self._history = History(EventLog(path))
         for run in self._history.unfinished:
-            if run.rung is not None:  # cut in the moment before a kill
+            if run.rung == len(run.epochs):  # cut in the moment before a kill
                 end_cut_run(self._history.log, run)
         self._left = self._history.refresh().unfinished
         self._waiting_since = -1  # position in the log at which there was nothing to begin

@@ -151,6 +151,8 @@ def events_of(
         if not goes_on or epoch == epochs:
             status = "finished" if goes_on else "pruned"
             rung = None if goes_on else epoch
+            if rung:
+                events.append({"event": "cut", "trial": trial, "rung": rung})
             events.append({"event": "end", "trial": trial, "status": status, "rung": rung})
     return events
 
@@ -174,7 +176,11 @@ def test_a_cut_that_was_not_written_down_before_a_kill_is_made_again() -> None:
     answers = at_first_rung(live, coming)
     assert answers == [True, True, False, False]
     reports = [(f"t{i}", "mmd", FIRST_RUNG, 99, *point) for i, point in enumerate(coming)]
-    events = [e for e in events_of(list(zip(reports, answers, strict=True))) if e["event"] != "end"]
+    events = [
+        e
+        for e in events_of(list(zip(reports, answers, strict=True)))
+        if e["event"] not in ("cut", "end")
+    ]
     replayed = Rungs.replayed(events)
     assert replayed.cut == {"t2": FIRST_RUNG, "t3": FIRST_RUNG}
     assert replayed.report("t2", "mmd", 1, 99, 0.1, 1.5), "from its start, as it had no checkpoint"
@@ -185,6 +191,7 @@ def test_what_happened_stands_whatever_the_rungs_would_say_today() -> None:
     coming = [(0.9, 1.0), (0.8, 2.0), (0.7, 3.0), (0.6, 4.0)]
     reports = [(f"t{i}", "mmd", FIRST_RUNG, 99, *point) for i, point in enumerate(coming)]
     events = events_of([(report, True) for report in reports])
+    events.append({"event": "cut", "trial": "t0", "rung": 1})
     for trial, status, rung in (("t0", "pruned", 1), ("t2", "finished", None)):
         events.append({"event": "end", "trial": trial, "status": status, "rung": rung})
     assert Rungs.replayed(events).cut == {"t0": 1, "t3": FIRST_RUNG}
