@@ -130,7 +130,8 @@ class Programme:
         except UserError:  # there is nothing that the policy allows
             return
         run = history.runs[won.trial]
-        yield Begin(f"{run.trial}-winner", run.number, "winner", run.trial, run.config)
+        config = {**run.config, "epochs": len(run.epochs)}  # fewer than planned, if it was cut
+        yield Begin(f"{run.trial}-winner", run.number, "winner", run.trial, config)
 
 
 def _alone(run: Run) -> Begin:

@@ -139,7 +139,7 @@ def test_what_is_no_table_is_refused_in_one_line(tmp_path: Path) -> None:
         read_courses(tmp_path / "nowhere.jsonl")
     with pytest.raises(UserError, match=r"no search trial of '.*' has finished"):
         read_courses(written(tmp_path, events()[:2]))
-    for line in ({"what": "else"}, {"event": "trial", "trial": "t0"}):
+    for line in ({"event": "trial", "trial": "t0"}, {"event": "end", "status": "finished"}):
         with pytest.raises(UserError, match=r"'.*' is no event log of a search"):
             read_courses(written(tmp_path, [line]))
 
