@@ -231,7 +231,7 @@ def end_run(log: EventLog, run: Run, status: str, reason: str | None) -> None:
 
 def end_cut_run(log: EventLog, run: Run) -> None:
     """The same of one that the scheduler cut."""
-    reason = f"cut at epoch {run.rung}: others of its divergence did better"
+    reason = f"others of its divergence did better at epoch {run.rung}"
     end_run(log, run, "pruned", reason)
 
 

@@ -52,7 +52,7 @@ def test_a_cut_trial_is_pruned_and_killed_and_on_no_front(honest: Finished) -> N
     for trial, end in cut.items():
         epochs = [e["epoch"] for e in of_kind(honest.events, "epoch") if e["trial"] == trial]
         assert epochs[-1] == end["rung"] < 4
-        assert f"cut at epoch {end['rung']}" in end["reason"]
+        assert end["reason"] == f"others of its divergence did better at epoch {end['rung']}"
         run = honest.tracked.children[trial]
         assert run.info.status == "KILLED"
         tags = {name: run.data.tags[name] for name in ("pruned", "rung", "front", "kind")}
