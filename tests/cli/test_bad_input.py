@@ -179,7 +179,6 @@ def test_a_password_in_the_tracking_uri_is_refused_and_not_repeated(
         (["--task", "fashion-mnist", "--data-dir", "data"], "ubyte.gz' is damaged"),
         (["--task", "fashion-mnist", "--data-dir", "none"], "data directory 'none'"),
         (["--from", "s"], "no search 's' in 'adiw-searches': none is recorded there"),
-        (["--from", "s", "--policy", "fastest"], "unknown policy 'fastest'"),
     ],
 )
 def test_a_training_that_cannot_start(
