@@ -1,6 +1,6 @@
 """Random trials of the digits space, trained in full: a table to replay schedulers on.
 
-    nice python benchmarks/recorded.py --trials 300      # about half an hour; it may be stopped
+    nice python benchmarks/recorded.py --trials 300      # about half an hour alone; may be stopped
     adiw-tune replay benchmarks/recorded/digits.jsonl
 
 Optuna's RandomSampler draws the trials. The table is written as the event log of a search that cuts
@@ -69,7 +69,7 @@ def four_digits(value: float) -> float:
 def append(events: list[dict[str, Any]]) -> None:
     """All at once, so that a table never ends within a trial."""
     with TABLE.open("a") as file:
-        file.write("".join(json.dumps(event) + "\n" for event in events))
+        file.write("".join(json.dumps(event, separators=(",", ":")) + "\n" for event in events))
 
 
 def record(trials: int) -> None:

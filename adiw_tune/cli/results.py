@@ -92,8 +92,9 @@ def replay(
     storage: Storage = DEFAULT_STORAGE,
 ) -> None:
     """Show what early stopping would have saved on recorded trials, and lost."""
-    from adiw_tune.search.replay import read_courses, replay_table
+    from adiw_tune.search.courses import read_courses
     from adiw_tune.search.replay import replay as replayed
+    from adiw_tune.search.replay import replay_table
 
     for option, value in (("--seeds", seeds), ("--workers", workers)):
         if value < 1:

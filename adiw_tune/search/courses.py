@@ -1,0 +1,70 @@
+"""Trials that were recorded in full, read from the event log of a search."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from adiw_tune.errors import UserError
+from adiw_tune.search.history import arm
+from adiw_tune.search.log import EventLog
+
+
+@dataclass(frozen=True)
+class Course:
+    """A trial as it was recorded: accuracy after each epoch, and work in seconds until then."""
+
+    trial: str
+    divergence: str
+    accuracy: tuple[float, ...]
+    work_s: tuple[float, ...]
+
+    @property
+    def epochs(self) -> int:
+        """Of the full course."""
+        return len(self.accuracy)
+
+    def seconds(self, epoch: int) -> float:
+        """The work of one epoch, 1 for the first."""
+        return self.work_s[epoch - 1] - (self.work_s[epoch - 2] if epoch > 1 else 0.0)
+
+
+def read_courses(path: Path) -> list[Course]:
+    """The finished search trials of an event log that was recorded without stopping.
+
+    Raises:
+        UserError: there are none, or some were cut, of which nobody knows how they would have gone.
+    """
+    if not path.is_file():
+        raise UserError(f"no table '{path}': give the events.jsonl of a search")
+    events = list(EventLog(path))
+    try:
+        return _courses(events, path)
+    except (KeyError, TypeError) as error:
+        raise UserError(f"'{path}' is no event log of a search: {error} is missing") from error
+
+
+def _courses(events: list[dict[str, Any]], path: Path) -> list[Course]:
+    configs = {
+        event["trial"]: event["config"]
+        for event in events
+        if event["event"] == "trial" and event["kind"] == "search"
+    }
+    ends = {event["trial"]: event["status"] for event in events if event["event"] == "end"}
+    cut = sum(ends.get(trial) == "pruned" for trial in configs)
+    if cut:
+        raise UserError(
+            f"{cut} of the {len(configs)} trials in '{path}' were cut, and nobody knows how they "
+            "would have gone on: replay a search that ran without early stopping"
+        )
+    reached: dict[str, list[tuple[float, float]]] = {trial: [] for trial in configs}
+    for event in events:
+        if event["event"] == "epoch" and event["trial"] in configs:
+            reached[event["trial"]].append((event["accuracy"], event["work_s"]))
+    courses = [
+        Course(trial, arm(config), *zip(*reached[trial], strict=True))
+        for trial, config in configs.items()
+        if ends.get(trial) == "finished"
+    ]
+    if not courses:
+        raise UserError(f"no search trial of '{path}' has finished: there is nothing to replay")
+    return courses
