@@ -13,6 +13,7 @@ _SEARCHED = ["trial", "number", "divergence", "status", "accuracy", "work_s", "w
 _SEARCHED += ["epochs", "rung", "reason", "config"]
 _RERUN = ["trial", "divergence", "seed", "accuracy", "work_s"]
 _PLAIN = ("task", "network", "precision", "batch_size")  # what a plain step's seconds depend on
+_BETWEEN_SESSIONS = ("extended", "test_read")
 _CURVE = ["trial", "divergence", "status", "epoch", "accuracy", "work_s"]
 
 
@@ -84,7 +85,7 @@ class History:
         kind = event["event"]
         if kind == "session":
             self._sessions.append(_Session(event, event["time"]))
-        elif self._sessions:
+        elif self._sessions and kind not in _BETWEEN_SESSIONS:
             self._sessions[-1].last_heard = event["time"]
         if kind == "extended":
             self.in_finale = False
