@@ -125,13 +125,15 @@ class History:
         setup = self.runs[run.of].setup if run.of else None
         return {setup["device"]: setup["ratio"]} if setup else {}
 
-    def spent_s(self, now: float) -> float:
-        """Wall seconds that sessions lasted, the present one up to ``now``.
+    def spent_s(self, now: float | None = None) -> float:
+        """Wall seconds that sessions lasted, each up to the last event it wrote.
 
-        Of one that was killed, up to the last event it wrote.
+        The last one up to ``now``, if it is given: that of a search that is running.
         """
-        earlier: float = sum(one.last_heard - one.began["time"] for one in self._sessions[:-1])
-        return earlier + float(now - self._sessions[-1].began["time"] if self._sessions else 0)
+        spent = sum(one.last_heard - one.began["time"] for one in self._sessions)
+        if now is not None and self._sessions:
+            spent += now - self._sessions[-1].last_heard
+        return float(spent)
 
     def session_of(self, run: Run) -> Event:
         """What was true of code and machine when ``run`` began: the session's event."""

@@ -76,14 +76,29 @@ def start_search(request: SearchRequest, console: Console) -> SearchRecord:
     settings = _settings(request)
     _check(request, settings)
     record = SearchRecord.create(request.storage, settings, request.space)
-    _run(record, console)
+    with record.claimed():
+        _run(record, console)
     return record
 
 
 def resume_search(record: SearchRecord, console: Console) -> None:
-    """Go on with a search that was killed, interrupted or extended; nothing finished runs again."""
+    """Go on with a search that was killed or interrupted; nothing finished runs again."""
     check_tracking_uri(record.settings.tracking_uri)
-    _run(record, console)
+    with record.claimed():
+        _run(record, console)
+
+
+def extend_search(record: SearchRecord, trials: int, budget: str | None, console: Console) -> None:
+    """Ask for more, as :meth:`SearchRecord.extend`, and go on with it.
+
+    Raises:
+        UserError: what is asked for is not right, or the search is running; nothing was written.
+        SearchInterrupted: stopped by Ctrl-C.
+    """
+    check_tracking_uri(record.settings.tracking_uri)
+    with record.claimed():
+        record.extend(trials, budget)
+        _run(record, console)
 
 
 def _settings(request: SearchRequest) -> SearchSettings:
@@ -163,10 +178,9 @@ def check_data(configs: list[TrialConfig], data_dir: Path | None) -> None:
 def _run(record: SearchRecord, console: Console) -> None:
     from adiw_tune.search import tuning
 
-    with record.claimed():
-        record.log.append("session", **provenance())
-        with deliver(record, console), show_progress(record, console):
-            complete = tuning.run_programme(record)
-        finish(record, complete)
+    record.log.append("session", **provenance())
+    with deliver(record, console), show_progress(record, console):
+        complete = tuning.run_programme(record)
+    finish(record, complete)
     if not complete:
         raise SearchInterrupted

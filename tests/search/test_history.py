@@ -54,8 +54,8 @@ def test_time_between_sessions_is_not_spent(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     path.write_text(
         '{"event": "session", "time": 100.0}\n'
-        '{"event": "trial", "time": 130.0, "trial": "t0", "number": 0, "kind": "search", "of": null,'
-        ' "config": {"divergence": "kl"}, "params": {}, "distributions": {}}\n'
+        '{"event": "trial", "time": 130.0, "trial": "t0", "number": 0, "kind": "search",'
+        ' "of": null, "config": {"divergence": "kl"}, "params": {}, "distributions": {}}\n'
         '{"event": "test_read", "time": 800.0}\n{"event": "extended", "time": 900.0}\n'
         '{"event": "session", "time": 1000.0}\n'
     )
