@@ -89,6 +89,7 @@ class History:
             self._sessions[-1].last_heard = event["time"]
         if kind == "extended":
             self.in_finale = False
+            self._go_on_with_the_finale()
             self.finished_when_extended = len(self.finished_in_order())
         elif kind == "trial":
             self.in_finale |= event["kind"] != "search"
@@ -99,6 +100,12 @@ class History:
             self.readings.append(event)
         elif kind != "session":
             _apply(self.runs[event["trial"]], event)
+
+    def _go_on_with_the_finale(self) -> None:
+        """Its runs that the budget stopped: what they were for is still wanted."""
+        for run in self.runs.values():
+            if run.kind != "search" and run.status == "stopped":
+                run.status, run.reason, run.ended_at = "running", None, None
 
     def of_kind(self, kind: str) -> list[Run]:
         """Runs of one kind."""
@@ -121,8 +128,8 @@ class History:
         return found
 
     def ratio(self, run: Run) -> dict[str, float]:
-        """Device -> cost of a step over a plain one, if the trial that ``run`` repeats has it."""
-        setup = self.runs[run.of].setup if run.of else None
+        """Device -> cost of a step over a plain one, if ``run`` or what it repeats measured it."""
+        setup = run.setup or (self.runs[run.of].setup if run.of else None)
         return {setup["device"]: setup["ratio"]} if setup else {}
 
     def spent_s(self, now: float | None = None) -> float:
