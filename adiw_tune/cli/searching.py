@@ -18,7 +18,7 @@ Trials = Annotated[int, typer.Option(help="How many trials to run, before the fi
 Seed = Annotated[int, typer.Option(help="Of the trials and of the sampler.")]
 Seeds = Annotated[
     int,
-    typer.Option(help="Over how many seeds each divergence's pick is run again, at most; or 0."),
+    typer.Option(help="Over how many seeds each divergence's pick is run again: 3 or more, or 0."),
 ]
 Concurrency = Annotated[
     int | None,
