@@ -18,7 +18,7 @@ Trials = Annotated[int, typer.Option(help="How many trials to run, before the fi
 Seed = Annotated[int, typer.Option(help="Of the trials and of the sampler.")]
 Seeds = Annotated[
     int,
-    typer.Option(help="Over how many seeds each divergence's pick is run again, at most; or 0."),
+    typer.Option(help="Over how many seeds each divergence's pick is run again: 3 or more, or 0."),
 ]
 Concurrency = Annotated[
     int | None,
@@ -96,9 +96,12 @@ def search(
 @app.command()
 def resume(name: SearchName, storage: Storage = DEFAULT_STORAGE) -> None:
     """Go on with a search that was killed or stopped."""
+    from adiw_tune.search.run import resume_search
+
     record = SearchRecord.open(storage, name)
     if not record.finished:
-        _go_on(record)
+        with _telling_how_to_resume(name, storage):
+            resume_search(record, err)
     show_result(record)
 
 
@@ -112,9 +115,11 @@ def extend(
     storage: Storage = DEFAULT_STORAGE,
 ) -> None:
     """Add trials to a search, and decide anew."""
+    from adiw_tune.search.run import extend_search
+
     record = SearchRecord.open(storage, name)
-    record.extend(trials, budget)
-    _go_on(record)
+    with _telling_how_to_resume(name, storage):
+        extend_search(record, trials, budget, err)
     show_result(record)
 
 
@@ -134,13 +139,6 @@ def plan(
 
     made = make_plan(space, trials, seed, seeds, cross_fit, concurrency, data_dir)
     out.print(plan_text(made), markup=False)
-
-
-def _go_on(record: SearchRecord) -> None:
-    from adiw_tune.search.run import resume_search
-
-    with _telling_how_to_resume(record.settings.name, record.folder.parent):
-        resume_search(record, err)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ _SEARCHED = ["trial", "number", "divergence", "status", "accuracy", "work_s", "w
 _SEARCHED += ["epochs", "rung", "reason", "config"]
 _RERUN = ["trial", "divergence", "seed", "accuracy", "work_s"]
 _PLAIN = ("task", "network", "precision", "batch_size")  # what a plain step's seconds depend on
+_BETWEEN_SESSIONS = ("extended", "test_read")
 _CURVE = ["trial", "divergence", "status", "epoch", "accuracy", "work_s"]
 
 
@@ -84,10 +85,11 @@ class History:
         kind = event["event"]
         if kind == "session":
             self._sessions.append(_Session(event, event["time"]))
-        elif self._sessions:
+        elif self._sessions and kind not in _BETWEEN_SESSIONS:
             self._sessions[-1].last_heard = event["time"]
         if kind == "extended":
             self.in_finale = False
+            self._go_on_with_the_finale()
             self.finished_when_extended = len(self.finished_in_order())
         elif kind == "trial":
             self.in_finale |= event["kind"] != "search"
@@ -98,6 +100,12 @@ class History:
             self.readings.append(event)
         elif kind != "session":
             _apply(self.runs[event["trial"]], event)
+
+    def _go_on_with_the_finale(self) -> None:
+        """Its runs that the budget stopped: what they were for is still wanted."""
+        for run in self.runs.values():
+            if run.kind != "search" and run.status == "stopped":
+                run.status, run.reason, run.ended_at = "running", None, None
 
     def of_kind(self, kind: str) -> list[Run]:
         """Runs of one kind."""
@@ -120,17 +128,19 @@ class History:
         return found
 
     def ratio(self, run: Run) -> dict[str, float]:
-        """Device -> cost of a step over a plain one, if the trial that ``run`` repeats has it."""
-        setup = self.runs[run.of].setup if run.of else None
+        """Device -> cost of a step over a plain one, if ``run`` or what it repeats measured it."""
+        setup = run.setup or (self.runs[run.of].setup if run.of else None)
         return {setup["device"]: setup["ratio"]} if setup else {}
 
-    def spent_s(self, now: float) -> float:
-        """Wall seconds that sessions lasted, the present one up to ``now``.
+    def spent_s(self, now: float | None = None) -> float:
+        """Wall seconds that sessions lasted, each up to the last event it wrote.
 
-        Of one that was killed, up to the last event it wrote.
+        The last one up to ``now``, if it is given: that of a search that is running.
         """
-        earlier: float = sum(one.last_heard - one.began["time"] for one in self._sessions[:-1])
-        return earlier + float(now - self._sessions[-1].began["time"] if self._sessions else 0)
+        spent = sum(one.last_heard - one.began["time"] for one in self._sessions)
+        if now is not None and self._sessions:
+            spent += now - self._sessions[-1].last_heard
+        return float(spent)
 
     def session_of(self, run: Run) -> Event:
         """What was true of code and machine when ``run`` began: the session's event."""

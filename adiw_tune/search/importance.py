@@ -13,7 +13,8 @@ def importance(history: History) -> pd.DataFrame:
     """How much each parameter explains of the finished trials' accuracy and work.
 
     Columns parameter, accuracy, work_s: shares in [0, 1] that add up to 1; no rows where fewer than
-    8 trials finished. Only parameters that every finished trial has can be told apart.
+    8 trials finished. Only parameters that every finished trial has can be told apart; what none
+    of them explains, such as an accuracy that all trials reach, leaves shares of 0, or no rows.
     """
     finished = [run for run in history.of_kind("search") if run.status == "finished"]
     if len(finished) < _FEWEST_TRIALS:
@@ -22,9 +23,12 @@ def importance(history: History) -> pd.DataFrame:
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
 
     def shares_of(at: int) -> dict[str, float]:
-        return optuna.importance.get_param_importances(
-            study, evaluator=evaluator, target=lambda trial: float(trial.values[at])
-        )
+        try:
+            return optuna.importance.get_param_importances(
+                study, evaluator=evaluator, target=lambda trial: float(trial.values[at])
+            )
+        except RuntimeError:  # none of the forest's trees has any variance
+            return {}
 
     shares = {"accuracy": shares_of(0), "work_s": shares_of(1)}
     table = pd.DataFrame(shares).fillna(0.0)

@@ -10,7 +10,7 @@ from statistics import mean, quantiles
 import torch
 
 from adiw_tune.search.history import arm
-from adiw_tune.search.run import check_data
+from adiw_tune.search.run import check_data, check_options
 from adiw_tune.search.space import SpaceFile
 from adiw_tune.training import StepCost, TrainingRun, TrialConfig, peak_memory_bytes
 
@@ -75,6 +75,7 @@ def make_plan(
     90% quantile, if it saves nothing and, where there is no GPU, trials at once gain nothing.
     Trials that the sampler prefers may be longer or shorter than those of random draws.
     """
+    check_options(trials, seeds, cross_fit, concurrency)
     configs = SpaceFile(space, seed, folds=cross_fit or 1).check()
     check_data(configs, data_dir)
     torch.set_num_threads(1)  # as in a trial

@@ -113,8 +113,9 @@ class Programme:
                 return
 
     def _over_seed(self, run: Run, seed: int) -> Begin:
-        folds = run.config["folds"]
-        changes = {"seed": run.config["seed"] + _FIRST_SEED + seed, "fold": seed % folds}
+        # The search's seed and not the trial's, which a space may choose: seeds are to be paired.
+        paired = self._settings.seed + _FIRST_SEED + seed
+        changes = {"seed": paired, "fold": seed % run.config["folds"]}
         return Begin(
             f"{run.trial}-seed{seed}", run.number, "seed", run.trial, {**run.config, **changes}
         )

@@ -112,9 +112,9 @@ def _line(run: Run) -> str:
     name = f"trial {run.number} ({run.arm}) {again}"
     if run.status != "finished":
         return f"{name}{run.status}: {run.reason or ''}"
-    seconds = run.last("wall_s" if run.kind == "retime" else "work_s")
-    what = "alone" if run.kind == "retime" else "of work"
-    return f"{name}accuracy {run.last('accuracy'):.4f} in {seconds:.2f} s {what}"
+    if run.kind == "retime":
+        return f"{name}{run.last('wall_s'):.2f} s in the first {len(run.epochs)} epochs"
+    return f"{name}accuracy {run.last('accuracy'):.4f} in {run.last('work_s'):.2f} s of work"
 
 
 def _front(history: History) -> Table:

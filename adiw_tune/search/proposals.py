@@ -19,7 +19,7 @@ _STATES = {
     "finished": TrialState.COMPLETE,
     "pruned": TrialState.PRUNED,
     "stopped": TrialState.PRUNED,
-    "failed": TrialState.FAIL,
+    "failed": TrialState.PRUNED,  # TPE forgets those that FAIL, and proposes them again and again
 }
 
 
@@ -79,7 +79,7 @@ class Proposer:
 
     def _due(self, tried: list[Run]) -> str | None:
         """The divergence whose turn it is for want of trials, if any."""
-        counts = Counter(run.params.get("divergence") for run in tried if run.status != "failed")
+        counts = Counter(run.params.get("divergence") for run in tried)  # also of what failed
         choices = [point["divergence"] for point in self._starting_points]
         if len(tried) < len(choices) or len(tried) % 2 or not choices:
             return None

@@ -135,7 +135,11 @@ class SearchRecord:
         return History(self.log)
 
     def extend(self, trials: int, budget: str | None) -> None:
-        """Ask for more: ``trials`` more, and ``budget`` in all in place of the present one."""
+        """Ask for more: ``trials`` more, and ``budget`` in all in place of the present one.
+
+        Raises:
+            UserError: there is nothing to ask for, or nothing of the budget is left to search.
+        """
         if trials < 1:
             raise UserError(f"--trials must be at least 1; got {trials}")
         settings = self.settings.model_copy(
@@ -144,7 +148,12 @@ class SearchRecord:
                 "budget": budget or self.settings.budget,
             }
         )
-        _ = settings.spending  # refuses a budget that it cannot read
+        spent_s = self.history().spent_s()
+        if settings.spending and settings.spending.left_s(spent_s, finale=False) <= 0:
+            raise UserError(
+                f"budget '{settings.budget}' leaves no more trials, as {spent_s:.0f} s are spent: "
+                "give a larger --budget, in all"
+            )
         write_atomically(self.folder / "search.json", settings.model_dump_json(indent=2))
         self.settings = settings
         self.log.append("extended", trials=settings.trials)

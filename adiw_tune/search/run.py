@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import torch
 from rich.console import Console
 
-from adiw_tune.decide import parse_policy
+from adiw_tune.decide import MIN_SEEDS, parse_policy
 from adiw_tune.errors import SearchInterrupted, UserError
 from adiw_tune.search.ending import deliver, finish
 from adiw_tune.search.progress import show_progress
@@ -33,7 +33,7 @@ class SearchRequest:
         trials: how many trials to run, at least 1.
         seed: of the trials and of the sampler.
         policy: which trade-off the pick is to make, as :func:`adiw_tune.decide.parse_policy`.
-        seeds: over how many each divergence's pick is run again, at most; 0 for none.
+        seeds: over how many each divergence's pick is run again, at most, at least 3; 0 for none.
         early_stopping: whether trials are cut that fall behind.
         patience: finished trials without growth of the hypervolume that end the search; None:
             none do.
@@ -76,14 +76,29 @@ def start_search(request: SearchRequest, console: Console) -> SearchRecord:
     settings = _settings(request)
     _check(request, settings)
     record = SearchRecord.create(request.storage, settings, request.space)
-    _run(record, console)
+    with record.claimed():
+        _run(record, console)
     return record
 
 
 def resume_search(record: SearchRecord, console: Console) -> None:
-    """Go on with a search that was killed, interrupted or extended; nothing finished runs again."""
+    """Go on with a search that was killed or interrupted; nothing finished runs again."""
     check_tracking_uri(record.settings.tracking_uri)
-    _run(record, console)
+    with record.claimed():
+        _run(record, console)
+
+
+def extend_search(record: SearchRecord, trials: int, budget: str | None, console: Console) -> None:
+    """Ask for more, as :meth:`SearchRecord.extend`, and go on with it.
+
+    Raises:
+        UserError: what is asked for is not right, or the search is running; nothing was written.
+        SearchInterrupted: stopped by Ctrl-C.
+    """
+    check_tracking_uri(record.settings.tracking_uri)
+    with record.claimed():
+        record.extend(trials, budget)
+        _run(record, console)
 
 
 def _settings(request: SearchRequest) -> SearchSettings:
@@ -113,7 +128,8 @@ def _settings(request: SearchRequest) -> SearchSettings:
 
 def _check(request: SearchRequest, settings: SearchSettings) -> None:
     check_name_is_free(request.storage, request.name)
-    _check_options(request)
+    asked = (request.trials, request.seeds, request.cross_fit, request.concurrency)
+    check_options(*asked, request.patience)
     parse_policy(request.policy)
     _ = settings.spending  # refuses a budget that it cannot read
     space = SpaceFile(request.space, request.seed, settings.folder, settings.folds)
@@ -130,16 +146,28 @@ def _check(request: SearchRequest, settings: SearchSettings) -> None:
         check_cluster(request.address)
 
 
-def _check_options(request: SearchRequest) -> None:
+def check_options(
+    trials: int,
+    seeds: int,
+    cross_fit: int | None,
+    concurrency: int | None,
+    patience: int | None = None,
+) -> None:
+    """Refuse numbers, as of :class:`SearchRequest`, that are too small to mean anything."""
     for option, value, least in (
-        ("--trials", request.trials, 1),
-        ("--concurrency", request.concurrency, 1),
-        ("--seeds", request.seeds, 0),
-        ("--patience", request.patience, 1),
-        ("--cross-fit", request.cross_fit, 2),
+        ("--trials", trials, 1),
+        ("--concurrency", concurrency, 1),
+        ("--seeds", seeds, 0),
+        ("--patience", patience, 1),
+        ("--cross-fit", cross_fit, 2),
     ):
         if value is not None and value < least:
             raise UserError(f"{option} must be at least {least}; got {value}")
+    if 0 < seeds < MIN_SEEDS:
+        raise UserError(
+            f"--seeds must be 0 or at least {MIN_SEEDS}, as fewer say nothing of their spread; "
+            f"got {seeds}"
+        )
 
 
 def check_data(configs: list[TrialConfig], data_dir: Path | None) -> None:
@@ -163,10 +191,9 @@ def check_data(configs: list[TrialConfig], data_dir: Path | None) -> None:
 def _run(record: SearchRecord, console: Console) -> None:
     from adiw_tune.search import tuning
 
-    with record.claimed():
-        record.log.append("session", **provenance())
-        with deliver(record, console), show_progress(record, console):
-            complete = tuning.run_programme(record)
-        finish(record, complete)
+    record.log.append("session", **provenance())
+    with deliver(record, console), show_progress(record, console):
+        complete = tuning.run_programme(record)
+    finish(record, complete)
     if not complete:
         raise SearchInterrupted

@@ -31,8 +31,11 @@ _ROWS = 2  # torch.export would take one row for a constant
 
 
 def model_name(search_name: str) -> str:
-    """Return what the winner of a search is registered as; MLflow refuses `/` and `:` in it."""
-    return f"adiw-tune-{re.sub(r'[/:]', '-', search_name)}"
+    """Return what the winner of a search is registered as.
+
+    MLflow refuses `/` and `:` in it, and cannot be asked for one with a quotation mark.
+    """
+    return "adiw-tune-" + re.sub(r"[^\w .-]", "-", search_name)
 
 
 def register_model(

@@ -103,6 +103,7 @@ def test_a_space_that_asks_for_what_there_is_not(
         (["good.py", "--trials", "0"], "--trials must be at least 1; got 0"),
         (["good.py", "--concurrency", "-1"], "--concurrency must be at least 1; got -1"),
         (["good.py", "--seeds", "-1"], "--seeds must be at least 0; got -1"),
+        (["good.py", "--seeds", "2"], "--seeds must be 0 or at least 3"),
         (["good.py", "--patience", "0"], "--patience must be at least 1; got 0"),
         (["good.py", "--cross-fit", "1"], "--cross-fit must be at least 2; got 1"),
         (["good.py", "--policy", "cheapest"], "unknown policy 'cheapest'"),
@@ -128,6 +129,26 @@ def test_a_search_that_cannot_start(
 ) -> None:
     arguments = ["search", "--name", "s", *options]
     assert told in refusal(arguments, monkeypatch, capsys)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["none.py"], "no space file 'none.py'"),
+        (["good.py", "--trials", "0"], "--trials must be at least 1; got 0"),
+        (["good.py", "--concurrency", "0"], "--concurrency must be at least 1; got 0"),
+        (["good.py", "--seeds", "1"], "--seeds must be 0 or at least 3"),
+        (["good.py", "--cross-fit", "1"], "--cross-fit must be at least 2; got 1"),
+    ],
+)
+def test_a_plan_of_what_could_not_start(
+    here: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    told: str,
+) -> None:
+    assert told in refusal(["plan", *options], monkeypatch, capsys)
 
 
 @pytest.mark.parametrize("uri", ["http://me:s3cret@127.0.0.1:9", "postgresql://me:s3cret@db/x"])

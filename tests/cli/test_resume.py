@@ -27,7 +27,7 @@ def space(trial):
     return {**values, "divergence": trial.suggest_categorical("divergence", ["mmd", "squared"])}
 """
 SEARCH = ("search", "space.py", "--name", "s", "--trials", str(TRIALS), "--concurrency", "1")
-SEARCH = (*SEARCH, "--seeds", "2", "--no-early-stopping")
+SEARCH = (*SEARCH, "--seeds", "3", "--no-early-stopping")
 
 
 def make(folder: Path) -> None:

@@ -53,7 +53,10 @@ def test_a_seed_over_which_training_diverged_is_told_from_one_that_was_lost(tmp_
 def test_time_between_sessions_is_not_spent(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     path.write_text(
-        '{"event": "session", "time": 100.0}\n{"event": "extended", "trials": 3, "time": 130.0}\n'
+        '{"event": "session", "time": 100.0}\n'
+        '{"event": "trial", "time": 130.0, "trial": "t0", "number": 0, "kind": "search",'
+        ' "of": null, "config": {"divergence": "kl"}, "params": {}, "distributions": {}}\n'
+        '{"event": "test_read", "time": 800.0}\n{"event": "extended", "time": 900.0}\n'
         '{"event": "session", "time": 1000.0}\n'
     )
     assert History(EventLog(path)).spent_s(1007.0) == pytest.approx(37.0)

@@ -9,6 +9,7 @@ import pytest
 from adiw_tune.search.programme import Begin, Programme
 from adiw_tune.search.proposals import Proposer
 from adiw_tune.search.space import SpaceFile
+from adiw_tune.training import TrialConfig
 
 from .made_up import SPACE, Story, settings
 
@@ -64,6 +65,17 @@ def test_seeds_are_paired_and_no_repeat_of_the_trial(tmp_path: Path) -> None:
     assert runs["t0-seed1"].config["seed"] == runs["t1-seed1"].config["seed"]
     seeds = [runs[f"t0-seed{seed}"].config["seed"] for seed in range(2)]
     assert len({*seeds, runs["t0"].config["seed"]}) == 3
+
+
+def test_seeds_are_paired_where_the_space_chooses_seeds(tmp_path: Path) -> None:
+    story, programme = Story(tmp_path), make(tmp_path, trials=2, seeds=1)
+    for number, divergence in enumerate(("mmd", "kl")):
+        config = {**TrialConfig.defaults(), "divergence": divergence, "epochs": 3, "seed": number}
+        story.begins(Begin(f"t{number}", number, "search", None, config))
+        story.ends(f"t{number}")
+    assert all_left(story, programme) == ["t0-seed0", "t1-seed0"]
+    runs = story.history().runs
+    assert runs["t0-seed0"].config["seed"] == runs["t1-seed0"].config["seed"]
 
 
 def test_a_race_that_is_decided_runs_no_further_seeds(tmp_path: Path) -> None:
@@ -145,6 +157,18 @@ def test_an_extended_search_goes_on_searching(tmp_path: Path) -> None:
     story.log.append("extended", trials=4)
     longer = make(tmp_path, trials=4, seeds=0)
     assert all_left(story, longer) == ["t2", "t3"]
+
+
+def test_an_extended_search_goes_on_with_what_the_budget_stopped(tmp_path: Path) -> None:
+    story, programme = Story(tmp_path), make(tmp_path, trials=1, seeds=0)
+    story.trial(0)
+    assert all_left(story, programme) == ["t0-retime"]
+    story.ends("t0-retime", "stopped", epochs=1, reason="the budget was spent")
+    assert all_left(story, programme) == ["t0-winner"]
+    story.ends("t0-winner", "stopped", epochs=1, reason="the budget was spent")
+    assert programme.over(story.history())
+    story.log.append("extended", trials=2)
+    assert [run.trial for run in story.history().unfinished] == ["t0-retime", "t0-winner"]
 
 
 def test_a_search_without_a_finished_trial_is_over_without_a_finale(tmp_path: Path) -> None:

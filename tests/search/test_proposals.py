@@ -65,7 +65,7 @@ def test_another_seed_proposes_otherwise(tmp_path: Path) -> None:
         ("finished", TrialState.COMPLETE),
         ("pruned", TrialState.PRUNED),
         ("stopped", TrialState.PRUNED),
-        ("failed", TrialState.FAIL),
+        ("failed", TrialState.PRUNED),
     ],
 )
 def test_optuna_is_told_how_a_trial_ended(tmp_path: Path, status: str, state: TrialState) -> None:
@@ -102,6 +102,20 @@ def test_none_loses_for_want_of_being_tried(tmp_path: Path) -> None:
         story.ends(begin.trial, "finished", 0.2 if behind else 0.9, 9.0 if behind else 1.0)
     assert tried["kl"] >= trials // 4
     assert tried["mmd"] > tried["kl"]
+
+
+def test_one_that_always_fails_is_left_after_its_floor(tmp_path: Path) -> None:
+    trials = 32
+    story, proposer = Story(tmp_path), make(tmp_path, trials=trials)
+    tried: Counter[str] = Counter()
+    for _ in range(trials):
+        begin = propose(story, proposer)
+        tried[begin.config["divergence"]] += 1
+        if begin.config["divergence"] == "kl":
+            story.ends(begin.trial, "failed", epochs=0)
+        else:
+            story.ends(begin.trial, "finished", *score(begin))
+    assert trials // 4 <= tried["kl"] < trials // 2
 
 
 def test_a_space_without_a_choice_of_divergence_is_proposed_from_too(tmp_path: Path) -> None:

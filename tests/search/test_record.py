@@ -4,9 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from adiw_tune.errors import UserError
 from adiw_tune.search.record import SearchRecord, write_atomically
+from adiw_tune.search.run import extend_search
 
 from .made_up import settings
 
@@ -48,6 +50,16 @@ def test_a_search_runs_once_at_a_time(tmp_path: Path) -> None:
         pass
     with again.claimed():
         pass
+
+
+def test_a_search_that_runs_is_not_extended(tmp_path: Path) -> None:
+    record = create(tmp_path / "searches")
+    again = SearchRecord.open(tmp_path / "searches", "s")
+    already = pytest.raises(UserError, match="search 's' is running already")
+    with record.claimed(), already:
+        extend_search(again, 20, None, Console(quiet=True))
+    assert SearchRecord.open(tmp_path / "searches", "s").settings.trials == settings().trials
+    assert list(again.log) == []
 
 
 def test_a_name_is_taken_once(tmp_path: Path) -> None:
@@ -92,3 +104,19 @@ def test_an_atomic_write_replaces_the_whole_and_leaves_no_part(tmp_path: Path) -
     write_atomically(path, json.dumps({"b": 2}))
     assert json.loads(path.read_text()) == {"b": 2}
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_the_budget_leaves_no_time_for_is_not_asked_for(tmp_path: Path) -> None:
+    record = create(tmp_path / "searches")
+    record.log.path.write_text(
+        '{"event": "session", "time": 100.0}\n'
+        '{"event": "trial", "time": 200.0, "trial": "t0", "number": 0, "kind": "search",'
+        ' "of": null, "config": {"divergence": "kl"}, "params": {}, "distributions": {}}\n'
+    )
+    record.finish(None)
+    before = {path: path.read_text() for path in record.folder.iterdir()}
+    with pytest.raises(UserError, match="budget '2m' leaves no more trials, as 100 s are spent"):
+        record.extend(2, "2m")  # of which the finale keeps its share
+    assert {path: path.read_text() for path in record.folder.iterdir()} == before
+    record.extend(2, "1h")
+    assert not record.finished

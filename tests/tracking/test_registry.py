@@ -125,4 +125,4 @@ def test_a_trial_that_was_not_recorded_is_named(uri: str) -> None:
 
 
 def test_a_searchs_name_becomes_a_name_that_mlflow_takes() -> None:
-    assert model_name("a/b:c d") == "adiw-tune-a-b-c d"
+    assert model_name("a/b:c d's") == "adiw-tune-a-b-c d-s"
