@@ -27,7 +27,7 @@ from accuracy import by_cell
 from provenance import commit, machine
 
 from adiw_tune.decide import decide, parse_policy
-from adiw_tune.search.record import SearchRecord
+from adiw_tune.record.record import SearchRecord
 from adiw_tune.training import TrainingRun, TrialConfig
 
 RESULTS = Path(__file__).with_suffix(".jsonl")

@@ -21,7 +21,7 @@ import optuna
 import torch
 from provenance import commit, machine
 
-from adiw_tune.search.log import EventLog
+from adiw_tune.record.log import EventLog
 from adiw_tune.search.space import SpaceFile
 from adiw_tune.training import StepCost, TrainingRun, TrialConfig
 

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from provenance import commit, machine
 
-from adiw_tune.search.exclusive import device_turn
+from adiw_tune.search.on_ray.exclusive import device_turn
 from adiw_tune.training import TrainingRun, TrialConfig
 
 AT_ONCE = 4

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
-from adiw_tune.search.record import DEFAULT_STORAGE, SearchRecord
+from adiw_tune.record.record import DEFAULT_STORAGE, SearchRecord
 from adiw_tune.tracking.runs import SearchRuns
 from adiw_tune.tracking.ui import ServedUi, serve_ui
 from adiw_tune.tracking.view import run_address, view_address

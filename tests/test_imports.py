@@ -75,13 +75,14 @@ def test_imports_between_the_rooms_run_one_way() -> None:
     [
         ("divergences/mmd.py", "import adiw_tune.weights.feasible", "Imports run one way"),
         ("weights/solver.py", "import adiw_tune.tasks.base", "Imports run one way"),
-        ("training/loop.py", "import adiw_tune.search.trainable", "Imports run one way"),
+        ("training/loop.py", "import adiw_tune.search.on_ray.trainable", "Imports run one way"),
         ("tasks/base.py", "import adiw_tune.divergences.mmd", "Tasks know nothing of weights"),
         ("training/loop.py", "import optuna", "The core needs torch and little else"),
         ("weights/memory.py", "import pandas", "The core needs torch and little else"),
         ("decide/front.py", "import torch", "Deciding needs dataframes only"),
+        ("record/history.py", "import ray", "A record is read without Ray and MLflow"),
         ("tracking/outbox.py", "import ray", "Tracking runs without Ray, torch and Optuna"),
-        ("cli.py", "from ray import tune", "The command line reaches Ray through search only"),
+        ("cli/results.py", "from ray import tune", "The command line reaches Ray through search only"),
     ],
 )
 def test_an_import_the_wrong_way_breaks_its_contract(

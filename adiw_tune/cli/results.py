@@ -9,8 +9,8 @@ import typer
 
 from adiw_tune.cli.app import DataDir, SearchName, SearchPolicy, Storage, TextOrJson, app, out
 from adiw_tune.errors import UserError
+from adiw_tune.record.record import DEFAULT_STORAGE, SearchRecord
 from adiw_tune.search.picking import pick
-from adiw_tune.search.record import DEFAULT_STORAGE, SearchRecord
 from adiw_tune.terminal import decision_text, front_as, front_table
 
 

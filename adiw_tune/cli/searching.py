@@ -11,7 +11,7 @@ from adiw_tune.cli.app import DataDir, SearchName, Storage, app, err, out
 from adiw_tune.cli.results import show_result
 from adiw_tune.decide import DEFAULT_POLICY
 from adiw_tune.errors import SearchInterrupted, UserError
-from adiw_tune.search.record import DEFAULT_STORAGE, SearchRecord
+from adiw_tune.record.record import DEFAULT_STORAGE, SearchRecord
 
 SpaceArgument = Annotated[Path, typer.Argument(help="Python file with space(trial).")]
 Trials = Annotated[int, typer.Option(help="How many trials to run, before the finale.")]

@@ -22,7 +22,7 @@ from adiw_tune.cli.app import (
     out,
 )
 from adiw_tune.errors import UserError
-from adiw_tune.search.record import DEFAULT_STORAGE
+from adiw_tune.record.record import DEFAULT_STORAGE
 
 if TYPE_CHECKING:
     from adiw_tune.training import TrainingRun
@@ -96,8 +96,8 @@ def train(
     """Train once, from flags or from a search's pick, and print accuracy and seconds."""
     import torch
 
+    from adiw_tune.record.record import SearchRecord
     from adiw_tune.search.picking import picked_config
-    from adiw_tune.search.record import SearchRecord
     from adiw_tune.training import TrainingRun, TrialConfig
     from adiw_tune.training.saving import saved_at_the_end
 

@@ -3,6 +3,6 @@
 Importing this does not import Ray; ``trainable`` does when Ray calls it.
 """
 
-from adiw_tune.search.trainable import trainable
+from adiw_tune.search.on_ray.trainable import trainable
 
 __all__ = ["trainable"]

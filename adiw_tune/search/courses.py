@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from adiw_tune.errors import UserError
-from adiw_tune.search.history import arm
-from adiw_tune.search.log import EventLog
+from adiw_tune.record.log import EventLog
+from adiw_tune.record.runs import arm
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from rich.console import Console
 
 from adiw_tune.decide import Decision, decide, hypervolume_curve, parse_policy
 from adiw_tune.errors import UserError
+from adiw_tune.record.record import SearchRecord
 from adiw_tune.search.importance import importance
-from adiw_tune.search.record import SearchRecord
 from adiw_tune.search.winner import winning_run
 from adiw_tune.tracking.outbox import Outbox
 from adiw_tune.tracking.outcome import Outcome

@@ -10,9 +10,9 @@ import torch
 from scipy.stats import binomtest
 
 from adiw_tune.errors import UserError
+from adiw_tune.record.record import SearchRecord
 from adiw_tune.search.ending import tell_reading
 from adiw_tune.search.picking import pick, picked_config
-from adiw_tune.search.record import SearchRecord
 from adiw_tune.search.winner import winning_run
 from adiw_tune.training import TrainingRun, TrialConfig
 from adiw_tune.training.saving import saved_at_the_end

@@ -3,7 +3,7 @@
 import optuna
 import pandas as pd
 
-from adiw_tune.search.history import History
+from adiw_tune.record.history import History
 from adiw_tune.search.proposals import study_of
 
 _FEWEST_TRIALS = 8  # below that, a forest says nothing

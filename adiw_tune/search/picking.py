@@ -3,7 +3,7 @@
 from typing import Any
 
 from adiw_tune.decide import Decision, decide, parse_policy
-from adiw_tune.search.record import SearchRecord
+from adiw_tune.record.record import SearchRecord
 
 
 def pick(record: SearchRecord, policy: str | None = None) -> Decision:

@@ -12,9 +12,10 @@ from typing import Any
 
 from adiw_tune.decide import decide, finalists, hypervolume_curve, parse_policy, race
 from adiw_tune.errors import UserError
-from adiw_tune.search.history import History, Run
+from adiw_tune.record.history import History
+from adiw_tune.record.record import SearchSettings
+from adiw_tune.record.runs import Run
 from adiw_tune.search.proposals import Proposer
-from adiw_tune.search.record import SearchSettings
 
 _FIRST_SEED = 1000  # above the search's own, so that a rerun is no repeat of a trial
 _STILL = 1e-3  # relative growth of the hypervolume below which it stands still

@@ -11,8 +11,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from adiw_tune.search.history import History, Run
-from adiw_tune.search.record import SearchRecord
+from adiw_tune.record.history import History
+from adiw_tune.record.record import SearchRecord
+from adiw_tune.record.runs import Run
 
 _SECONDS_BETWEEN_LOOKS = 0.5
 _KINDS = {"seed": "over seed {seed}", "retime": "timed alone", "winner": "trained again"}

@@ -10,7 +10,8 @@ from optuna.distributions import distribution_to_json, json_to_distribution
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from adiw_tune.search.history import History, Run
+from adiw_tune.record.history import History
+from adiw_tune.record.runs import Run
 from adiw_tune.search.space import SpaceFile
 
 DIRECTIONS = (StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE)  # accuracy, work

@@ -6,11 +6,12 @@ from pathlib import Path
 import torch
 
 from adiw_tune.errors import UserError
-from adiw_tune.search.history import History, Run
-from adiw_tune.search.log import Event
-from adiw_tune.search.provenance import provenance
-from adiw_tune.search.record import SearchRecord
-from adiw_tune.search.trainable import device_name
+from adiw_tune.record.history import History
+from adiw_tune.record.log import Event
+from adiw_tune.record.provenance import provenance
+from adiw_tune.record.record import SearchRecord
+from adiw_tune.record.runs import Run
+from adiw_tune.search.on_ray.trainable import device_name
 from adiw_tune.training import TrainingRun, TrialConfig
 
 _COMPARED = ("accuracy", "loss")

@@ -14,10 +14,10 @@ from rich.console import Console
 
 from adiw_tune.decide import MIN_SEEDS, parse_policy
 from adiw_tune.errors import SearchInterrupted, UserError
+from adiw_tune.record.provenance import provenance
+from adiw_tune.record.record import SearchRecord, SearchSettings, check_name_is_free
 from adiw_tune.search.ending import deliver, finish
 from adiw_tune.search.progress import show_progress
-from adiw_tune.search.provenance import provenance
-from adiw_tune.search.record import SearchRecord, SearchSettings, check_name_is_free
 from adiw_tune.search.space import SpaceFile
 from adiw_tune.tracking.check import check_tracking_uri
 from adiw_tune.training import TrialConfig, check_own_files, load_splits
@@ -37,7 +37,7 @@ class SearchRequest:
         early_stopping: whether trials are cut that fall behind.
         patience: finished trials without growth of the hypervolume that end the search; None:
             none do.
-        budget: as :meth:`adiw_tune.search.budget.Budget.parse` reads it; None: no limit.
+        budget: as :meth:`adiw_tune.record.budget.Budget.parse` reads it; None: no limit.
         price: of one device for one hour.
         cross_fit: folds that the clean rows are cut into; None: they are not.
         concurrency: trials at once; None is one per GPU, or without a GPU all cores but one,
@@ -141,7 +141,7 @@ def _check(request: SearchRequest, settings: SearchSettings) -> None:
         )
     check_tracking_uri(request.tracking_uri)
     if request.address is not None:
-        from adiw_tune.search.tuning import check_cluster
+        from adiw_tune.search.on_ray.tuning import check_cluster
 
         check_cluster(request.address)
 
@@ -189,7 +189,7 @@ def check_data(configs: list[TrialConfig], data_dir: Path | None) -> None:
 
 
 def _run(record: SearchRecord, console: Console) -> None:
-    from adiw_tune.search import tuning
+    from adiw_tune.search.on_ray import tuning
 
     record.log.append("session", **provenance())
     with deliver(record, console), show_progress(record, console):

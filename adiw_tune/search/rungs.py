@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from adiw_tune.search.history import arm
+from adiw_tune.record.runs import arm
 
 FIRST_RUNG = 2  # chosen, as eta and what becomes of equal ranks, by adiw-tune replay
 ETA = 3

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import torch
 
-from adiw_tune.search.history import History, Run
-from adiw_tune.search.record import SearchRecord
+from adiw_tune.record.history import History
+from adiw_tune.record.record import SearchRecord
+from adiw_tune.record.runs import Run
 from adiw_tune.training import TrainingRun, TrialConfig
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from adiw_tune.search.budget import SEARCH_SHARE
-from adiw_tune.search.record import SearchRecord
+from adiw_tune.record.budget import SEARCH_SHARE
+from adiw_tune.record.record import SearchRecord
 
 from .conftest import Finished
 from .helpers import (

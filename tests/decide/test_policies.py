@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from adiw_tune.decide import decide, parse_policy
 from adiw_tune.errors import UserError
-from adiw_tune.search.history import arm
+from adiw_tune.record.runs import arm
 from tests.decide.tables import trials
 
 # Steep, then flat: the knee is number 1. Number 4 is dominated.

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from adiw_tune.search.history import History
-from adiw_tune.search.log import EventLog
+from adiw_tune.record.history import History
+from adiw_tune.record.log import EventLog
+from adiw_tune.record.record import SearchSettings
 from adiw_tune.search.programme import Begin
-from adiw_tune.search.record import SearchSettings
 from adiw_tune.training import TrialConfig
 
 SPACE = """

@@ -11,9 +11,9 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from adiw_tune.errors import UserError
-from adiw_tune.search.budget import Budget
-from adiw_tune.search.history import History
-from adiw_tune.search.log import EventLog
+from adiw_tune.record.budget import Budget
+from adiw_tune.record.history import History
+from adiw_tune.record.log import EventLog
 
 DEFAULT_STORAGE = Path("adiw-searches")
 

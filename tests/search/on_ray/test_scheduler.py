@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from ray.tune.schedulers import TrialScheduler
 
+from adiw_tune.search.on_ray.scheduler import ParetoScheduler
 from adiw_tune.search.rungs import ETA, FIRST_RUNG, Rungs
-from adiw_tune.search.scheduler import ParetoScheduler
 
 # One trial after the other, and work counted in weight steps: the search is the same each time.
 SCRIPT = """
@@ -26,8 +26,8 @@ import ray
 from ray import tune
 from ray.tune.search import Searcher
 
-from adiw_tune.search.log import EventLog
-from adiw_tune.search.scheduler import ParetoScheduler
+from adiw_tune.record.log import EventLog
+from adiw_tune.search.on_ray.scheduler import ParetoScheduler
 from adiw_tune.training import TrainingRun, TrialConfig
 
 HERE = Path(sys.argv[1])

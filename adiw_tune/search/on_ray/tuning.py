@@ -12,14 +12,14 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 
 from adiw_tune.errors import UserError
-from adiw_tune.search.events import EventCallback
+from adiw_tune.record.record import SearchRecord
+from adiw_tune.search.on_ray.events import EventCallback
+from adiw_tune.search.on_ray.scheduler import ParetoScheduler
+from adiw_tune.search.on_ray.searcher import BudgetStopper, ProgrammeSearcher
+from adiw_tune.search.on_ray.trainable import run_id, run_of_search
 from adiw_tune.search.programme import Programme
 from adiw_tune.search.proposals import Proposer
-from adiw_tune.search.record import SearchRecord
-from adiw_tune.search.scheduler import ParetoScheduler
-from adiw_tune.search.searcher import BudgetStopper, ProgrammeSearcher
 from adiw_tune.search.space import SpaceFile
-from adiw_tune.search.trainable import run_id, run_of_search
 
 _CONNECT_SECONDS = 5.0
 _ADDRESS_HINT = "give HOST:PORT of a running one, or leave --address out to start Ray here"

@@ -1,4 +1,4 @@
-"""``adiw_tune.search.trainable`` in somebody's own Tune script."""
+"""``adiw_tune.search.on_ray.trainable`` in somebody's own Tune script."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CONFIG = {"epochs": 4, "batch_size": 64, "warm_start": "memory"}
 
 
 def fragile(config):
-    sys.modules["adiw_tune.search.trainable"]._SECONDS_BETWEEN_CHECKPOINTS = 0.0
+    sys.modules["adiw_tune.search.on_ray.trainable"]._SECONDS_BETWEEN_CHECKPOINTS = 0.0
     trainable(config)
     if not (HERE / "failed").exists():
         (HERE / "failed").touch()

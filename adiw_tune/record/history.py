@@ -1,13 +1,13 @@
 """Events, read into what is asked of them: runs, tables, time spent."""
 
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from adiw_tune.decide import mark_front, pareto_front
-from adiw_tune.search.log import Event, EventLog
+from adiw_tune.record.log import Event, EventLog
+from adiw_tune.record.runs import Run
 
 _SEARCHED = ["trial", "number", "divergence", "status", "accuracy", "work_s", "wall_s", "retimed_s"]
 _SEARCHED += ["epochs", "rung", "reason", "config"]
@@ -15,41 +15,6 @@ _RERUN = ["trial", "divergence", "seed", "accuracy", "work_s"]
 _PLAIN = ("task", "network", "precision", "batch_size")  # what a plain step's seconds depend on
 _BETWEEN_SESSIONS = ("extended", "test_read")
 _CURVE = ["trial", "divergence", "status", "epoch", "accuracy", "work_s"]
-
-
-@dataclass
-class Run:
-    """One training run of a search, as far as it has come. Fields as in :class:`EventLog`."""
-
-    trial: str
-    number: int
-    kind: str
-    of: str | None
-    config: dict[str, Any]
-    params: dict[str, Any]
-    distributions: dict[str, str]
-    status: str = "running"
-    reason: str | None = None
-    rung: int | None = None
-    session: int = 0  # in which it began
-    setup: Event | None = None
-    checkpoint: str | None = None
-    ended_at: float | None = None
-    epochs: list[Event] = field(default_factory=list)
-
-    @property
-    def arm(self) -> str:
-        """What it is compared by."""
-        return arm(self.config)
-
-    @property
-    def ended(self) -> bool:
-        """Whether it is over."""
-        return self.status != "running"
-
-    def last(self, name: str) -> Any:
-        """A number of the last epoch; None before the first."""
-        return self.epochs[-1][name] if self.epochs else None
 
 
 @dataclass
@@ -99,7 +64,7 @@ class History:
         elif kind == "test_read":
             self.readings.append(event)
         elif kind != "session":
-            _apply(self.runs[event["trial"]], event)
+            self.runs[event["trial"]].take(event)
 
     def _go_on_with_the_finale(self) -> None:
         """Its runs that the budget stopped: what they were for is still wanted."""
@@ -173,7 +138,7 @@ class History:
         rows = [
             (run.of, run.arm, run.config["seed"], accuracy, run.last("work_s"))
             for run in self.of_kind("seed")
-            if (accuracy := _accuracy_over_seed(run)) is not None
+            if (accuracy := run.accuracy_over_seed) is not None
         ]
         return pd.DataFrame(rows, columns=_RERUN)
 
@@ -197,31 +162,10 @@ class History:
         return mark_front(with_settings(in_order.reset_index(drop=True)))
 
 
-def _apply(run: Run, event: Event) -> None:
-    kind = event["event"]
-    if kind == "setup":
-        run.setup = event
-    elif kind == "epoch":
-        run.epochs.append(event)
-    elif kind == "checkpoint":
-        run.checkpoint = event["path"]
-    elif kind == "cut":
-        run.rung = event["rung"]
-    else:
-        run.status, run.reason, run.ended_at = event["status"], event["reason"], event["time"]
-
-
 def _row(run: Run, retimed_s: float | None) -> tuple[Any, ...]:
     last = (run.last(name) for name in ("accuracy", "work_s", "wall_s"))
     place = (run.trial, run.number, run.arm, run.status)
     return *place, *last, retimed_s, len(run.epochs), run.rung, run.reason, run.config
-
-
-def _accuracy_over_seed(run: Run) -> float | None:
-    if run.status == "finished":
-        return float(run.last("accuracy"))
-    diverged = run.status == "failed" and (run.reason or "").startswith("TrainingDiverged")
-    return float("nan") if diverged else None
 
 
 def _whole_seconds(retime: Run, runs: dict[str, Run]) -> float | None:
@@ -231,27 +175,6 @@ def _whole_seconds(retime: Run, runs: dict[str, Run]) -> float | None:
     wall = [0.0, *(one["wall_s"] for one in retime.epochs)]
     rest = runs[retime.of].config["epochs"] - len(retime.epochs)
     return float(wall[-1] + rest * (wall[-1] - wall[-2]))
-
-
-def end_run(log: EventLog, run: Run, status: str, reason: str | None) -> None:
-    """Write down that ``run`` is over; its numbers are those of its last epoch."""
-    numbers = {name: run.last(name) for name in ("accuracy", "work_s", "wall_s")}
-    log.append("end", trial=run.trial, status=status, reason=reason, rung=run.rung, **numbers)
-
-
-def end_cut_run(log: EventLog, run: Run) -> None:
-    """The same of one that the scheduler cut."""
-    reason = f"others of its divergence did better at epoch {run.rung}"
-    end_run(log, run, "pruned", reason)
-
-
-def arm(config: dict[str, Any]) -> str:
-    """What trials are compared by: the divergence, or the method where that is not adiw.
-
-    Of a user's own divergence, which is a path, it is the file's name.
-    """
-    method = config.get("method", "adiw")
-    return Path(config["divergence"]).name if method == "adiw" else str(method)
 
 
 def with_settings(trials: pd.DataFrame) -> pd.DataFrame:

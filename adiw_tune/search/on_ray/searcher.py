@@ -7,10 +7,11 @@ from typing import Any
 from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
-from adiw_tune.search.history import History, Run, end_cut_run
-from adiw_tune.search.log import EventLog
+from adiw_tune.record.history import History
+from adiw_tune.record.log import EventLog
+from adiw_tune.record.runs import Run, end_cut_run
+from adiw_tune.search.on_ray.trainable import run_kind
 from adiw_tune.search.programme import Programme
-from adiw_tune.search.trainable import run_kind
 
 
 class ProgrammeSearcher(Searcher):

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from adiw_tune.search.history import History, arm
-from adiw_tune.search.log import EventLog
+from adiw_tune.record.history import History
+from adiw_tune.record.log import EventLog
+from adiw_tune.record.runs import arm
 from adiw_tune.search.programme import Begin
-
-from .made_up import Story
+from tests.search.made_up import Story
 
 
 def test_the_table_follows_the_events(tmp_path: Path) -> None:

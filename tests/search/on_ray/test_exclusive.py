@@ -13,11 +13,13 @@ import pytest
 import torch
 
 from adiw_tune.errors import UserError
-from adiw_tune.search.exclusive import DeviceTurn, device_turn
+from adiw_tune.search.on_ray.exclusive import DeviceTurn, device_turn
 
 CPU = torch.device("cpu")
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["adiw_tune.search.exclusive"])  # torch, once for all of them
+PROCESSES.set_forkserver_preload(
+    ["adiw_tune.search.on_ray.exclusive"]
+)  # torch, once for all of them
 
 
 class Process:

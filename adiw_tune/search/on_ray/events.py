@@ -7,9 +7,10 @@ from typing import Any
 from ray.exceptions import RayActorError
 from ray.tune import Callback
 
-from adiw_tune.search.history import History, Run, end_cut_run, end_run
-from adiw_tune.search.log import EventLog
-from adiw_tune.search.trainable import run_id
+from adiw_tune.record.history import History
+from adiw_tune.record.log import EventLog
+from adiw_tune.record.runs import Run, end_cut_run, end_run
+from adiw_tune.search.on_ray.trainable import run_id
 
 _EPOCH = ("epoch", "accuracy", "work_s", "wall_s", "loss", "shares")
 _SETUP = ("device", "splits", "plain_s", "ratio")

@@ -7,10 +7,9 @@ import pytest
 from rich.console import Console
 
 from adiw_tune.errors import UserError
-from adiw_tune.search.record import SearchRecord, write_atomically
+from adiw_tune.record.record import SearchRecord, write_atomically
 from adiw_tune.search.run import extend_search
-
-from .made_up import settings
+from tests.search.made_up import settings
 
 
 def create(storage: Path, name: str = "s") -> SearchRecord:

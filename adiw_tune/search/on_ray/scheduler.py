@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from adiw_tune.search.history import arm
-from adiw_tune.search.log import EventLog
+from adiw_tune.record.log import EventLog
+from adiw_tune.record.runs import arm
 from adiw_tune.search.rungs import Rungs
 
 if TYPE_CHECKING:

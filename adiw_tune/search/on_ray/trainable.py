@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from adiw_tune.search.exclusive import DeviceTurn, device_turn
+from adiw_tune.search.on_ray.exclusive import DeviceTurn, device_turn
 from adiw_tune.training import Alone, EpochReport, StepCost, TrainingRun, TrialConfig
 
 _SECONDS_BETWEEN_CHECKPOINTS = 5.0

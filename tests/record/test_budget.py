@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from adiw_tune.errors import UserError
-from adiw_tune.search.budget import SEARCH_SHARE, Budget
+from adiw_tune.record.budget import SEARCH_SHARE, Budget
 
 
 @pytest.mark.parametrize(
