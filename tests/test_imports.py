@@ -82,7 +82,11 @@ def test_imports_between_the_rooms_run_one_way() -> None:
         ("decide/front.py", "import torch", "Deciding needs dataframes only"),
         ("record/history.py", "import ray", "A record is read without Ray and MLflow"),
         ("tracking/outbox.py", "import ray", "Tracking runs without Ray, torch and Optuna"),
-        ("cli/results.py", "from ray import tune", "The command line reaches Ray through search only"),
+        (
+            "cli/results.py",
+            "from ray import tune",
+            "The command line reaches Ray through search only",
+        ),
     ],
 )
 def test_an_import_the_wrong_way_breaks_its_contract(
