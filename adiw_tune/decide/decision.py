@@ -88,7 +88,8 @@ def decide(trials: pd.DataFrame, policy: Policy, reruns: pd.DataFrame | None = N
     evidence = None if reruns is None else _evidence(competing, compared, policy, reruns)
     if evidence is None:
         winner = ranking.iloc[0]
-        why = reason(winner, front, policy) + _caveat(provisional, reruns)
+        rerun = None if reruns is None else reruns[reruns["trial"].isin(compared)]
+        why = reason(winner, front, policy) + _caveat(provisional, rerun)
     else:
         winner = ranking[ranking["trial"] == evidence.winner].iloc[0]
         why = _reason(evidence, ranking.set_index("trial").loc[compared], policy)
@@ -141,6 +142,9 @@ def _verdict(evidence: Evidence, rerun: pd.DataFrame, policy: Policy) -> str:
 def _caveat(provisional: bool, reruns: pd.DataFrame | None) -> str:
     if provisional:
         return "; none ran its full course, so these are trials as they stood when they were cut"
+    if reruns is not None and reruns["accuracy"].isna().any():
+        failed = ", ".join(reruns.loc[reruns["accuracy"].isna(), "divergence"].unique())
+        return f"; of single runs: {failed} failed when rerun, which leaves too few seeds"
     if reruns is not None:
         return f"; of single runs: not every finalist of this policy was run over {MIN_SEEDS} seeds"
     return ""

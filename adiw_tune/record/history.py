@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from adiw_tune.decide import mark_front, pareto_front
+from adiw_tune.errors import UserError
 from adiw_tune.record.log import Event, EventLog
 from adiw_tune.record.runs import Run
 
@@ -40,9 +41,19 @@ class History:
         self.refresh()
 
     def refresh(self) -> "History":
-        """Take in what has been written since."""
+        """Take in what has been written since.
+
+        Raises:
+            UserError: an event lacks something, or is of a run whose beginning is not there.
+        """
         for event, offset in self.log.after(self.offset):
-            self._take(event)
+            try:
+                self._take(event)
+            except (KeyError, TypeError) as error:
+                raise UserError(
+                    f"'{self.log.path}' is damaged: the {event['event']} that ends at byte "
+                    f"{offset} has no {error}"
+                ) from error
             self.offset = offset
         return self
 

@@ -10,7 +10,14 @@ from dataclasses import dataclass, field
 from time import time
 from typing import Any
 
-from adiw_tune.decide import decide, finalists, hypervolume_curve, parse_policy, race
+from adiw_tune.decide import (
+    MIN_SEEDS,
+    decide,
+    finalists,
+    hypervolume_curve,
+    parse_policy,
+    race,
+)
 from adiw_tune.errors import UserError
 from adiw_tune.record.history import History
 from adiw_tune.record.record import SearchSettings
@@ -107,7 +114,9 @@ class Programme:
         """Runs over seeds until the race is decided, one seed after the other."""
         racing = race(history.reruns(), picks, self._policy)
         decided = len(picks) > 1 and len(racing) == 1
-        for seed in range(0 if decided else self._settings.seeds):
+        # One that is left because others failed, too, is to have the seeds that an answer needs.
+        least = min(MIN_SEEDS, self._settings.seeds)
+        for seed in range(least if decided else self._settings.seeds):
             lap = [self._over_seed(history.runs[pick], seed) for pick in racing]
             if left := [run for run in lap if not _ended(history, run)]:
                 yield from left

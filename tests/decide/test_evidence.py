@@ -52,6 +52,9 @@ def test_a_finalist_whose_rerun_failed_is_out() -> None:
     decision = decide(THREE, BEST, reruns(THREE, accuracy))
     assert (decision.trial, decision.seeds, set(decision.p_best)) == ("t0", 3, {"mmd", "energy"})
     assert decision.reason.endswith("; kl failed when rerun")
+    accuracy = {trial: [float("nan")] for trial in ARMS}
+    alone = decide(THREE, BEST, reruns(THREE, accuracy))
+    assert "of single runs: mmd, kl, energy failed when rerun" in alone.reason
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from adiw_tune.errors import UserError
 from adiw_tune.record.history import History
 from adiw_tune.record.log import EventLog
 from adiw_tune.record.runs import arm
@@ -73,6 +74,20 @@ def test_time_between_sessions_is_not_spent(tmp_path: Path) -> None:
 )
 def test_trials_are_compared_by_divergence_or_method(config: dict[str, str], label: str) -> None:
     assert arm(config) == label
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        '{"event": "end", "trial": "t7", "status": "finished", "reason": null, "time": 1.0}\n',
+        '{"event": "trial", "trial": "t7", "time": 1.0}\n',
+        '{"event": "session"}\n',
+    ],
+)
+def test_a_log_that_lacks_something_is_called_damaged(tmp_path: Path, lines: str) -> None:
+    (tmp_path / "events.jsonl").write_text(lines)
+    with pytest.raises(UserError, match=r"events.jsonl' is damaged: the \w+ that ends at byte \d+"):
+        History(EventLog(tmp_path / "events.jsonl"))
 
 
 @pytest.mark.parametrize("torn", [b"", b'{"event": "epo', b"\xff\n", b"[]\n", b"{}\n"])

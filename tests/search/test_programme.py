@@ -86,6 +86,19 @@ def test_a_race_that_is_decided_runs_no_further_seeds(tmp_path: Path) -> None:
     assert order[-1] == "t0-winner"
 
 
+def test_the_one_left_when_others_fail_has_the_seeds_of_an_answer(tmp_path: Path) -> None:
+    story, programme = Story(tmp_path), make(tmp_path, trials=2, seeds=5)
+    story.trial(0)
+    story.trial(1)
+    while begun := all_left(story, programme):
+        for trial in begun:
+            diverged = "TrainingDivergedError: nan" if trial == "t1-seed1" else None
+            story.ends(trial, "failed" if diverged else "finished", reason=diverged)
+    raced = [trial for trial in story.history().runs if trial.startswith("t0-seed")]
+    assert raced == ["t0-seed0", "t0-seed1", "t0-seed2"]
+    assert "t0-winner" in story.history().runs
+
+
 def test_folds_take_turns_in_the_finale(tmp_path: Path) -> None:
     story, programme = Story(tmp_path), make(tmp_path, trials=2, seeds=3, folds=2)
     whole(story, programme, {"mmd": 0.8, "kl": 0.8})
