@@ -89,6 +89,9 @@ def replay(
     ],
     seeds: Annotated[int, typer.Option(help="Orders of the trials to go through.")] = 20,
     workers: Annotated[int, typer.Option(help="Trials at once.")] = 4,
+    trials: Annotated[
+        int | None, typer.Option(help="Of a search; by default all that were recorded.")
+    ] = None,
     storage: Storage = DEFAULT_STORAGE,
 ) -> None:
     """Show what early stopping would have saved on recorded trials, and lost."""
@@ -96,12 +99,13 @@ def replay(
     from adiw_tune.search.replay import replay as replayed
     from adiw_tune.search.replay import replay_table
 
-    for option, value in (("--seeds", seeds), ("--workers", workers)):
-        if value < 1:
+    options = (("--seeds", seeds), ("--workers", workers), ("--trials", trials))
+    for option, value in options:
+        if value is not None and value < 1:
             raise UserError(f"{option} must be at least 1; got {value}")
     is_path = table.endswith(".jsonl")
     path = Path(table) if is_path else SearchRecord.open(storage, table).log.path
-    out.print(replay_table(replayed(read_courses(path), seeds, workers)))
+    out.print(replay_table(replayed(read_courses(path), seeds, workers, trials)))
 
 
 @app.command()

@@ -66,7 +66,9 @@ POLICIES = {
 }
 
 
-def replay(courses: list[Course], seeds: int = SEEDS, workers: int = WORKERS) -> pd.DataFrame:
+def replay(
+    courses: list[Course], seeds: int = SEEDS, workers: int = WORKERS, trials: int | None = None
+) -> pd.DataFrame:
     """Run the search again by each policy, in ``seeds`` orders of the trials.
 
     Only trials that ran their full course count for the hypervolume. Its reference is the nadir of
@@ -78,6 +80,8 @@ def replay(courses: list[Course], seeds: int = SEEDS, workers: int = WORKERS) ->
         courses: of the recorded trials.
         seeds: how many orders: 0, 1, ... seed them.
         workers: trials at once.
+        trials: of a search, which are the first in each order; None for all. They are then the
+            table that is meant.
 
     Returns:
         A row for each policy and seed; the columns are shares of the whole table's: ``seconds`` of
@@ -88,11 +92,12 @@ def replay(courses: list[Course], seeds: int = SEEDS, workers: int = WORKERS) ->
     Raises:
         UserError: the front of the trials is a single point, which leaves nothing to compare.
     """
-    reference = _reference(courses)
-    whole = (sum(course.work_s[-1] for course in courses), hypervolume(_ends(courses), reference))
     results = []
     for seed in range(seeds):
-        order = [courses[i] for i in np.random.default_rng(seed).permutation(len(courses))]
+        permuted = np.random.default_rng(seed).permutation(len(courses))
+        order = [courses[i] for i in permuted[:trials]]
+        reference = _reference(order)
+        whole = (sum(course.work_s[-1] for course in order), hypervolume(_ends(order), reference))
         shares = {
             policy: _curve(_simulated(order, make(), workers), reference) / whole
             for policy, make in POLICIES.items()
