@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from adiw_tune.decide import Decision, decide, hypervolume_curve, parse_policy
+from adiw_tune.decide import Decision, hypervolume_curve
 from adiw_tune.errors import UserError
 from adiw_tune.record.record import SearchRecord
 from adiw_tune.search.importance import importance
+from adiw_tune.search.picking import pick
 from adiw_tune.search.winner import winning_run
 from adiw_tune.tracking.outbox import Outbox
 from adiw_tune.tracking.outcome import Outcome
@@ -57,9 +58,8 @@ def finish(record: SearchRecord, complete: bool) -> None:
 
 def decided(record: SearchRecord) -> Decision | None:
     """The pick by the search's policy; None if no trial came far enough for one."""
-    history = record.history()
     try:
-        return decide(history.trials(), parse_policy(record.settings.policy), history.reruns())
+        return pick(record)
     except UserError:  # no trial has finished, or none that the policy allows
         return None
 

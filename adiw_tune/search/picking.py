@@ -14,7 +14,8 @@ def pick(record: SearchRecord, policy: str | None = None) -> Decision:
     """
     rule = parse_policy(policy or record.settings.policy)
     history = record.history()
-    return decide(history.trials(), rule, history.reruns())
+    reruns = history.reruns() if record.settings.seeds else None
+    return decide(history.trials(), rule, reruns)
 
 
 def picked_config(record: SearchRecord, policy: str | None = None) -> dict[str, Any]:
