@@ -42,7 +42,8 @@ class Proposer:
 
     The first proposals are the space's starting points, each divergence by its defaults. After them
     every other proposal goes to the divergence tried least, until each has had its floor: half of
-    its even share of the trials. So none loses for want of being tried.
+    its even share of the trials. So none loses for want of being tried. Of a space without a choice
+    of divergence the same goes for its methods.
 
     Args:
         space: what to propose from.
@@ -55,6 +56,8 @@ class Proposer:
         self._seed = seed
         self._starting_points = space.starting_points()
         self._floor = trials // (2 * max(1, len(self._starting_points)))
+        of_divergence = any("divergence" in point for point in self._starting_points)
+        self._choice = "divergence" if of_divergence else "method"
 
     def propose(self, history: History) -> Proposal:
         """The next point of the space, given the trials so far."""
@@ -76,12 +79,12 @@ class Proposer:
             due = self._due(tried)
             if due is None:
                 return sampler
-            return optuna.samplers.PartialFixedSampler({"divergence": due}, sampler)
+            return optuna.samplers.PartialFixedSampler({self._choice: due}, sampler)
 
     def _due(self, tried: list[Run]) -> str | None:
-        """The divergence whose turn it is for want of trials, if any."""
-        counts = Counter(run.params.get("divergence") for run in tried)  # also of what failed
-        choices = [point["divergence"] for point in self._starting_points]
+        """The divergence or method whose turn it is for want of trials, if any."""
+        counts = Counter(run.params.get(self._choice) for run in tried)  # also of what failed
+        choices = [point[self._choice] for point in self._starting_points]
         if len(tried) < len(choices) or len(tried) % 2 or not choices:
             return None
         least = min(choices, key=lambda choice: counts[choice])

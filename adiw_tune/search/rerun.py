@@ -13,6 +13,7 @@ from adiw_tune.record.record import SearchRecord
 from adiw_tune.record.runs import Run
 from adiw_tune.search.on_ray.trainable import device_name
 from adiw_tune.training import TrainingRun, TrialConfig
+from adiw_tune.user_file import is_file
 
 _COMPARED = ("accuracy", "loss")
 
@@ -93,4 +94,6 @@ def _beside(recorded: Event) -> str:
 def _other_numbers(run: Run, history: History, epoch: int) -> str:
     then, now = history.session_of(run)["machine"], provenance()["machine"]
     machine = "on the same machine" if then == now else f"the machine was {then}, is {now}"
+    if any(is_file(run.config[name]) for name in ("task", "divergence")):
+        machine += "; its own task or divergence file may have changed"
     return f"trial {run.trial} gives other numbers from epoch {epoch} on: {machine}"

@@ -95,8 +95,8 @@ class SpaceFile:
         """Each divergence that the space lets a search choose, minimised in the default way.
 
         A search that begins with these has tried every divergence at its presumed best before it
-        prefers one. What else the space asks for is left open, as is a default that it excludes;
-        there are none if the divergence is not a choice.
+        prefers one. What else the space asks for is left open, as is a default that it excludes.
+        Where the divergence is no choice, but the method is, each method; else there are none.
         """
         ranges: dict[str, optuna.distributions.BaseDistribution] = {}
         for trial, _ in self._draws():
@@ -109,6 +109,8 @@ class SpaceFile:
             return {name: values[name] for name in names if _allows(ranges[name], values[name])}
 
         asked = getattr(ranges.get("divergence"), "choices", ())
+        if not asked:
+            return [{"method": m} for m in getattr(ranges.get("method"), "choices", ())]
         own = [choice for choice in asked if choice not in DIVERGENCES]  # auto, and files
         return [point(divergence) for divergence in (*DIVERGENCES, *own) if divergence in asked]
 

@@ -118,6 +118,19 @@ def test_one_that_always_fails_is_left_after_its_floor(tmp_path: Path) -> None:
     assert trials // 4 <= tried["kl"] < trials // 2
 
 
+def test_where_the_method_is_the_choice_each_is_tried(tmp_path: Path) -> None:
+    text = SPACE.replace('"divergence"', '"method"').replace('["mmd", "kl"]', '["adiw", "erm"]')
+    story, proposer = Story(tmp_path), make(tmp_path, text, trials=16)
+    tried: list[str] = []
+    for _ in range(16):
+        begin = propose(story, proposer)
+        behind = begin.config["method"] == "erm"
+        tried.append(begin.config["method"])
+        story.ends(begin.trial, "finished", 0.2 if behind else 0.9, 9.0 if behind else 1.0)
+    assert tried[:2] == ["adiw", "erm"]
+    assert tried.count("erm") >= 4
+
+
 def test_a_space_without_a_choice_of_divergence_is_proposed_from_too(tmp_path: Path) -> None:
     text = "def space(trial):\n    return {'steps': trial.suggest_int('steps', 1, 9)}\n"
     story, proposer = Story(tmp_path), make(tmp_path, text)
