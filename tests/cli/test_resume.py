@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import signal
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from .helpers import (
     Event,
@@ -20,7 +23,7 @@ from .helpers import (
     trials_in,
 )
 
-TRIALS = 5
+TRIALS = 4
 SPACE = """
 def space(trial):
     values = {"epochs": trial.suggest_int("epochs", 5, 7), "batch_size": 64}
@@ -45,8 +48,30 @@ def running(events: list[Event]) -> set[str]:
     return set(trials_in(events, "epoch")) - set(trials_in(events, "end"))
 
 
-def assert_whole(folder: Path) -> None:
+@pytest.fixture(scope="module")
+def through(tmp_path_factory: pytest.TempPathFactory) -> list[Event]:
+    """The events of that search when nothing cuts it off."""
+    folder = tmp_path_factory.mktemp("through")
+    make(folder)
+    ran = adiw_tune(folder, *SEARCH)
+    assert ran.returncode == 0, ran.stderr
+    return read_events(folder)
+
+
+def without_seconds(events: list[Event]) -> tuple[dict[str, Any], dict[tuple[str, int], Any]]:
+    """Configurations and curves of the search trials; what was measured in seconds may differ."""
+    begun = {event["trial"]: event["config"] for event in searched(events)}
+    curves = {
+        (event["trial"], event["epoch"]): (event["accuracy"], event["loss"])
+        for event in of_kind(events, "epoch")
+        if event["trial"] in begun
+    }
+    return begun, curves
+
+
+def assert_whole(folder: Path, through: list[Event]) -> None:
     events = read_events(folder)
+    assert without_seconds(events) == without_seconds(through)
     assert_each_trial_ran_once(events)
     assert_tells_the_same(folder)
     assert len(finished(events)) == TRIALS
@@ -59,7 +84,7 @@ def assert_whole(folder: Path) -> None:
     assert f"{decision['trial']}-winner" in trials_in(events, "end")
 
 
-def test_ctrl_c_then_a_kill_just_after_a_trial_ended(tmp_path: Path) -> None:
+def test_ctrl_c_then_a_kill_just_after_a_trial_ended(tmp_path: Path, through: list[Event]) -> None:
     make(tmp_path)
     with Running(tmp_path, *SEARCH) as search:
         search.wait_until(lambda: bool(finished(e := read_events(tmp_path)) and running(e)))
@@ -88,10 +113,12 @@ def test_ctrl_c_then_a_kill_just_after_a_trial_ended(tmp_path: Path) -> None:
     assert not finished(killed) & {event.get("trial") for event in after[len(killed) :]}
     assert ran.stderr.count(" left] trial ") == len(finished(after) - finished(killed))
     assert "train it again: adiw-tune train --from s" in ran.stdout
-    assert_whole(tmp_path)
+    assert_whole(tmp_path, through)
 
 
-def test_a_kill_before_any_trial_then_one_in_the_finale(tmp_path: Path) -> None:
+def test_a_kill_before_any_trial_then_one_in_the_finale(
+    tmp_path: Path, through: list[Event]
+) -> None:
     make(tmp_path)
     with Running(tmp_path, *SEARCH) as search:
         search.wait_until((tmp_path / "adiw-searches/s/search.json").exists)
@@ -109,30 +136,4 @@ def test_a_kill_before_any_trial_then_one_in_the_finale(tmp_path: Path) -> None:
     assert ran.returncode == 0, ran.stderr
     after = read_events(tmp_path)[len(killed) :]
     assert not ended & {event["trial"] for event in after if "trial" in event}
-    assert_whole(tmp_path)
-
-
-def test_a_search_that_was_killed_is_the_one_that_was_not(tmp_path: Path) -> None:
-    """The same proposals, curves and reruns: what was measured in seconds may differ."""
-    through, cut = tmp_path / "through", tmp_path / "cut"
-    for folder in (through, cut):
-        folder.mkdir()
-        make(folder)
-    ran = adiw_tune(through, *SEARCH)
-    assert ran.returncode == 0, ran.stderr
-    with Running(cut, *SEARCH) as search:
-        search.wait_until(lambda: bool(finished(e := read_events(cut)) and running(e)))
-        search.send(signal.SIGKILL)
-        search.wait_until_no_trial_runs()
-    ran = adiw_tune(cut, "resume", "s")
-    assert ran.returncode == 0, ran.stderr
-    of_both = []
-    for folder in (through, cut):
-        events = read_events(folder)
-        curves = {
-            (event["trial"], event["epoch"]): (event["accuracy"], event["loss"])
-            for event in of_kind(events, "epoch")
-        }
-        configs = {event["trial"]: event["config"] for event in searched(events)}
-        of_both.append((configs, {key: curves[key] for key in curves if "-" not in key[0]}))
-    assert of_both[0] == of_both[1]
+    assert_whole(tmp_path, through)

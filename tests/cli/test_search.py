@@ -48,7 +48,9 @@ def test_it_tells_of_each_trial_as_it_ends_and_of_nothing_else(finished: Finishe
             assert f" left] trial {number} (" in line
         else:
             assert line.startswith("[finale] trial ")
-        if end["status"] == "finished":
+        if end["trial"].endswith("-retime"):
+            assert " timed alone " in line
+        elif end["status"] == "finished":
             assert f"accuracy {end['accuracy']:.4f} in " in line
     assert last == "sending the last events to MLflow ..."
 

@@ -1,5 +1,6 @@
 """The part that Ray runs: the programme of a search, or what is left of it."""
 
+import gc
 import logging
 import os
 import socket
@@ -75,7 +76,14 @@ def _ray(address: str | None) -> Iterator[None]:
     try:
         yield
     finally:
-        ray.shutdown()
+        # Ray ends this process at once if a thread frees one of its objects while it shuts down, as
+        # a collection of garbage in the thread that shows progress, or sends to MLflow, would.
+        gc.collect()
+        gc.disable()
+        try:
+            ray.shutdown()
+        finally:
+            gc.enable()
 
 
 def _make_tuner(record: SearchRecord, programme: Programme) -> tune.Tuner:
