@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from adiw_tune.tracking.runs import SearchRuns
 
 _PATIENCE_S = 120.0  # with a server that has gone away
+_START_S = 30.0  # for MLflow's import, and its tables if there are none
 _ALIAS = "champion"
 _NOT_SETTINGS = {"name", "search_id", "tracking_uri", "folder"}
 
@@ -28,6 +29,7 @@ _NOT_SETTINGS = {"name", "search_id", "tracking_uri", "folder"}
 def deliver(record: SearchRecord, console: Console) -> Iterator[None]:
     """While the body runs, and up to two minutes after it, send the events to MLflow."""
     outbox = Outbox(record.log.path, lambda: _open_runs(record), record.folder / "sent.json")
+    outbox.wait_until_tried(_START_S)  # the first run measures the unit that all count in
     try:
         yield
     finally:

@@ -48,6 +48,7 @@ class Outbox:
         self._offset_path = offset_path
         self._offset, self._parent_run_id = _read_position(offset_path)
         self._last_error: str | None = None
+        self._tried = Signal()
         self._closing = Signal()
         self._abandoned = Signal()
         self._wake = Signal()
@@ -63,6 +64,13 @@ class Outbox:
     def last_error(self) -> str | None:
         """Why sending does not succeed now, in one line without credentials; None if it does."""
         return self._last_error
+
+    def wait_until_tried(self, timeout: float) -> None:
+        """Wait until MLflow has been imported and asked once, for at most `timeout` seconds.
+
+        That takes seconds of a core, in which nothing should be measured.
+        """
+        self._tried.wait(timeout)
 
     def close(self, timeout: float) -> bool:
         """Send what is left for at most `timeout` seconds; return whether everything was accepted.
@@ -82,9 +90,11 @@ class Outbox:
         while not self._abandoned.is_set():
             try:
                 runs = runs or self._opened()
+                self._tried.set()
                 sent = self._send_batch(runs)
             except Exception as error:  # a dead server or our own mistake: show it and try again
                 failures += 1
+                self._tried.set()
                 self._show(error)
                 self._pause(min(_POLL_SECONDS * 2**failures, _LONGEST_PAUSE_SECONDS))
                 continue
