@@ -10,7 +10,7 @@ from statistics import mean, quantiles
 import torch
 
 from adiw_tune.record.runs import arm
-from adiw_tune.search.run import check_data, check_options
+from adiw_tune.search.run import check_data, check_options, runs_at_once
 from adiw_tune.search.space import SpaceFile
 from adiw_tune.training import StepCost, TrainingRun, TrialConfig, peak_memory_bytes
 
@@ -80,7 +80,7 @@ def make_plan(
     check_data(configs, data_dir)
     torch.set_num_threads(1)  # as in a trial
     gpus = torch.cuda.device_count()
-    workers = concurrency or gpus or max(1, (os.cpu_count() or 1) - 1)
+    workers = runs_at_once(concurrency)
     by_arm: dict[str, list[TrialConfig]] = {}
     for config in configs:
         by_arm.setdefault(arm(config.as_dict()), []).append(config)

@@ -103,7 +103,7 @@ def extend_search(record: SearchRecord, trials: int, budget: str | None, console
 
 def _settings(request: SearchRequest) -> SearchSettings:
     gpus = torch.cuda.device_count()
-    concurrency = request.concurrency or gpus or max(1, (os.cpu_count() or 1) - 1)
+    concurrency = runs_at_once(request.concurrency)
     return SearchSettings(
         name=request.name,
         search_id=uuid.uuid4().hex,
@@ -124,6 +124,11 @@ def _settings(request: SearchRequest) -> SearchSettings:
         address=request.address,
         version=version("adiw-tune"),
     )
+
+
+def runs_at_once(asked: int | None) -> int:
+    """As many as asked for; else one per GPU, or without a GPU one per core but one."""
+    return asked or torch.cuda.device_count() or max(1, (os.cpu_count() or 1) - 1)
 
 
 def _check(request: SearchRequest, settings: SearchSettings) -> None:
