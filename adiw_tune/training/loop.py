@@ -83,7 +83,9 @@ class TrainingRun:
         """Exclusive seconds of the work so far; None while the cost of a step is not known."""
         return self._work.seconds
 
-    def calibrate(self, alone: Alone = nullcontext, plain_s: float | None = None) -> StepCost:
+    def calibrate(
+        self, alone: Alone = nullcontext, plain_s: float | None = None, speed: float = 1.0
+    ) -> StepCost:
         """Measure what a step costs, unless that is known. Changes no number of the run.
 
         Call it before the first epoch: a copy of the run takes the steps, and is thrown away. What
@@ -95,11 +97,14 @@ class TrainingRun:
                 the measurement alone, a second or two, and not for what comes before it.
             plain_s: of a plain step, where that has been measured before: runs that are to be
                 compared count in one unit. None takes what is measured now.
+            speed: of this device, see :class:`StepCost`: what is measured here is told in seconds
+                of the device that has speed 1.
         """
         self._alone = alone
         if self._work.cost is None:
             cost = self._measured()
-            self._work.cost = cost if plain_s is None else replace(cost, plain_s=plain_s)
+            unit = cost.plain_s * speed if plain_s is None else plain_s
+            self._work.cost = replace(cost, plain_s=unit, speed=speed)
         return self._work.cost
 
     def run_epoch(self, between: Callable[[], object] | None = None) -> EpochReport:
