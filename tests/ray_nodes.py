@@ -42,9 +42,7 @@ class Node:
         found = []
         for process in self.processes():
             with _gone():
-                if any(
-                    "trainable" in part or "run_of_search" in part for part in process.cmdline()
-                ):
+                if "ImplicitFunc" in process.name():
                     found.append(process)
         return found
 
