@@ -127,7 +127,8 @@ def _make_tuner(record: SearchRecord, programme: Programme) -> tune.Tuner:
             scheduler=scheduler,
             num_samples=-1,  # as many as the programme has
             max_concurrent_trials=settings.concurrency,
-            reuse_actors=True,
+            # A process whose workers train on could not begin another trial.
+            reuse_actors=settings.workers_per_trial == 1,
             trial_dirname_creator=_folder_name,
         ),
         run_config=tune.RunConfig(
