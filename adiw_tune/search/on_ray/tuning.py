@@ -13,9 +13,10 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 
 from adiw_tune.errors import UserError
-from adiw_tune.record.record import SearchRecord
+from adiw_tune.record.record import SearchRecord, SearchSettings
 from adiw_tune.search.on_ray.events import EventCallback
 from adiw_tune.search.on_ray.head import answers, watched_head
+from adiw_tune.search.on_ray.parallel import Sweeper
 from adiw_tune.search.on_ray.scheduler import ParetoScheduler
 from adiw_tune.search.on_ray.searcher import BudgetStopper, ProgrammeSearcher
 from adiw_tune.search.on_ray.shares import Machines, Share
@@ -126,15 +127,16 @@ def _make_tuner(record: SearchRecord, programme: Programme) -> tune.Tuner:
             search_alg=ProgrammeSearcher(programme, record, here),
             scheduler=scheduler,
             num_samples=-1,  # as many as the programme has
-            max_concurrent_trials=settings.concurrency,
-            reuse_actors=True,
+            max_concurrent_trials=_at_once(settings, here),
+            # A process whose workers train on could not begin another trial.
+            reuse_actors=settings.workers_per_trial == 1,
             trial_dirname_creator=_folder_name,
         ),
         run_config=tune.RunConfig(
             name=str(store.sessions()),  # Tune's own state is never read again
             storage_path=store.base,
             storage_filesystem=store.filesystem,
-            callbacks=[EventCallback(record, here)],
+            callbacks=[EventCallback(record, here), Sweeper()],
             checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
             # The searcher gives runs again that were lost. Tune would give any that fails.
             failure_config=tune.FailureConfig(max_failures=0),
@@ -142,6 +144,23 @@ def _make_tuner(record: SearchRecord, programme: Programme) -> tune.Tuner:
             verbose=0,
         ),
     )
+
+
+def _at_once(settings: SearchSettings, here: Machines) -> int | None:
+    """How many runs, at most.
+
+    Tune itself counts what runs take, except those of several workers, which Ray Train places. On
+    a cluster that grows by itself --concurrency says how far.
+    """
+    workers = settings.workers_per_trial
+    if settings.concurrency or workers == 1:
+        return settings.concurrency
+    has = ray.cluster_resources()
+    gpus = settings.gpus_per_trial or float(here.gpus > 0)
+    room = has.get("CPU", 0) / (workers * settings.cpus_per_trial)
+    if gpus:
+        room = min(room, has.get("GPU", 0) / (workers * gpus))
+    return max(1, int(room))
 
 
 def _bundles(config: dict[str, Any]) -> tune.PlacementGroupFactory:
