@@ -28,6 +28,7 @@ _ADDRESS_HINT = "give HOST:PORT of a running one, or leave --address out to star
 _ENVIRONMENT = {
     # The loggers write what events.jsonl holds already, and one of them imports torch here.
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "1e9",  # Tune's own state is never read again
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # spares each trial a warning about it
@@ -135,7 +136,8 @@ def _make_tuner(record: SearchRecord, programme: Programme) -> tune.Tuner:
             storage_path=store.base,
             storage_filesystem=store.filesystem,
             callbacks=[EventCallback(record, here)],
-            checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
+            # With 1, each checkpoint makes Tune write down all that it knows of all trials.
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=2),
             # The searcher gives runs again that were lost. Tune would give any that fails.
             failure_config=tune.FailureConfig(max_failures=0),
             stop=BudgetStopper(programme, path),
