@@ -16,11 +16,8 @@ costs. All are medians over rounds of the ratio within the round, so that what e
 falls on both sides.
 """
 
-import argparse
 import json
-import multiprocessing
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from itertools import cycle
@@ -30,10 +27,9 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from provenance import commit, machine
 
 from adiw_tune.tasks import Splits
-from adiw_tune.training import Peers, TrainingRun, TrialConfig, load_splits
+from adiw_tune.training import Peers, TrainingRun, TrialConfig
 
 RESULTS = Path(__file__).with_suffix(".json")
 ROUNDS = 15

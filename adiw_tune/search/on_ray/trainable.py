@@ -15,8 +15,18 @@ from adiw_tune.record.checkpoints import CheckpointStore
 from adiw_tune.record.provenance import processor
 from adiw_tune.search.on_ray.exclusive import DeviceTurn, OwnDevice, device_turn
 from adiw_tune.search.on_ray.parallel import run_on_workers
+from adiw_tune.search.on_ray.rows import RowsKeeper
 from adiw_tune.search.on_ray.shares import Share
-from adiw_tune.training import Alone, EpochReport, Peers, StepCost, TrainingRun, TrialConfig
+from adiw_tune.tasks import Splits
+from adiw_tune.training import (
+    Alone,
+    EpochReport,
+    Peers,
+    StepCost,
+    TrainingRun,
+    TrialConfig,
+    load_splits,
+)
 
 _CHECKPOINTING = 0.05  # of the time may go into it, or else not every epoch has one
 
@@ -50,28 +60,44 @@ def trainable(config: dict[str, Any], data_dir: Path | None = None) -> None:
     _train(run, here, here.turn.shared)
 
 
-def run_of_search(
-    config: dict[str, Any], data_dir: Path | None = None, checkpoints: CheckpointStore | None = None
-) -> None:
+@dataclass(frozen=True)
+class Files:
+    """Where the runs of a search find their data and their checkpoints.
+
+    Args:
+        data_dir: where to look for data first.
+        rows: gives them out of the nodes' memory; None where no two runs would share them.
+        checkpoints: of the search.
+    """
+
+    data_dir: Path | None
+    rows: RowsKeeper | None
+    checkpoints: CheckpointStore
+
+    def splits(self, config: TrialConfig) -> Splits:
+        """The data of a run."""
+        return self.rows.splits(config) if self.rows else load_splits(config, self.data_dir)
+
+
+def run_of_search(config: dict[str, Any], files: Files) -> None:
     """The same for a run of a search, whose place there stands under ``adiw``.
 
     Tells first, as epoch 0, what it runs on and what a step costs. A run that is to be timed has
     the device to itself. One of several workers is run by them, on devices of their own.
+
+    Args:
+        config: what the searcher gives Tune.
+        files: where data and checkpoints are.
     """
     share = Share(**config["adiw"]["share"])
     if share.workers > 1:
-        bound = partial(_run_on_worker, data_dir=data_dir, checkpoints=checkpoints)
-        run_on_workers(bound, config, share)
+        run_on_workers(partial(_run_on_worker, files=files), config, share)
     else:
-        here = _Process(device_turn(_device()), _tell_tune)
-        _run_of_search(here, config, data_dir, checkpoints)
+        _run_of_search(_Process(device_turn(_device()), _tell_tune), config, files)
 
 
-def _run_on_worker(
-    config: dict[str, Any], data_dir: Path | None, checkpoints: CheckpointStore | None
-) -> None:
-    here = _Process(OwnDevice(), _tell_train, Peers.joined())
-    _run_of_search(here, config, data_dir, checkpoints)
+def _run_on_worker(config: dict[str, Any], files: Files) -> None:
+    _run_of_search(_Process(OwnDevice(), _tell_train, Peers.joined()), config, files)
 
 
 @dataclass(frozen=True)
@@ -83,21 +109,16 @@ class _Process:
     peers: Peers = field(default_factory=Peers)
 
 
-def _run_of_search(
-    here: _Process,
-    config: dict[str, Any],
-    data_dir: Path | None,
-    checkpoints: CheckpointStore | None,
-) -> None:
+def _run_of_search(here: _Process, config: dict[str, Any], files: Files) -> None:
     place, turn = config["adiw"], here.turn
     _cap_memory(Share(**place["share"]))
     with turn.shared():
-        speed = _speed(here, place, data_dir)
+        speed = _speed(here, place, files)
         cost = StepCost(**place["cost"], speed=speed) if place["cost"] else None
         trial = TrialConfig.from_mapping(config["config"])
-        run = TrainingRun(trial, _device(), data_dir, cost, peers=here.peers)
-        if place["checkpoint"] is not None and checkpoints is not None:
-            _restore(run, checkpoints, place["checkpoint"])
+        run = TrainingRun(trial, _device(), None, cost, files.splits(trial), here.peers)
+        if place["checkpoint"] is not None:
+            _restore(run, files.checkpoints, place["checkpoint"])
         cost = run.calibrate(turn.exclusive, place["plain_s"], speed)
         setup = _setup(run, cost, speed)
     here.tell({"epoch": 0, **setup}, None)
@@ -144,7 +165,7 @@ def _load(run: TrainingRun, source: Path | io.BytesIO) -> None:
     run.load_state_dict(torch.load(source, map_location="cpu", weights_only=True))
 
 
-def _speed(here: _Process, place: Mapping[str, Any], data_dir: Path | None) -> float:
+def _speed(here: _Process, place: Mapping[str, Any], files: Files) -> float:
     """Of this device, in units of the search's first kind of device.
 
     By a plain step that both have measured: that of the first run which was set up.
@@ -154,7 +175,7 @@ def _speed(here: _Process, place: Mapping[str, Any], data_dir: Path | None) -> f
         return known or 1.0
     config, plain_s = place["yardstick"]
     trial = TrialConfig.from_mapping(config)
-    run = TrainingRun(trial, _device(), data_dir, peers=here.peers)
+    run = TrainingRun(trial, _device(), splits=files.splits(trial), peers=here.peers)
     return float(plain_s / run.calibrate(here.turn.exclusive).plain_s)
 
 
