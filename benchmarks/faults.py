@@ -1,0 +1,417 @@
+"""What a search on a cluster loses when something is killed under it, and when it is on again.
+
+    python benchmarks/faults.py faults     # trial, node, driver, head, MLflow, storage: 10 minutes
+    python benchmarks/faults.py soak       # 200 short trials, and one thing after another killed
+    python benchmarks/faults.py table
+
+A real cluster of ``ray start`` nodes on this machine, a real search by the command line.
+``recovery`` is from the fault to the first new epoch of a run that it hit: Ray's noticing, a new
+process and its imports included. ``lost`` is what had been recorded and is not there afterwards;
+``again`` how many epochs ran again that had been recorded. ``storage`` needs root.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from provenance import commit, machine
+
+from tests.cli.helpers import (
+    Running,
+    assert_each_trial_ran_once,
+    of_kind,
+    read_events,
+    trials_in,
+)
+from tests.ray_nodes import Node, Nodes, ray_nodes, wait_until
+
+RESULTS = Path(__file__).with_suffix(".json")
+SPACE = """
+def space(trial):
+    values = {"epochs": trial.suggest_int("epochs", %d, %d), "batch_size": %d}
+    return {**values, "divergence": trial.suggest_categorical("divergence", ["mmd", "squared"])}
+"""
+LONG = (8, 10, 4)  # epochs of about a second, so that each has a checkpoint
+SHORT = (2, 4, 64)
+TRIALS_OF_THE_SOAK = 200
+MLFLOW_GONE_S = 60.0
+
+
+@contextmanager
+def folder_with(space: tuple[int, int, int]) -> Iterator[Path]:
+    """A directory to search in."""
+    with tempfile.TemporaryDirectory(prefix="faults-") as path:
+        folder = Path(path)
+        (folder / "space.py").write_text(SPACE % space)
+        yield folder
+
+
+def search(folder: Path, nodes: Nodes, *options: str, trials: int = 3) -> Running:
+    """A search of full-length trials on ``nodes``."""
+    command = ("search", "space.py", "--name", "s", "--trials", str(trials), "--seeds", "0")
+    command = (*command, "--no-early-stopping", "--address", nodes.address, *options)
+    return Running(folder, *command, cluster=nodes.environment)
+
+
+def resume(folder: Path, nodes: Nodes) -> Running:
+    """The same, gone on with."""
+    command = ("resume", "s", "--address", nodes.address)
+    return Running(folder, *command, cluster=nodes.environment)
+
+
+def running(folder: Path) -> set[str]:
+    """Trials with a checkpoint and no end."""
+    events = read_events(folder)
+    return set(trials_in(events, "checkpoint")) - set(trials_in(events, "end"))
+
+
+def two_run(folder: Path) -> bool:
+    """Whether both workers have one."""
+    return len(running(folder)) == 2
+
+
+class Fault:
+    """One fault, from just before it to the first sign of life after it."""
+
+    def __init__(self, folder: Path, what: str) -> None:
+        self.folder = folder
+        self.what = what
+        self.running = running(folder)
+        self.before = read_events(folder)
+        self.at = time.time()
+
+    def next_epoch(self, trials: set[str]) -> float:
+        """Seconds until one of ``trials`` has run an epoch that is new."""
+
+        def found() -> bool:
+            events = read_events(self.folder)[len(self.before) :]
+            return any(e["trial"] in trials for e in of_kind(events, "epoch"))
+
+        wait_until(found, 300)
+        return time.time() - self.at
+
+    def told(self, recovery_s: float) -> dict[str, Any]:
+        """For the table, once the search is over."""
+        events = read_events(self.folder)
+        assert_each_trial_ran_once(events)
+        kept = events[: len(self.before)] == self.before
+        return {
+            "fault": self.what,
+            "running": len(self.running),
+            "lost": 0 if kept else None,
+            "again": again(events),
+            "recovery_s": round(recovery_s, 1),
+        }
+
+
+def again(events: list[dict[str, Any]]) -> int:
+    """Epochs that had been recorded when a run was lost, and lay behind its last checkpoint."""
+    total = 0
+    for event in of_kind(events, "lost"):
+        before = [e for e in events[: events.index(event)] if e.get("trial") == event["trial"]]
+        saved = [e["epoch"] for e in of_kind(before, "checkpoint")]
+        total += len(of_kind(before, "epoch")) - (saved[-1] if saved else 0)
+    return total
+
+
+def trial_killed() -> dict[str, Any]:
+    """SIGKILL to the process of one of two trials."""
+    with ray_nodes() as nodes, folder_with(LONG) as folder:
+        nodes.start_head(0)
+        workers = [nodes.start(1), nodes.start(1)]
+        with search(folder, nodes) as one:
+            one.wait_until(lambda: two_run(folder))
+            fault = Fault(folder, "trial's process")
+            workers[0].trials()[0].kill()
+            recovery_s = after_a_loss(fault)
+            assert one.ended() == 0, one.stderr()
+        return fault.told(recovery_s)
+
+
+def node_killed() -> dict[str, Any]:
+    """SIGKILL to everything of one of two nodes."""
+    with ray_nodes() as nodes, folder_with(LONG) as folder:
+        nodes.start_head(0)
+        workers = [nodes.start(1), nodes.start(1)]
+        with search(folder, nodes) as one:
+            one.wait_until(lambda: two_run(folder))
+            fault = Fault(folder, "worker node")
+            workers[0].kill()
+            nodes.start(1)  # a new one in its place
+            recovery_s = after_a_loss(fault)
+            assert one.ended() == 0, one.stderr()
+        return fault.told(recovery_s)
+
+
+def after_a_loss(fault: Fault) -> float:
+    """Seconds until the run that was lost has a new epoch."""
+    wait_until(lambda: bool(of_kind(read_events(fault.folder), "lost")), 300)
+    (lost,) = of_kind(read_events(fault.folder), "lost")
+    return fault.next_epoch({lost["trial"]})
+
+
+def driver_killed() -> dict[str, Any]:
+    """SIGKILL to the search's own process; it is resumed at once."""
+    with ray_nodes() as nodes, folder_with(LONG) as folder:
+        nodes.start_head(0)
+        for _ in range(2):
+            nodes.start(1)
+        with search(folder, nodes) as one:
+            one.wait_until(lambda: two_run(folder))
+            fault = Fault(folder, "driver")
+            one.send(signal.SIGKILL)
+        with resume(folder, nodes) as one:
+            recovery_s = fault.next_epoch(fault.running)
+            assert one.ended() == 0, one.stderr()
+        return fault.told(recovery_s)
+
+
+def head_killed() -> dict[str, Any]:
+    """SIGKILL to the head; the search ends, and is resumed on a new cluster."""
+    with folder_with(LONG) as folder:
+        with ray_nodes() as nodes:
+            nodes.start_head(0)
+            for _ in range(2):
+                nodes.start(1)
+            with search(folder, nodes) as one:
+                one.wait_until(lambda: two_run(folder))
+                fault = Fault(folder, "head")
+                nodes.nodes[0].kill()
+                assert one.ended() == 1, one.stderr()
+        with ray_nodes() as others:
+            others.start_head(0)
+            for _ in range(2):
+                others.start(1)
+            with resume(folder, others) as one:
+                recovery_s = fault.next_epoch(fault.running)
+                assert one.ended() == 0, one.stderr()
+        return fault.told(recovery_s)
+
+
+def tracking_gone() -> dict[str, Any]:
+    """MLflow's server killed for a minute: the search does not notice, and all arrives."""
+    with ray_nodes() as nodes, folder_with(LONG) as folder, MlflowServer(folder) as server:
+        nodes.start_head(0)
+        for _ in range(2):
+            nodes.start(1)
+        with search(folder, nodes, "--tracking-uri", server.uri) as one:
+            one.wait_until(lambda: two_run(folder))
+            fault = Fault(folder, "MLflow's server, for a minute")
+            server.kill()
+            recovery_s = fault.next_epoch(fault.running)
+            time.sleep(max(0.0, MLFLOW_GONE_S - (time.time() - fault.at)))
+            server.start()
+            assert one.ended() == 0, one.stderr()
+        server.assert_has(read_events(folder))
+        return fault.told(recovery_s)
+
+
+class MlflowServer:
+    """A real one, that can be killed and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self._port = free.getsockname()[1]
+        self.uri = f"http://127.0.0.1:{self._port}"
+
+    def __enter__(self) -> MlflowServer:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def start(self) -> None:
+        """Until it answers."""
+        serve = [sys.executable, "-m", "mlflow", "server", "--port", str(self._port)]
+        serve += ["--backend-store-uri", f"sqlite:///{self._folder / 'server.db'}", "--workers=1"]
+        serve += ["--serve-artifacts", "--artifacts-destination", str(self._folder / "artifacts")]
+        environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        self._process = subprocess.Popen(serve, env=environment, start_new_session=True, **quiet)
+        wait_until(self._answers)
+
+    def kill(self) -> None:
+        """All its processes."""
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def _answers(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self._port), 1).close()
+        except OSError:
+            return False
+        return True
+
+    def assert_has(self, events: list[dict[str, Any]]) -> None:
+        """Every epoch, once."""
+        from mlflow import MlflowClient
+
+        client = MlflowClient(self.uri)
+        (found,) = [e for e in client.search_experiments() if e.name == "adiw-tune"]
+        runs = client.search_runs([found.experiment_id], max_results=1000)
+        by_trial = {r.data.tags["adiw.trial"]: r for r in runs if "adiw.trial" in r.data.tags}
+        for trial in trials_in(events, "trial"):
+            points = client.get_metric_history(by_trial[trial].info.run_id, "accuracy")
+            told = [e["epoch"] for e in of_kind(events, "epoch") if e["trial"] == trial]
+            assert sorted(point.step for point in points) == told, trial
+
+
+def storage_full() -> dict[str, Any]:
+    """The disk that holds the record has no byte left; the search ends, and is resumed."""
+    with ray_nodes() as nodes, folder_with(LONG) as folder, small_disk(folder) as disk:
+        nodes.start_head(0)
+        for _ in range(2):
+            nodes.start(1)
+        with search(folder, nodes) as one:
+            one.wait_until(lambda: two_run(folder))
+            fault = Fault(folder, "storage full")
+            fill(disk)
+            assert one.ended() == 2, one.stderr()
+        ended = time.time()
+        (disk / "ballast").unlink()
+        fault.before = read_events(folder)
+        with resume(folder, nodes) as one:
+            fault.at = ended  # how long somebody takes to make room is not the search's time
+            recovery_s = fault.next_epoch(fault.running)
+            assert one.ended() == 0, one.stderr()
+        return fault.told(recovery_s)
+
+
+@contextmanager
+def small_disk(folder: Path) -> Iterator[Path]:
+    """A file system of 30 MB where the record will be."""
+    disk = folder / "adiw-searches"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=30m", "tmpfs", str(disk)], check=True)
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def fill(disk: Path) -> None:
+    """To the last byte."""
+    with (disk / "ballast").open("wb", buffering=0) as file:
+        for size in (2**16, 1):
+            try:
+                while file.write(b"x" * size):
+                    pass
+            except OSError:
+                continue
+
+
+def soak() -> dict[str, Any]:
+    """200 short trials on two nodes, while trials, nodes and the driver are killed at random."""
+    draw = random.Random(0)
+    kills = dict.fromkeys(("trial", "node", "driver"), 0)
+    start = time.time()
+    with ray_nodes() as nodes, folder_with(SHORT) as folder:
+        nodes.start_head(0)
+        workers = [nodes.start(1), nodes.start(1)]
+        one = search(folder, nodes, trials=TRIALS_OF_THE_SOAK)
+        with one:
+            while one.process.poll() is None:
+                time.sleep(draw.uniform(5, 15))
+                what = draw.choices(list(kills), weights=(8, 2, 1))[0]
+                if not killed(what, workers, nodes, one, draw):
+                    continue
+                kills[what] += 1
+                if what == "driver":
+                    one.__exit__()
+                    one = resume(folder, nodes)
+                ended = len(trials_in(read_events(folder), "end"))
+                print(f"{time.time() - start:5.0f} s: {ended} ended, killed {kills}", flush=True)
+            assert one.process.returncode == 0, one.stderr()
+        events = read_events(folder)
+        assert_each_trial_ran_once(events)
+        ends = of_kind(events, "end")
+        return {
+            "trials": len([e for e in of_kind(events, "trial") if e["kind"] == "search"]),
+            "ended": {s: sum(e["status"] == s for e in ends) for s in {e["status"] for e in ends}},
+            "reasons": sorted({e["reason"] for e in ends if e["status"] == "failed"}),
+            "killed": kills,
+            "lost": len(of_kind(events, "lost")),
+            "again": again(events),
+            "seconds": round(time.time() - start),
+        }
+
+
+def killed(
+    what: str, workers: list[Node], nodes: Nodes, search: Running, draw: random.Random
+) -> bool:
+    """Whether there was something of the kind to kill."""
+    place = draw.randrange(len(workers))
+    if what == "driver":
+        search.process.kill()
+        search.process.wait()
+    elif what == "node":
+        workers[place].kill()
+        workers[place] = nodes.start(1)
+    else:
+        trials = workers[place].trials()
+        for trial in trials[:1]:
+            trial.kill()
+        return bool(trials)
+    return True
+
+
+FAULTS: tuple[Callable[[], dict[str, Any]], ...] = (
+    trial_killed,
+    node_killed,
+    driver_killed,
+    head_killed,
+    tracking_gone,
+    storage_full,
+)
+
+
+def record(what: str, result: Any) -> None:
+    """Keep it, with where it was measured."""
+    known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    known[what] = {"commit": commit(), "machine": machine(), "result": result}
+    RESULTS.write_text(json.dumps(known, indent=2) + "\n")
+
+
+def table() -> None:
+    """As docs/results.md has it."""
+    known = json.loads(RESULTS.read_text())
+    print("| what was killed | running | recorded and lost | epochs run again | on again after |")
+    print("|---|---|---|---|---|")
+    for row in known["faults"]["result"]:
+        cells = (row["fault"], row["running"], row["lost"], row["again"], f"{row['recovery_s']} s")
+        print(f"| {' | '.join(map(str, cells))} |")
+    print(json.dumps(known.get("soak"), indent=2))
+
+
+if __name__ == "__main__":
+    command = sys.argv[1] if len(sys.argv) > 1 else ""
+    if command == "faults":
+        rows = []
+        for fault in FAULTS:
+            rows.append(fault())
+            print(json.dumps(rows[-1]), flush=True)
+        record("faults", rows)
+    elif command == "soak":
+        record("soak", soak())
+        table()
+    elif command == "table":
+        table()
+    else:
+        sys.exit(__doc__)

@@ -1,0 +1,92 @@
+"""Runs for which there is not enough memory: one retry on a larger share, and no cascade."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from .helpers import (
+    adiw_tune,
+    assert_each_trial_ran_once,
+    assert_tells_the_same,
+    of_kind,
+    read_events,
+)
+
+# More than any machine has: the allocator refuses it at once. Only of a mini-batch in a run of the
+# search, as the search and the run try a divergence of one's own on a few rows before they begin.
+HUNGRY = """
+from pathlib import Path
+
+import ray
+import torch
+
+from adiw_tune.divergences import MMD
+
+ALWAYS = {always}
+
+
+class Hungry(MMD):
+    def prepare(self, source, target):
+        if ray.is_initialized() and len(source) == 64:
+            had = ray.get_runtime_context().get_assigned_resources()
+            tried = Path(__file__).with_suffix(".tried")
+            first = not tried.exists()
+            if ALWAYS or first:
+                with tried.open("a") as file:
+                    file.write(f"{{had['CPU']:.0f}} ")
+                torch.empty(10**15)
+            tried.with_suffix(".had").write_text(f"{{had['CPU']:.0f}}")
+        return super().prepare(source, target)
+
+
+DIVERGENCE = Hungry()
+"""
+SPACE = """
+FILES = ["once.py", "always.py", "mmd"]
+
+
+def space(trial):
+    return {"divergence": FILES[trial.number % 3], "epochs": 2, "batch_size": 64}
+"""
+SEARCH = (
+    "search",
+    "space.py",
+    "--name",
+    "s",
+    "--trials",
+    "3",
+    "--seeds",
+    "0",
+    "--concurrency",
+    "1",
+)
+
+
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="a larger share needs a second core")
+def test_a_run_gets_a_larger_share_once_and_is_then_infeasible(tmp_path: Path) -> None:
+    (tmp_path / "space.py").write_text(SPACE)
+    (tmp_path / "once.py").write_text(HUNGRY.format(always=False))
+    (tmp_path / "always.py").write_text(HUNGRY.format(always=True))
+    ran = adiw_tune(tmp_path, *SEARCH)
+    assert ran.returncode == 0, ran.stderr
+    events = read_events(tmp_path)
+    lost = of_kind(events, "lost")
+    assert [(event["trial"], event["why"]) for event in lost] == [
+        ("t0", "memory"),
+        ("t1", "memory"),
+    ]
+    assert all("can't allocate memory" in event["reason"] for event in lost)
+    assert (tmp_path / "once.had").read_text() == "2"
+    assert (tmp_path / "always.tried").read_text() == "1 2 "
+    ends = {event["trial"]: event for event in of_kind(events, "end")}
+    assert {trial: ends[trial]["status"] for trial in ("t0", "t1", "t2")} == {
+        "t0": "finished",
+        "t1": "infeasible",
+        "t2": "finished",
+    }
+    assert ends["t1"]["reason"].startswith("out of memory: RuntimeError: ")
+    assert_each_trial_ran_once(events)
+    assert_tells_the_same(tmp_path)
