@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,15 +80,20 @@ class Nodes:
         head = ("--head", f"--port={self.port}", f"--temp-dir={self.folder}")
         return self._start(cpus, *head, "--disable-usage-stats", *options)
 
-    def start(self, cpus: int = 1, *options: str, **environment: str) -> Node:
-        """One more node; ``environment`` is what it alone has."""
-        return self._start(cpus, f"--address={self.address}", *options, **environment)
+    def start(
+        self, cpus: int = 1, *options: str, within: Sequence[str] = (), **environment: str
+    ) -> Node:
+        """One more node; ``environment`` is what it alone has, ``within`` the command around it."""
+        options = (f"--address={self.address}", *options)
+        return self._start(cpus, *options, within=within, **environment)
 
-    def _start(self, cpus: int, *options: str, **environment: str) -> Node:
+    def _start(
+        self, cpus: int, *options: str, within: Sequence[str] = (), **environment: str
+    ) -> Node:
         printed = self.folder.parent / f"{self.folder.name}-{len(self.nodes)}.log"
         with printed.open("wb") as file:
             process = subprocess.Popen(
-                [RAY, "start", "--block", f"--num-cpus={cpus}", *options],
+                [*within, RAY, "start", "--block", f"--num-cpus={cpus}", *options],
                 env={**os.environ, **self.environment, **_QUICK, **environment},
                 stdout=file,
                 stderr=subprocess.STDOUT,

@@ -1,9 +1,10 @@
 """The command line: one thin command for each thing a user does."""
 
 import os
+import signal
 import sys
 
-from adiw_tune.cli import results, searching, training  # noqa: F401 - each registers its commands
+from adiw_tune.cli import cluster, results, searching, training  # noqa: F401 - each registers
 from adiw_tune.cli.app import EXIT_BAD_INPUT, EXIT_INTERRUPTED, app, err
 from adiw_tune.errors import SearchInterrupted, UserError
 
@@ -14,6 +15,8 @@ def main() -> None:
     """Run the command line; bad input becomes one line and exit code 2."""
     # MLflow tells about each table it makes, between our lines.
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    # A service, Slurm or Kubernetes stops a search by this, and then waits.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         app()
     except UserError as error:

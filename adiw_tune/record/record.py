@@ -217,10 +217,15 @@ class SearchRecord:
         return shlex.join(words)
 
 
-def check_name_is_free(storage: Path, name: str) -> None:
-    """Refuse a name that is taken, or that is no plain file name."""
+def check_name(name: str) -> None:
+    """Refuse a name that is no plain file name."""
     if not name or Path(name).name != name or name.startswith("."):
         raise UserError(f"'{name}' cannot name a search: use letters, digits, '-' and '_'")
+
+
+def check_name_is_free(storage: Path, name: str) -> None:
+    """Refuse a name that is taken, or that is no plain file name."""
+    check_name(name)
     if (storage / name).exists():
         raise UserError(
             f"search '{name}' exists in '{storage}': go on with it by 'adiw-tune resume {name}', "

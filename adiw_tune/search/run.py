@@ -18,7 +18,7 @@ from adiw_tune.record.budget import Budget
 from adiw_tune.record.checkpoints import CheckpointStore
 from adiw_tune.record.mirror import mirrored
 from adiw_tune.record.provenance import provenance
-from adiw_tune.record.record import SearchRecord, SearchSettings, check_name_is_free
+from adiw_tune.record.record import SearchRecord, SearchSettings, check_name, check_name_is_free
 from adiw_tune.search.ending import deliver, finish
 from adiw_tune.search.progress import show_progress
 from adiw_tune.search.space import SpaceFile
@@ -187,20 +187,30 @@ def _absolute(checkpoints: str | None) -> str | None:
 def check_request(request: SearchRequest) -> None:
     """Refuse what can be refused without a cluster; nothing is written."""
     check_name_is_free(request.storage, request.name)
+    check_data(check_asked(request), request.data_dir)
+    check_tracking_uri(request.tracking_uri)
+
+
+def check_asked(request: SearchRequest) -> list[TrialConfig]:
+    """Refuse what is wrong wherever it is to run; what was drawn from the space."""
+    check_name(request.name)
     asked = (request.trials, request.seeds, request.cross_fit, request.concurrency)
     check_options(*asked, request.patience)
     _check_resources(request)
     parse_policy(request.policy)
     if request.budget is not None:
         Budget.parse(request.budget, request.price, 1)
-    space = SpaceFile(request.space, request.seed, Path.cwd(), request.cross_fit or 1)
-    check_data(space.check(), request.data_dir)
     if urlsplit(request.tracking_uri).password:
         raise UserError(
             "the tracking URI holds a password, which would end up in records: set "
             "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead"
         )
-    check_tracking_uri(request.tracking_uri)
+    if urlsplit(request.checkpoints or "").username:
+        raise UserError(
+            "the URL of the checkpoints holds a key, which would end up in records: set "
+            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or what else its service reads"
+        )
+    return SpaceFile(request.space, request.seed, Path.cwd(), request.cross_fit or 1).check()
 
 
 def _check_resources(request: SearchRequest) -> None:
@@ -221,11 +231,6 @@ def check_checkpoints(settings: SearchSettings) -> None:
     """Refuse a place for checkpoints that cannot be reached, or where the name is taken."""
     if settings.checkpoints is None:
         return
-    if urlsplit(settings.checkpoints).username:
-        raise UserError(
-            "the URL of the checkpoints holds a key, which would end up in records: set "
-            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or what else its service reads"
-        )
     store = CheckpointStore(settings.checkpoints, settings.name)
     if store.sessions():
         raise UserError(

@@ -3,12 +3,16 @@
 import gc
 import logging
 import os
+import secrets
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import ray
 from ray import tune
+from ray._private import ray_constants
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 
@@ -89,13 +93,18 @@ def _ray(address: str | None) -> Iterator[None]:
         os.environ.setdefault(name, value)
     for name in ("ray", "ray.tune", "ray.data"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    if address is None:
+        _keep_to_this_machine()
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     ray.init(
-        address=address,
+        address=address or "local",  # whatever $RAY_ADDRESS says
         include_dashboard=None if address else False,
         log_to_driver=False,
         logging_level=logging.CRITICAL,
         configure_logging=False,
     )
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, on_sigterm)  # Ray's own would end this process at once
     try:
         yield
     finally:
@@ -107,6 +116,16 @@ def _ray(address: str | None) -> Iterator[None]:
             ray.shutdown()
         finally:
             gc.enable()
+
+
+def _keep_to_this_machine() -> None:
+    """Ray would listen on every interface, and leave a token in a file that others may read.
+
+    Where it makes no clusters, as on macOS, it takes the loopback address. It reads whether it does
+    from $RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER, but only when it is imported.
+    """
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 
 def machines() -> Machines:

@@ -1,0 +1,31 @@
+"""What can be seen to be wrong with a search before it is handed to a cluster."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from adiw_tune.cluster.package import sent_as
+from adiw_tune.search.run import SearchRequest, check_asked
+from adiw_tune.user_file import is_file
+
+
+def check_submission(request: SearchRequest, folder: Path, exclude: Sequence[str]) -> str:
+    """Refuse what the search would refuse there, but for data, storage and MLflow.
+
+    Args:
+        request: with the paths of this machine.
+        folder: what is sent along.
+        exclude: names of what is not.
+
+    Returns:
+        The path of the space file from the folder on.
+
+    Raises:
+        UserError: something asked for is not right, or a file that the space needs is not sent.
+    """
+    configs = check_asked(request)
+    own = {("task", config.task) for config in configs}
+    own |= {("divergence", config.divergence) for config in configs}
+    for kind, name in sorted(own):
+        if is_file(name):
+            sent_as(Path(name), kind, folder, exclude)
+    return sent_as(request.space, "space", folder, exclude)

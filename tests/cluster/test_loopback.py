@@ -1,0 +1,67 @@
+"""A search without an address keeps to this machine, and ends well when it is told to."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.cli.helpers import Running, of_kind, read_events
+
+LONG = "def space(trial):\n    return {'epochs': 9000, 'batch_size': 64, 'method': 'erm'}\n"
+# A client that looks for the cluster's job server, and is told nothing of a token.
+STRANGER = {"RAY_AUTH_MODE": "disabled", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+CONNECT = "import sys\nfrom ray.job_submission import JobSubmissionClient as C\nC(sys.argv[1])"
+
+
+def listening(processes: list[psutil.Process]) -> dict[str, set[tuple[str, int]]]:
+    """Name of a process -> addresses and ports at which it listens."""
+    found: dict[str, set[tuple[str, int]]] = {}
+    for process in processes:
+        for one in process.net_connections("inet"):
+            if one.status == psutil.CONN_LISTEN:
+                found.setdefault(process.name(), set()).add((one.laddr.ip, one.laddr.port))
+    return found
+
+
+def is_loopback(address: str) -> bool:
+    parsed = ipaddress.ip_address(address)
+    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+    return (mapped or parsed).is_loopback
+
+
+def test_a_search_on_this_machine_is_out_of_reach_for_others_and_ends_by_a_service_s_signal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_ADDRESS"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "home").mkdir()
+    (tmp_path / "space.py").write_text(LONG)
+    with Running(
+        tmp_path, "search", "space.py", "--name", "s", "--trials", "1", "--seeds", "0"
+    ) as search:
+        search.wait_until(lambda: bool(of_kind(read_events(tmp_path), "epoch")))
+        sockets = listening([psutil.Process(pid) for pid in search.members()])
+        assert {"gcs_server", "raylet"} <= set(sockets)
+        for name, addresses in sockets.items():
+            assert all(is_loopback(address) for address, _ in addresses), (name, addresses)
+
+        ((_, port),) = sockets["gcs_server"]
+        refused = subprocess.run(
+            [sys.executable, "-c", CONNECT, f"127.0.0.1:{port}"],
+            env={**os.environ, **STRANGER},
+            text=True,
+            capture_output=True,
+        )
+        assert "AuthenticationError" in refused.stderr
+        assert not (tmp_path / "home" / ".ray").exists(), "its token is in no file"
+
+        assert search.send(signal.SIGTERM) == 130
+        assert search.stderr().splitlines()[-1] == "stopped; go on by: adiw-tune resume s"
