@@ -3,7 +3,7 @@
 import os
 import sys
 
-from adiw_tune.cli import results, searching, training  # noqa: F401 - each registers its commands
+from adiw_tune.cli import results, scaling, searching, training  # noqa: F401 - each registers its commands
 from adiw_tune.cli.app import EXIT_BAD_INPUT, EXIT_INTERRUPTED, app, err
 from adiw_tune.errors import SearchInterrupted, UserError
 
