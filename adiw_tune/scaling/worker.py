@@ -1,4 +1,4 @@
-"""The process that a point is measured in: python -m adiw_tune.scaling.worker JOB.
+"""A process that a point is measured in: python -m adiw_tune.scaling.worker JOB.
 
 It reads a :class:`Job` from its argument, and writes a line of JSON for each epoch and one for the
 end: what was measured, or why nothing was.
@@ -43,6 +43,8 @@ class Job:
         data_dir: where to look for data first.
         plain_s: of a plain step, where that has been measured: points whose plain steps are alike
             count in one unit.
+        rank, workers: which it is of how many that share each mini-batch.
+        meeting: path of a file by which they find each other, and that is not there yet.
     """
 
     config: dict[str, Any]
@@ -51,6 +53,9 @@ class Job:
     device: str
     data_dir: str | None
     plain_s: float | None
+    rank: int
+    workers: int
+    meeting: str
 
     def text(self) -> str:
         """For the command line of the process."""
@@ -74,7 +79,7 @@ class Measured:
         wall_s, work_s: what an epoch takes of either.
         plain_s, ratio: the calibration: seconds of a plain step, and how many times as long one of
             the configuration's own takes.
-        peak_memory_bytes: of its process, or that of its workers which had most: Python, torch and
+        peak_memory_bytes: of its process, or of the worker which had most: Python, torch and
             the loading of data included; on a GPU, of its tensors. As in a trial, that is with the
             copy of the network that is calibrated. None where the system does not tell.
         accuracy: on the select split at the end, in [0, 1]: the mean over the seeds.

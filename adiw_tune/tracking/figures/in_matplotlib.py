@@ -83,7 +83,7 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
     if panel.x_range:
         axes.set_xlim(*panel.x_range)
     if panel.from_zero:
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.05 * axes.get_ylim()[1])  # the highest marker needs room
 
 
 def _draw(axes: Axes, mark: Mark, panel: Panel) -> None:
