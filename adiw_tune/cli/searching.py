@@ -22,11 +22,19 @@ Seeds = Annotated[
 ]
 Concurrency = Annotated[
     int | None,
-    typer.Option(help="Trials at once; by default one per GPU, or all cores but one."),
+    typer.Option(help="Trials at once, at most; by default as many as there is room for."),
 ]
 CrossFit = Annotated[
     int | None,
     typer.Option(help="For few clean rows: cut them into this many folds, which take turns."),
+]
+
+
+Address = Annotated[
+    str | None,
+    typer.Option(
+        help="auto or HOST:PORT of a running Ray cluster; by default Ray starts on this machine."
+    ),
 ]
 
 
@@ -56,17 +64,34 @@ def search(
     ] = True,
     cross_fit: CrossFit = None,
     concurrency: Concurrency = None,
+    cpus_per_trial: Annotated[int, typer.Option(help="Cores of each worker of a trial.")] = 1,
+    gpus_per_trial: Annotated[
+        float | None,
+        typer.Option(help="A share such as 0.25, or whole ones; by default by memory needed."),
+    ] = None,
+    workers_per_trial: Annotated[
+        int, typer.Option(help="That share each mini-batch of a trial, by Ray Train.")
+    ] = 1,
     storage: Storage = DEFAULT_STORAGE,
     tracking_uri: Annotated[
         str | None,
         typer.Option(help="MLflow's; by default $MLFLOW_TRACKING_URI, or ./mlflow.db."),
     ] = None,
     data_dir: DataDir = None,
-    address: Annotated[
-        str | None, typer.Option(help="Of a running Ray cluster; by default Ray starts here.")
+    checkpoints: Annotated[
+        str | None,
+        typer.Option(help="Directory or URL (s3://...) that every node reaches; for clusters."),
     ] = None,
+    address: Address = None,
+    or_resume: Annotated[
+        bool,
+        typer.Option("--or-resume", help="Go on with the search if it exists, as it was begun."),
+    ] = False,
 ) -> None:
     """Search a space for accuracy against work, and pick a divergence with evidence."""
+    if or_resume and (storage / name / "search.json").is_file():
+        resume(name, address, storage)
+        return
     from adiw_tune.search.run import SearchRequest, start_search
     from adiw_tune.tracking.check import default_tracking_uri
 
@@ -83,9 +108,13 @@ def search(
         price=price,
         cross_fit=cross_fit,
         concurrency=concurrency,
+        cpus_per_trial=cpus_per_trial,
+        gpus_per_trial=gpus_per_trial,
+        workers_per_trial=workers_per_trial,
         storage=storage,
         tracking_uri=tracking_uri or default_tracking_uri(),
         data_dir=data_dir,
+        checkpoints=checkpoints,
         address=address,
     )
     with _telling_how_to_resume(name, storage):
@@ -94,14 +123,14 @@ def search(
 
 
 @app.command()
-def resume(name: SearchName, storage: Storage = DEFAULT_STORAGE) -> None:
+def resume(name: SearchName, address: Address = None, storage: Storage = DEFAULT_STORAGE) -> None:
     """Go on with a search that was killed or stopped."""
     from adiw_tune.search.run import resume_search
 
     record = SearchRecord.open(storage, name)
     if not record.finished:
         with _telling_how_to_resume(name, storage):
-            resume_search(record, err)
+            resume_search(record, address, err)
     show_result(record)
 
 
@@ -112,6 +141,7 @@ def extend(
     budget: Annotated[
         str | None, typer.Option(help="In all, in place of the one it was started with.")
     ] = None,
+    address: Address = None,
     storage: Storage = DEFAULT_STORAGE,
 ) -> None:
     """Add trials to a search, and decide anew."""
@@ -119,7 +149,7 @@ def extend(
 
     record = SearchRecord.open(storage, name)
     with _telling_how_to_resume(name, storage):
-        extend_search(record, trials, budget, err)
+        extend_search(record, trials, budget, address, err)
     show_result(record)
 
 

@@ -1,1 +1,1 @@
-"""A search on a cluster: handed to it as a job, followed, stopped; and what it lacks, said before."""
+"""A search on a cluster: handed to it as a job, followed, stopped; what it lacks, told before."""

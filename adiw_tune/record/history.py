@@ -1,5 +1,6 @@
 """Events, read into what is asked of them: runs, tables, time spent."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,21 +93,48 @@ class History:
         """Runs without an end."""
         return [run for run in self.runs.values() if not run.ended]
 
-    def plain_s(self, config: dict[str, Any]) -> dict[str, float]:
-        """Device -> seconds of a plain step of this task, network, precision and batch size.
+    def plain_s(self, config: dict[str, Any]) -> float | None:
+        """Seconds of a plain step of this task, network, precision and batch size.
 
-        As the first run of that kind measured it, so that all count in one unit.
+        As the first run of that kind measured it, told in seconds of the search's first kind of
+        device, so that all count in one unit; None if none has.
         """
-        found: dict[str, float] = {}
+        return next((setup["plain_s"] for setup in self._setups_alike(config)), None)
+
+    def peak_memory(self, config: dict[str, Any]) -> float | None:
+        """The largest share of a GPU's memory that a run of this kind was seen to need, or None."""
+        needs = [
+            setup["memory_bytes"] / setup["device_bytes"]
+            for setup in self._setups_alike(config)
+            if setup.get("memory_bytes") and setup.get("device_bytes")
+        ]
+        return max(needs, default=None)
+
+    def _setups_alike(self, config: dict[str, Any]) -> Iterator[Event]:
         for run in self.runs.values():
             if run.setup and all(run.config[name] == config[name] for name in _PLAIN):
-                found.setdefault(run.setup["device"], run.setup["plain_s"])
-        return found
+                yield run.setup
 
-    def ratio(self, run: Run) -> dict[str, float]:
-        """Device -> cost of a step over a plain one, if ``run`` or what it repeats measured it."""
+    def cost(self, run: Run) -> dict[str, float] | None:
+        """What a step of ``run`` costs, if it or what it repeats measured that."""
         setup = run.setup or (self.runs[run.of].setup if run.of else None)
-        return {setup["device"]: setup["ratio"]} if setup else {}
+        return {name: setup[name] for name in ("plain_s", "ratio")} if setup else None
+
+    def speeds(self) -> dict[str, float]:
+        """Kind of device -> its speed, in units of the search's first kind of device."""
+        return {
+            run.setup["device"]: run.setup.get("speed", 1.0)
+            for run in self.runs.values()
+            if run.setup
+        }
+
+    def yardstick(self) -> tuple[dict[str, Any], float] | None:
+        """Configuration of the first run that was set up, and seconds of its plain step there.
+
+        What a device of another kind takes for the same step tells its speed.
+        """
+        set_up = (run for run in self.runs.values() if run.setup)
+        return next(((run.config, run.setup["plain_s"]) for run in set_up if run.setup), None)
 
     def spent_s(self, now: float | None = None) -> float:
         """Wall seconds that sessions lasted, each up to the last event it wrote.
@@ -180,12 +208,16 @@ def _row(run: Run, retimed_s: float | None) -> tuple[Any, ...]:
 
 
 def _whole_seconds(retime: Run, runs: dict[str, Run]) -> float | None:
-    """Of the run that ``retime`` ran the first epochs of, alone; its last stands for the rest."""
+    """Of the run that ``retime`` ran the first epochs of, alone; its last stands for the rest.
+
+    Told in seconds of the search's first kind of device, as work is.
+    """
     if retime.status != "finished" or retime.of not in runs:
         return None
+    speed = retime.setup.get("speed", 1.0) if retime.setup else 1.0
     wall = [0.0, *(one["wall_s"] for one in retime.epochs)]
     rest = runs[retime.of].config["epochs"] - len(retime.epochs)
-    return float(wall[-1] + rest * (wall[-1] - wall[-2]))
+    return float(speed * (wall[-1] + rest * (wall[-1] - wall[-2])))
 
 
 def with_settings(trials: pd.DataFrame) -> pd.DataFrame:

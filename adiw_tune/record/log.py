@@ -17,16 +17,20 @@ class EventLog:
         session     packages, code, commit, python, machine: the search was started, or gone on with
         extended    trials: how many it is to run in all from now on
         trial       trial, number, kind, of, config, params, distributions: a run begins
-        setup       trial, device, splits, plain_s, ratio: what it runs on, and what a step costs
+        setup       trial, device, splits, plain_s, ratio, speed, memory_bytes, device_bytes: what
+                    it runs on, what a step costs there, and the memory that took (on GPUs)
         epoch       trial, epoch, accuracy, work_s, wall_s, loss, shares
         checkpoint  trial, epoch, path: what it can go on from
         cut         trial, rung: the scheduler stops it at this epoch
+        lost        trial, why, reason: its process or node is gone, or it ran out of memory; it
+                    is to go on from its checkpoint
         end         trial, status, reason, rung, accuracy, work_s, wall_s
         test_read   trial, accuracy, rows, again: the test split was read
 
     ``kind`` is search (of search trial 7, ``trial`` is t7), seed (t7 again over another seed),
     retime (t7 again alone, for its seconds) or winner (t7 trained again to be kept). ``status`` is
-    finished, pruned (cut by the scheduler), stopped (by the budget) or failed.
+    finished, pruned (cut by the scheduler), stopped (by the budget), infeasible (out of memory, on
+    a larger share too) or failed. ``why`` is process or memory.
     """
 
     def __init__(self, path: Path) -> None:

@@ -4,6 +4,7 @@ import hashlib
 import os
 import platform
 import subprocess
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -62,10 +63,12 @@ def _git(root: Path, *arguments: str) -> str:
 
 def _machine() -> str:
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    return ", ".join([_processor(), f"{os.cpu_count()} cores", *gpus])
+    return ", ".join([processor(), f"{os.cpu_count()} cores", *gpus])
 
 
-def _processor() -> str:
+@cache
+def processor() -> str:
+    """The processor's model, as the system names it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

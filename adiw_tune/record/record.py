@@ -5,6 +5,7 @@ import shlex
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from adiw_tune.errors import UserError
 from adiw_tune.record.budget import Budget
+from adiw_tune.record.checkpoints import CheckpointStore
 from adiw_tune.record.history import History
 from adiw_tune.record.log import EventLog
 
@@ -25,8 +27,12 @@ class SearchSettings(BaseModel):
         name, search_id: what users call it, and what MLflow knows it by.
         trials: how many to run, before the finale.
         seed: of the trials and of the sampler.
-        concurrency: runs at once.
-        gpus_per_trial: share of a GPU that each has.
+        concurrency: runs at once, at most; None: as many as the machines have room for.
+        cpus_per_trial: cores of each worker of a trial.
+        gpus_per_trial: share of a GPU that each has, or how many; None: by the memory it needs,
+            where there are GPUs.
+        workers_per_trial: that share each mini-batch of a trial.
+        devices: that a budget of device hours or money counts: GPUs, or machines without.
         policy: which trade-off the pick is to make.
         seeds: over how many the finalists are run again, at most; 0 for none.
         early_stopping: whether trials are cut at rungs.
@@ -36,6 +42,7 @@ class SearchSettings(BaseModel):
         folds: that the clean rows are cut into, 1 for a fixed share that selects.
         tracking_uri: MLflow's.
         data_dir: where to look for data first.
+        checkpoints: directory or URL for the runs' checkpoints; None: in the record.
         address: of a running Ray cluster.
         version: of this package.
     """
@@ -46,8 +53,11 @@ class SearchSettings(BaseModel):
     search_id: str
     trials: int
     seed: int
-    concurrency: int
-    gpus_per_trial: float
+    concurrency: int | None
+    cpus_per_trial: int
+    gpus_per_trial: float | None
+    workers_per_trial: int
+    devices: int
     policy: str
     seeds: int
     early_stopping: bool
@@ -58,6 +68,7 @@ class SearchSettings(BaseModel):
     folds: int
     tracking_uri: str
     data_dir: Path | None
+    checkpoints: str | None
     address: str | None
     version: str
 
@@ -66,8 +77,7 @@ class SearchSettings(BaseModel):
         """What it may spend."""
         if self.budget is None:
             return None
-        devices = max(1, round(self.concurrency * self.gpus_per_trial))
-        return Budget.parse(self.budget, self.price, devices)
+        return Budget.parse(self.budget, self.price, self.devices)
 
 
 class SearchRecord:
@@ -77,7 +87,8 @@ class SearchRecord:
         space.py        the space file as it was
         events.jsonl    what happened, see EventLog: all the rest follows from it
         decision.json   written last: the search is over
-        ray/            the runs' checkpoints, a directory for each time it was started
+        ray/            the runs' checkpoints, a directory for each time it was started, unless
+                        they are kept elsewhere
 
     Args:
         folder: the directory.
@@ -115,6 +126,14 @@ class SearchRecord:
             what = error.errors()[0]
             where = ".".join(str(part) for part in what["loc"])
             raise UserError(f"'{path}' is damaged ({where}: {what['msg']})") from error
+
+    @cached_property
+    def checkpoints(self) -> CheckpointStore:
+        """Where the runs' checkpoints are."""
+        elsewhere = self.settings.checkpoints
+        if elsewhere is None:
+            return CheckpointStore(str(self.folder), "ray")
+        return CheckpointStore(elsewhere, self.settings.name)
 
     @property
     def space_path(self) -> Path:

@@ -21,6 +21,10 @@ class Run:
     status: str = "running"
     reason: str | None = None
     rung: int | None = None
+    losses: int = 0  # how often its process or node was lost
+    lost_in_a_row: int = 0  # without an epoch in between
+    out_of_memory: int = 0  # how often it was
+    lost_for: str | None = None  # the last reason for either
     session: int = 0  # in which it began
     setup: Event | None = None
     checkpoint: str | None = None
@@ -48,10 +52,16 @@ class Run:
             self.setup = event
         elif kind == "epoch":
             self.epochs.append(event)
+            self.lost_in_a_row = 0
         elif kind == "checkpoint":
             self.checkpoint = event["path"]
         elif kind == "cut":
             self.rung = event["rung"]
+        elif kind == "lost":
+            self.losses += 1
+            self.lost_for = event["reason"]
+            self.lost_in_a_row += event["why"] == "process"
+            self.out_of_memory += event["why"] == "memory"
         else:
             self.status, self.reason = event["status"], event["reason"]
             self.ended_at = event["time"]

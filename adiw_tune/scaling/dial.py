@@ -90,6 +90,11 @@ class Dial:
                 f"dial {self.name} turns nothing of method {config.method}: choose another dial, "
                 f"or a trial of method {', '.join(self.methods)}"
             )
+        if self.methods != METHODS and config.epochs <= config.warmup_epochs:
+            raise UserError(
+                f"dial {self.name} turns nothing of a trial of {config.epochs} epochs, all of them "
+                "warm-up: choose another dial, or a longer trial"
+            )
         most = self.most(room)
         if values is None:
             wanted = self.defaults(config, room)

@@ -116,9 +116,7 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def _listen(
-    process: subprocess.Popen[bytes], rank: int, printed: IO[bytes], told: _Told
-) -> None:
+def _listen(process: subprocess.Popen[bytes], rank: int, printed: IO[bytes], told: _Told) -> None:
     """Pass on what a process tells, and at last that it has ended."""
     assert process.stdout is not None
     for line in process.stdout:

@@ -8,18 +8,22 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple, Self
 
 import torch
+import torch.distributed as dist
 
 from adiw_tune.errors import UserError, in_one_line
 from adiw_tune.search.on_ray.exclusive import device_turn
+from adiw_tune.search.on_ray.trainable import device_name
 from adiw_tune.tasks import Splits
 from adiw_tune.training import (
+    Alone,
+    Peers,
     StepCost,
     TrainingDivergedError,
     TrainingRun,
@@ -83,6 +87,7 @@ class Measured:
             the loading of data included; on a GPU, of its tensors. As in a trial, that is with the
             copy of the network that is calibrated. None where the system does not tell.
         accuracy: on the select split at the end, in [0, 1]: the mean over the seeds.
+        device: what it ran on: a GPU's model, or a processor's.
     """
 
     rows_per_s: float
@@ -93,6 +98,7 @@ class Measured:
     ratio: float
     peak_memory_bytes: int | None
     accuracy: float
+    device: str
 
 
 class _Trained(NamedTuple):
@@ -103,15 +109,20 @@ class _Trained(NamedTuple):
     cost: StepCost
 
 
-def measure(job: Job, tell: Tell) -> Measured:
+def measure(job: Job, peers: Peers, tell: Tell) -> Measured:
     """Train the job's configuration once for each seed, with the device to itself.
 
     Who searches on the same device meanwhile makes room between two mini-batches.
+
+    Args:
+        job: what to run.
+        peers: the workers that run it together.
+        tell: called after each epoch.
     """
     torch.set_num_threads(1)  # as in a trial
     config = TrialConfig.from_mapping(job.config)
     seeds = range(config.seed, config.seed + job.seeds)
-    trained = [_train(replace(config, seed=seed), job, tell) for seed in seeds]
+    trained = [_train(replace(config, seed=seed), job, peers, tell) for seed in seeds]
     rows = sum(one.rows for one in trained)
     wall_s = sum(one.wall_s for one in trained)
     work_s = sum(one.work_s for one in trained)
@@ -123,17 +134,42 @@ def measure(job: Job, tell: Tell) -> Measured:
         work_s=work_s / epochs,
         plain_s=fmean(one.cost.plain_s for one in trained),
         ratio=fmean(one.cost.ratio for one in trained),
-        peak_memory_bytes=peak_memory_bytes(torch.device(job.device)),
+        peak_memory_bytes=peak_memory_bytes(_device(job)),
         accuracy=fmean(one.accuracy for one in trained),
+        device=device_name(_device(job)),
     )
 
 
-def _train(config: TrialConfig, job: Job, tell: Tell) -> _Trained:
-    run = TrainingRun(config, job.device, splits=_splits(config, job))
-    turn = device_turn(run.device)
-    run.calibrate(turn.exclusive, job.plain_s)
+def _device(job: Job) -> torch.device:
+    return torch.device(f"cuda:{job.rank}" if job.device == "cuda" else "cpu")
+
+
+@contextmanager
+def _joined(job: Job) -> Iterator[Peers]:
+    """The workers of the job, once all are there."""
+    if job.workers == 1:
+        yield Peers()
+        return
+    if job.device == "cuda":
+        torch.cuda.set_device(job.rank)
+    dist.init_process_group(
+        "nccl" if job.device == "cuda" else "gloo",
+        init_method=f"file://{job.meeting}",
+        rank=job.rank,
+        world_size=job.workers,
+    )
+    yield Peers.joined()
+    dist.destroy_process_group()
+
+
+def _train(config: TrialConfig, job: Job, peers: Peers, tell: Tell) -> _Trained:
+    run = TrainingRun(config, _device(job), splits=_splits(config, job), peers=peers)
+    # Workers on one processor have one turn there: the others wait in step with the first.
+    shares_turn = run.device.type == "cpu" and peers.rank > 0
+    alone: Alone = nullcontext if shares_turn else device_turn(run.device).exclusive
+    run.calibrate(alone, job.plain_s)
     while not run.finished:
-        with turn.exclusive():
+        with alone():
             report = run.run_epoch()
         tell({"seed": config.seed, "epoch": report.epoch, "accuracy": report.accuracy})
     assert run.work_s is not None
@@ -159,9 +195,11 @@ def _splits(config: TrialConfig, job: Job) -> Splits:
 
 def main() -> None:
     """Do the job, and tell of it by lines on standard output."""
+    job = Job.parse(sys.argv[-1])
     with _messages() as tell:
         try:
-            tell({"measured": asdict(measure(Job.parse(sys.argv[-1]), tell))})
+            with _joined(job) as peers:
+                tell({"measured": asdict(measure(job, peers, tell))})
         except (UserError, TrainingDivergedError) as error:
             tell({"failed": str(error)})
         except Exception as error:  # whatever torch or a user's own code raises

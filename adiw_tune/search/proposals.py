@@ -20,6 +20,7 @@ _STATES = {
     "finished": TrialState.COMPLETE,
     "pruned": TrialState.PRUNED,
     "stopped": TrialState.PRUNED,
+    "infeasible": TrialState.PRUNED,
     "failed": TrialState.PRUNED,  # TPE forgets those that FAIL, and proposes them again and again
 }
 

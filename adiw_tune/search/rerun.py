@@ -29,7 +29,7 @@ def repeat(record: SearchRecord, trial: str, data_dir: Path | None) -> Iterator[
     """
     history = record.history()
     run = named_run(history, trial)
-    device = "cpu" if run.setup is None or run.setup["device"] == "cpu" else "cuda"
+    device = "cuda" if run.setup and run.setup.get("device_bytes") else "cpu"  # only GPUs tell it
     _refuse_other_conditions(run, history, device)
     torch.set_num_threads(1)  # as in a trial
     config = TrialConfig.from_mapping(run.config)
@@ -76,7 +76,7 @@ def _refuse_other_conditions(run: Run, history: History, device: str) -> None:
         differences.append(f"adiw-tune's code was that of commit {then['commit']}, is another")
     if then["python"] != now["python"]:
         differences.append(f"python was {then['python']}, is {now['python']}")
-    if device == "cuda" and (here := device_name("cuda")) != run.setup["device"]:  # type: ignore[index]
+    if device == "cuda" and (here := device_name(torch.device("cuda"))) != run.setup["device"]:  # type: ignore[index]
         differences.append(f"device was {run.setup['device']}, is {here}")  # type: ignore[index]
     if differences:
         raise UserError(f"trial {run.trial} cannot be repeated here: {'; '.join(differences)}")

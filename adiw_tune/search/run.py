@@ -14,6 +14,8 @@ from rich.console import Console
 
 from adiw_tune.decide import MIN_SEEDS, parse_policy
 from adiw_tune.errors import SearchInterrupted, UserError
+from adiw_tune.record.budget import Budget
+from adiw_tune.record.checkpoints import CheckpointStore
 from adiw_tune.record.provenance import provenance
 from adiw_tune.record.record import SearchRecord, SearchSettings, check_name_is_free
 from adiw_tune.search.ending import deliver, finish
@@ -21,6 +23,8 @@ from adiw_tune.search.progress import show_progress
 from adiw_tune.search.space import SpaceFile
 from adiw_tune.tracking.check import check_tracking_uri
 from adiw_tune.training import TrialConfig, check_own_files, load_splits
+
+EXIT_HEAD_LOST = 1
 
 
 @dataclass(frozen=True)
@@ -40,11 +44,17 @@ class SearchRequest:
         budget: as :meth:`adiw_tune.record.budget.Budget.parse` reads it; None: no limit.
         price: of one device for one hour.
         cross_fit: folds that the clean rows are cut into; None: they are not.
-        concurrency: trials at once; None is one per GPU, or without a GPU all cores but one,
-            which is left to the driver.
+        concurrency: trials at once, at most; None is as many as the machines have room for, and on
+            this machine without a GPU all cores but one, which is left to the driver.
+        cpus_per_trial: cores of each worker of a trial, at least 1.
+        gpus_per_trial: a share of one GPU, or how many; None is by the memory that trials were
+            seen to need, where there are GPUs.
+        workers_per_trial: that share each mini-batch, each with those cores and GPUs; at least 1.
         storage: the directory of all searches.
         tracking_uri: MLflow's, without credentials.
         data_dir: where tasks look for data first.
+        checkpoints: directory or URL (s3://bucket/path ...) where runs keep their checkpoints,
+            which every node reaches; None is the search's own directory.
         address: of a running Ray cluster; None starts Ray on this machine.
     """
 
@@ -60,9 +70,13 @@ class SearchRequest:
     price: float | None
     cross_fit: int | None
     concurrency: int | None
+    cpus_per_trial: int
+    gpus_per_trial: float | None
+    workers_per_trial: int
     storage: Path
     tracking_uri: str
     data_dir: Path | None
+    checkpoints: str | None
     address: str | None
 
 
@@ -73,44 +87,75 @@ def start_search(request: SearchRequest, console: Console) -> SearchRecord:
         UserError: something asked for is not right; nothing was written.
         SearchInterrupted: stopped by Ctrl-C.
     """
-    settings = _settings(request)
-    _check(request, settings)
+    check_request(request)
+    settings = _settings(request, _devices(request))
+    check_checkpoints(settings)
     record = SearchRecord.create(request.storage, settings, request.space)
     with record.claimed():
-        _run(record, console)
+        _run(record, settings.address, console)
     return record
 
 
-def resume_search(record: SearchRecord, console: Console) -> None:
-    """Go on with a search that was killed or interrupted; nothing finished runs again."""
-    check_tracking_uri(record.settings.tracking_uri)
+def resume_search(record: SearchRecord, address: str | None, console: Console) -> None:
+    """Go on with a search that was killed or interrupted; nothing finished runs again.
+
+    Args:
+        record: of the search.
+        address: of a running Ray cluster; None is the one that it was started on, if any.
+        console: where progress is shown.
+    """
+    address = _checked_address(record, address)
     with record.claimed():
-        _run(record, console)
+        _run(record, address, console)
 
 
-def extend_search(record: SearchRecord, trials: int, budget: str | None, console: Console) -> None:
-    """Ask for more, as :meth:`SearchRecord.extend`, and go on with it.
+def extend_search(
+    record: SearchRecord, trials: int, budget: str | None, address: str | None, console: Console
+) -> None:
+    """Ask for more, as :meth:`SearchRecord.extend`, and go on as :func:`resume_search` does.
 
     Raises:
         UserError: what is asked for is not right, or the search is running; nothing was written.
         SearchInterrupted: stopped by Ctrl-C.
     """
-    check_tracking_uri(record.settings.tracking_uri)
+    address = _checked_address(record, address)
     with record.claimed():
         record.extend(trials, budget)
-        _run(record, console)
+        _run(record, address, console)
 
 
-def _settings(request: SearchRequest) -> SearchSettings:
-    gpus = torch.cuda.device_count()
-    concurrency = runs_at_once(request.concurrency)
+def _checked_address(record: SearchRecord, address: str | None) -> str | None:
+    check_tracking_uri(record.settings.tracking_uri)
+    address = address or record.settings.address
+    if address is not None:
+        from adiw_tune.search.on_ray.tuning import devices_at
+
+        devices_at(address)
+    return address
+
+
+def _devices(request: SearchRequest) -> int:
+    """What a budget counts: GPUs, or machines where there are none."""
+    if request.address is None:
+        return max(1, torch.cuda.device_count())
+    from adiw_tune.search.on_ray.tuning import devices_at
+
+    return devices_at(request.address)
+
+
+def _settings(request: SearchRequest, devices: int) -> SearchSettings:
+    here = request.address is None
+    no_gpu = here and not torch.cuda.device_count()
     return SearchSettings(
         name=request.name,
         search_id=uuid.uuid4().hex,
         trials=request.trials,
         seed=request.seed,
-        concurrency=concurrency,
-        gpus_per_trial=min(1.0, gpus / concurrency),
+        concurrency=runs_at_once(request.concurrency) if no_gpu else request.concurrency,
+        cpus_per_trial=request.cpus_per_trial,
+        gpus_per_trial=request.gpus_per_trial,
+        workers_per_trial=request.workers_per_trial,
+        devices=devices,
         policy=request.policy,
         seeds=request.seeds,
         early_stopping=request.early_stopping,
@@ -121,6 +166,7 @@ def _settings(request: SearchRequest) -> SearchSettings:
         folds=request.cross_fit or 1,
         tracking_uri=request.tracking_uri,
         data_dir=request.data_dir.absolute() if request.data_dir else None,
+        checkpoints=_absolute(request.checkpoints),
         address=request.address,
         version=version("adiw-tune"),
     )
@@ -131,13 +177,22 @@ def runs_at_once(asked: int | None) -> int:
     return asked or torch.cuda.device_count() or max(1, (os.cpu_count() or 1) - 1)
 
 
-def _check(request: SearchRequest, settings: SearchSettings) -> None:
+def _absolute(checkpoints: str | None) -> str | None:
+    if checkpoints is None or "://" in checkpoints:
+        return checkpoints
+    return str(Path(checkpoints).absolute())
+
+
+def check_request(request: SearchRequest) -> None:
+    """Refuse what can be refused without a cluster; nothing is written."""
     check_name_is_free(request.storage, request.name)
     asked = (request.trials, request.seeds, request.cross_fit, request.concurrency)
     check_options(*asked, request.patience)
+    _check_resources(request)
     parse_policy(request.policy)
-    _ = settings.spending  # refuses a budget that it cannot read
-    space = SpaceFile(request.space, request.seed, settings.folder, settings.folds)
+    if request.budget is not None:
+        Budget.parse(request.budget, request.price, 1)
+    space = SpaceFile(request.space, request.seed, Path.cwd(), request.cross_fit or 1)
     check_data(space.check(), request.data_dir)
     if urlsplit(request.tracking_uri).password:
         raise UserError(
@@ -145,10 +200,37 @@ def _check(request: SearchRequest, settings: SearchSettings) -> None:
             "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead"
         )
     check_tracking_uri(request.tracking_uri)
-    if request.address is not None:
-        from adiw_tune.search.on_ray.tuning import check_cluster
 
-        check_cluster(request.address)
+
+def _check_resources(request: SearchRequest) -> None:
+    for option, value in (
+        ("--cpus-per-trial", request.cpus_per_trial),
+        ("--workers-per-trial", request.workers_per_trial),
+    ):
+        if value < 1:
+            raise UserError(f"{option} must be at least 1; got {value}")
+    gpus = request.gpus_per_trial
+    if gpus is not None and not (0 <= gpus < 1 or gpus == int(gpus) > 0):
+        raise UserError(
+            f"--gpus-per-trial must be a share of one such as 0.25, or a whole number; got {gpus}"
+        )
+
+
+def check_checkpoints(settings: SearchSettings) -> None:
+    """Refuse a place for checkpoints that cannot be reached, or where the name is taken."""
+    if settings.checkpoints is None:
+        return
+    if urlsplit(settings.checkpoints).username:
+        raise UserError(
+            "the URL of the checkpoints holds a key, which would end up in records: set "
+            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or what else its service reads"
+        )
+    store = CheckpointStore(settings.checkpoints, settings.name)
+    if store.sessions():
+        raise UserError(
+            f"'{settings.checkpoints}' holds checkpoints of a search '{settings.name}' already: "
+            "choose another --name or --checkpoints"
+        )
 
 
 def check_options(
@@ -193,12 +275,20 @@ def check_data(configs: list[TrialConfig], data_dir: Path | None) -> None:
             check_own_files(config, splits)
 
 
-def _run(record: SearchRecord, console: Console) -> None:
+def _run(record: SearchRecord, address: str | None, console: Console) -> None:
     from adiw_tune.search.on_ray import tuning
+
+    def head_lost() -> None:
+        console.print(
+            f"error: Ray's head at '{address}' is gone; what was recorded is kept. Once there is a "
+            f"cluster again, go on by: {record.resume_command()} --address HOST:PORT",
+            markup=False,
+        )
+        os._exit(EXIT_HEAD_LOST)  # Ray would wait for it, and then end this process by itself
 
     record.log.append("session", **provenance())
     with deliver(record, console), show_progress(record, console):
-        complete = tuning.run_programme(record)
+        complete = tuning.run_programme(record, address, head_lost)
     finish(record, complete)
     if not complete:
         raise SearchInterrupted

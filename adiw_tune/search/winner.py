@@ -1,6 +1,6 @@
 """The network that a search was for: the winner's, as it was trained again."""
 
-from pathlib import Path
+import io
 
 import torch
 
@@ -24,10 +24,11 @@ def winning_run(
 
 
 def _restored(record: SearchRecord, run: Run) -> TrainingRun | None:
-    path = Path(run.checkpoint or "") / "run.pt"
-    if run.checkpoint is None or not path.is_file():
+    path = f"{run.checkpoint}/run.pt"
+    if run.checkpoint is None or not record.checkpoints.exists(path):
         return None
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    saved = io.BytesIO(record.checkpoints.read(path))
+    state = torch.load(saved, map_location="cpu", weights_only=True)
     restored = TrainingRun(TrialConfig.from_mapping(run.config), "cpu", record.settings.data_dir)
     restored.load_state_dict(state)
     return restored if restored.finished else None

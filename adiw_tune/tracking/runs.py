@@ -189,7 +189,7 @@ class SearchRuns:
 def _parent_numbers(outcome: Outcome) -> dict[str, float]:
     counts = outcome.trials["status"].value_counts()
     numbers = {"trials": float(len(outcome.trials))}
-    for status in ("finished", "pruned", "stopped", "failed"):
+    for status in ("finished", "pruned", "stopped", "infeasible", "failed"):
         numbers[f"trials_{status}"] = float(counts.get(status, 0))
     decision = outcome.decision
     if decision is not None:

@@ -22,8 +22,15 @@ METRICS = (
     "wall_s",
     "loss",
 )  # and share/<divergence>, where several are mixed
-STATUSES = {"finished": "FINISHED", "failed": "FAILED", "stopped": "KILLED", "pruned": "KILLED"}
+STATUSES = {
+    "finished": "FINISHED",
+    "failed": "FAILED",
+    "infeasible": "FAILED",
+    "stopped": "KILLED",
+    "pruned": "KILLED",
+}
 NOTE = "mlflow.note.content"  # the description on a run's overview, in Markdown
+_TOLD = ("device", "plain_s", "ratio", "speed", "memory_bytes")  # of a run's set-up
 _LONGEST_TAG = 5000  # MLflow takes 8,000 bytes
 
 
@@ -65,7 +72,7 @@ def parameters(event: Event) -> dict[str, str]:
 
 def setup_tags(event: Event) -> dict[str, str]:
     """Return what a `setup` event tells: the device, its calibration and each split's digest."""
-    told = {key: event[key] for key in ("device", "plain_s", "ratio") if event.get(key) is not None}
+    told = {key: event[key] for key in _TOLD if event.get(key) is not None}
     splits = {f"split.{role}": digest for role, digest in event.get("splits", {}).items()}
     return {key: str(value) for key, value in {**told, **splits}.items()}
 
@@ -79,7 +86,7 @@ def end_tags(event: Event) -> dict[str, str]:
         "rung": str(rung) if pruned and rung is not None else "",
     }
     if reason := event.get("reason"):
-        if event["status"] == "failed":
+        if STATUSES[event["status"]] == "FAILED":
             tags["failure"] = str(reason)[:_LONGEST_TAG]
         tags[NOTE] = f"Trial {event['status']}: {reason}"[:_LONGEST_TAG]
     return tags

@@ -17,6 +17,7 @@ _COUNTED = {
     "finished": "ran their full course",
     "pruned": "cut by the scheduler",
     "stopped": "stopped",
+    "infeasible": "out of memory",
     "failed": "failed",
     "running": "still running",
 }

@@ -25,10 +25,13 @@ class StepCost:
         ratio: of a step of this configuration, weights included, to a plain one: the median over
             pairs that ran one right after the other, so that a clock that drifts cancels. 1 for
             methods whose steps are plain.
+        speed: of the device that measured, in units of the one whose seconds ``plain_s`` is told
+            in: 1 on that one, 0.5 where a step takes twice as long.
     """
 
     plain_s: float
     ratio: float
+    speed: float = 1.0
 
     def as_dict(self) -> dict[str, float]:
         """For records; ``StepCost(**it)`` is the same again."""
@@ -39,7 +42,7 @@ class StepCost:
 class Work:
     """What a run has done, and what that cost.
 
-        seconds = plain_s (plain_steps + ratio weighted_steps) + begin_s
+        seconds = plain_s (plain_steps + ratio weighted_steps) + speed begin_s
 
     Args:
         cost: of a step; None until it has been measured.
@@ -61,7 +64,7 @@ class Work:
         if self.cost is None:
             return None
         steps = self.plain_steps + self.cost.ratio * self.weighted_steps
-        return self.cost.plain_s * steps + self.begin_s
+        return self.cost.plain_s * steps + self.cost.speed * self.begin_s
 
     def count(self, weighted: bool) -> None:
         """One more step has been taken."""

@@ -56,7 +56,7 @@ def test_a_search_that_runs_is_not_extended(tmp_path: Path) -> None:
     again = SearchRecord.open(tmp_path / "searches", "s")
     already = pytest.raises(UserError, match="search 's' is running already")
     with record.claimed(), already:
-        extend_search(again, 20, None, Console(quiet=True))
+        extend_search(again, 20, None, None, Console(quiet=True))
     assert SearchRecord.open(tmp_path / "searches", "s").settings.trials == settings().trials
     assert list(again.log) == []
 

@@ -65,6 +65,12 @@ def test_what_there_is_not_is_refused(dial: str, text: str | None, told: str) ->
     assert told in str(refused.value)
 
 
+def test_a_dial_of_weights_turns_nothing_of_a_warm_up() -> None:
+    with pytest.raises(UserError, match="turns nothing of a trial of 2 epochs, all of them warm-u"):
+        values("steps", epochs=2, warmup_epochs=2)
+    assert values("n-train", epochs=2, warmup_epochs=2)
+
+
 @pytest.mark.parametrize(
     ("dial", "method"),
     [("steps", "erm"), ("steps", "diw"), ("steps", "static"), ("reference", "clean-only")],

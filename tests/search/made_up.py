@@ -24,7 +24,8 @@ def space(trial):
 def settings(**changes: Any) -> SearchSettings:
     values: dict[str, Any] = {
         "name": "s", "search_id": "0", "trials": 4, "seed": 0, "concurrency": 1,
-        "gpus_per_trial": 0.0, "policy": "best-under=1000", "seeds": 3, "early_stopping": True,
+        "cpus_per_trial": 1, "gpus_per_trial": None, "workers_per_trial": 1, "devices": 1,
+        "checkpoints": None, "policy": "best-under=1000", "seeds": 3, "early_stopping": True,
         "patience": None, "budget": None, "price": None, "folder": Path("/"), "folds": 1,
         "tracking_uri": "sqlite:///mlflow.db", "data_dir": None, "address": None, "version": "0",
     }  # fmt: skip

@@ -1,37 +1,48 @@
 """Ray Tune's view of a search, written down as events."""
 
-import pickle
-from pathlib import Path
 from typing import Any
 
-from ray.exceptions import RayActorError
 from ray.tune import Callback
 
-from adiw_tune.record.history import History
-from adiw_tune.record.log import EventLog
+from adiw_tune.errors import UserError
+from adiw_tune.record.record import SearchRecord
 from adiw_tune.record.runs import Run, end_cut_run, end_run
+from adiw_tune.search.on_ray.errors import (
+    error_of,
+    is_lost,
+    is_out_of_memory,
+    is_storage_full,
+    one_line,
+)
+from adiw_tune.search.on_ray.shares import Machines, may_grow
 from adiw_tune.search.on_ray.trainable import run_id
 
 _EPOCH = ("epoch", "accuracy", "work_s", "wall_s", "loss", "shares")
-_SETUP = ("device", "splits", "plain_s", "ratio")
+_SETUP = ("device", "splits", "plain_s", "ratio", "speed", "memory_bytes", "device_bytes")
+_LOSSES_IN_A_ROW = 3  # after which a run is no victim of its machines, but kills its process
 
 
 class EventCallback(Callback):
-    """Appends to the log as runs report and end: setup, epoch, checkpoint and end.
+    """Appends to the log as runs report and end: setup, epoch, checkpoint, lost and end.
 
-    Ray pickles callbacks with the search, so this one holds a path. What a run that is gone on
-    with repeats is not written twice: an epoch keeps its first line.
+    Ray pickles callbacks with the search, so this one holds what the record is made from. What a
+    run that is gone on with repeats is not written twice: an epoch keeps its first line.
+
+    Args:
+        record: of the search.
+        machines: what trials run on.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.history = History(EventLog(path))
+    def __init__(self, record: SearchRecord, machines: Machines) -> None:
+        self.record = record
+        self.machines = machines
+        self.history = record.history()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path}
+        return {"record": self.record, "machines": self.machines}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["path"])  # type: ignore[misc]
+        self.__init__(**state)  # type: ignore[misc]
 
     def _run(self, trial: Any) -> Run:
         return self.history.refresh().runs[run_id(trial.config)]
@@ -54,7 +65,8 @@ class EventCallback(Callback):
     ) -> None:
         """A run's checkpoint is in the storage."""
         run = self._run(trial)
-        self._append("checkpoint", run, epoch=len(run.epochs), path=checkpoint.path)
+        path = self.record.checkpoints.relative(checkpoint.path)
+        self._append("checkpoint", run, epoch=len(run.epochs), path=path)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A run ended by itself, or was stopped."""
@@ -69,18 +81,25 @@ class EventCallback(Callback):
             end_run(self.history.log, run, "stopped", "the budget was spent")
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """A run raised."""
-        run = self._run(trial)
-        if not run.ended:
-            end_run(self.history.log, run, "failed", _reason(trial))
+        """A run raised, or its process or node is gone.
 
+        Raises:
+            UserError: the storage is full, of which every run would die; this one is left as it is.
+        """
+        run, error = self._run(trial), error_of(trial)
+        if run.ended:
+            return
+        if is_storage_full(error):
+            raise UserError(self.record.checkpoints.full())
+        if is_out_of_memory(error):
+            self._end_or_give_more(run, one_line(error))
+        elif is_lost(error) and run.lost_in_a_row + 1 < _LOSSES_IN_A_ROW:
+            self._append("lost", run, why="process", reason=one_line(error))
+        else:
+            end_run(self.history.log, run, "failed", one_line(error))
 
-def _reason(trial: Any) -> str:
-    """What the run raised, as one line."""
-    path = trial.pickled_error_file  # on this machine: Ray copies it to the storage only later
-    error = pickle.loads(Path(path).read_bytes()) if path and Path(path).exists() else None
-    if error is None or isinstance(error, RayActorError):
-        return "the trial's process ended unexpectedly"
-    cause = getattr(error, "cause", None) or error
-    lines = str(cause).strip().splitlines()
-    return f"{type(cause).__name__}: {lines[0] if lines else 'no message'}"
+    def _end_or_give_more(self, run: Run, reason: str) -> None:
+        if may_grow(run, self.history, self.record.settings, self.machines):
+            self._append("lost", run, why="memory", reason=reason)
+        else:
+            end_run(self.history.log, run, "infeasible", f"out of memory: {reason}")

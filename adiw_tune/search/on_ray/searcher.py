@@ -9,61 +9,85 @@ from ray.tune.stopper import Stopper
 
 from adiw_tune.record.history import History
 from adiw_tune.record.log import EventLog
+from adiw_tune.record.record import SearchRecord
 from adiw_tune.record.runs import Run, end_cut_run
+from adiw_tune.search.on_ray.shares import Machines, share_of
 from adiw_tune.search.on_ray.trainable import run_kind
 from adiw_tune.search.programme import Programme
 
 
 class ProgrammeSearcher(Searcher):
-    """Gives Tune the runs of a programme. First those that an earlier session began and left.
+    """Gives Tune the runs of a programme, and again those whose process was lost.
 
-    What is to come follows from the log alone, so Tune's own state is never read again.
+    Runs that an earlier session began and left come first. What is to come follows from the log
+    alone, so Tune's own state is never read again.
 
     Args:
         programme: says what comes next.
-        path: of the log, which tells when a run begins.
+        record: of the search, whose log tells when a run begins.
+        machines: what trials run on.
     """
 
-    def __init__(self, programme: Programme, path: Path) -> None:
+    def __init__(self, programme: Programme, record: SearchRecord, machines: Machines) -> None:
         super().__init__()
         self._programme = programme
-        self._history = History(EventLog(path))
+        self._settings = record.settings
+        self._machines = machines
+        self._history = record.history()
+        self._given: dict[str, str] = {}  # Tune's id of a trial -> the run that it is
         for run in self._history.unfinished:
             if run.rung == len(run.epochs):  # cut in the moment before a kill
                 end_cut_run(self._history.log, run)
-        self._left = self._history.refresh().unfinished
         self._waiting_since = -1  # position in the log at which there was nothing to begin
 
     def suggest(self, trial_id: str) -> Any:
         """The next run; None while there is none; Tune's word for the end when all is over."""
-        if self._left:
-            return self._suggestion(self._left.pop(0))
         history = self._history.refresh()
-        if history.offset == self._waiting_since or self._unit_is_being_measured(history):
+        if history.offset == self._waiting_since:
             return None
-        begin = self._programme.next(history)
+        given = set(self._given.values())
+        left = next((run for run in history.unfinished if run.trial not in given), None)
+        if left is not None:
+            return self._give(trial_id, left)
+        begin = None if self._unit_is_being_measured() else self._programme.next(history)
         if begin is not None:
             history.log.append("trial", **asdict(begin))
-            return self._suggestion(history.refresh().runs[begin.trial])
+            return self._give(trial_id, history.refresh().runs[begin.trial])
         if not history.unfinished:
             return Searcher.FINISHED
         self._waiting_since = history.offset
         return None
 
-    def _unit_is_being_measured(self, history: History) -> bool:
+    def _unit_is_being_measured(self) -> bool:
         """Whether a run is about to measure a plain step, the unit that others are to count in."""
-        starting = (run for run in history.unfinished if run.setup is None)
-        return any(not history.plain_s(run.config) for run in starting)
+        starting = (run for run in self._history.unfinished if run.setup is None)
+        return any(self._history.plain_s(run.config) is None for run in starting)
 
-    def _suggestion(self, run: Run) -> dict[str, Any]:
-        known = {"plain_s": self._history.plain_s(run.config), "ratio": self._history.ratio(run)}
-        place = {"trial": run.trial, "kind": run.kind, "checkpoint": run.checkpoint}
+    def _give(self, trial_id: str, run: Run) -> dict[str, Any]:
+        history = self._history
+        self._given[trial_id] = run.trial
+        share = share_of(run, history, self._settings, self._machines)
+        place = {
+            "trial": run.trial,
+            "kind": run.kind,
+            "attempt": run.losses,
+            "checkpoint": run.checkpoint,
+            "share": asdict(share),
+        }
+        known = {
+            "plain_s": history.plain_s(run.config),
+            "cost": history.cost(run),
+            "speeds": history.speeds(),
+            "yardstick": history.yardstick(),
+        }
         return {"adiw": {**place, **known}, "config": run.config}
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Nothing to do: the log has it."""
+        """Tune has done with it; the log has how it ended, or that it is to be given again."""
+        self._given.pop(trial_id, None)
+        self._waiting_since = -1
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save: the log has it."""

@@ -1,5 +1,6 @@
 """One training run as a Ray Tune function trainable."""
 
+import io
 import tempfile
 import time
 from collections.abc import Mapping
@@ -8,10 +9,13 @@ from typing import Any
 
 import torch
 
+from adiw_tune.record.checkpoints import CheckpointStore
+from adiw_tune.record.provenance import processor
 from adiw_tune.search.on_ray.exclusive import DeviceTurn, device_turn
+from adiw_tune.search.on_ray.shares import Share
 from adiw_tune.training import Alone, EpochReport, StepCost, TrainingRun, TrialConfig
 
-_SECONDS_BETWEEN_CHECKPOINTS = 5.0
+_CHECKPOINTING = 0.05  # of the time may go into it, or else not every epoch has one
 
 
 def trainable(config: dict[str, Any], data_dir: Path | None = None) -> None:
@@ -20,8 +24,8 @@ def trainable(config: dict[str, Any], data_dir: Path | None = None) -> None:
     Reports ``epoch``, ``accuracy`` (select split, in [0, 1]), ``work_s`` (cumulative: exclusive
     seconds of work, see :class:`adiw_tune.training.StepCost`), ``wall_s`` (cumulative, of training
     only), ``loss`` and ``shares`` (a dict, empty unless the divergence is auto). Checkpoints every
-    few seconds and at the end, and goes on from the checkpoint that Tune hands it. Runs on CUDA if
-    Tune gave the trial a GPU.
+    epoch, or less often where that would take more than 5% of the time, and goes on from the
+    checkpoint that Tune hands it. Runs on CUDA if Tune gave the trial a GPU.
 
     Args:
         config: fields of :class:`adiw_tune.training.TrialConfig`.
@@ -33,24 +37,30 @@ def trainable(config: dict[str, Any], data_dir: Path | None = None) -> None:
     """
     turn = device_turn(_device())
     with turn.shared():
-        run = _started(config, data_dir, None)
+        run = _started(config, data_dir)
         run.calibrate(turn.exclusive)
     _train(run, turn, turn.shared)
 
 
-def run_of_search(config: dict[str, Any], data_dir: Path | None = None) -> None:
+def run_of_search(
+    config: dict[str, Any], data_dir: Path | None = None, checkpoints: CheckpointStore | None = None
+) -> None:
     """The same for a run of a search, whose place there stands under ``adiw``.
 
     Tells first, as epoch 0, what it runs on and what a step costs. A run that is to be timed has
     the device to itself.
     """
     place = config["adiw"]
+    _cap_memory(Share(**place["share"]))
     turn = device_turn(_device())
     with turn.shared():
-        run = _started(config["config"], data_dir, place)
-        name = device_name(run.device.type)
-        cost = run.calibrate(turn.exclusive, place["plain_s"].get(name))
-        setup = {"device": name, "splits": run.splits.digests(), **cost.as_dict()}
+        speed = _speed(place, _device(), turn.exclusive, data_dir)
+        cost = StepCost(**place["cost"], speed=speed) if place["cost"] else None
+        run = _started(config["config"], data_dir, cost)
+        if place["checkpoint"] is not None and checkpoints is not None:
+            _restore(run, checkpoints, place["checkpoint"])
+        cost = run.calibrate(turn.exclusive, place["plain_s"], speed)
+        setup = _setup(run, cost, speed)
     _tell({"epoch": 0, **setup})
     _train(run, turn, turn.exclusive if place["kind"] == "retime" else turn.shared)
 
@@ -65,9 +75,11 @@ def run_kind(config: Mapping[str, Any]) -> str:
     return str(config["adiw"]["kind"])
 
 
-def device_name(device: str) -> str:
-    """What the cost of a step depends on: cpu, or the GPU's model."""
-    return torch.cuda.get_device_name() if device == "cuda" else device
+def device_name(device: torch.device) -> str:
+    """Its kind, which what a step costs depends on: a GPU's model, or a processor's."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{processor()}, {torch.backends.cpu.get_cpu_capability()}"
 
 
 def _device() -> torch.device:
@@ -76,24 +88,62 @@ def _device() -> torch.device:
     return torch.device("cuda" if ray.get_gpu_ids() and torch.cuda.is_available() else "cpu")
 
 
+def _cap_memory(share: Share) -> None:
+    """Keep a process that has a share of a GPU from taking what others' shares are."""
+    if _device().type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        torch.cuda.set_per_process_memory_fraction(share.memory_fraction)
+
+
 def _started(
-    config: dict[str, Any], data_dir: Path | None, place: Mapping[str, Any] | None
+    config: dict[str, Any], data_dir: Path | None, cost: StepCost | None = None
 ) -> TrainingRun:
-    """The run at its start, or where its checkpoint left it: Tune's, or that of a search before."""
+    """The run at its start, or where the checkpoint that Tune hands it left it."""
     from ray import tune
 
-    device, cost = _device(), None
-    if place is not None and (name := device_name(device.type)) in place["ratio"]:
-        cost = StepCost(place["plain_s"][name], place["ratio"][name])
-    run = TrainingRun(TrialConfig.from_mapping(config), device, data_dir, cost)
-    checkpoint = tune.get_checkpoint()
-    if checkpoint is None and place is not None and place["checkpoint"] is not None:
-        checkpoint = tune.Checkpoint(place["checkpoint"])
-    if checkpoint is not None and Path(checkpoint.path, "run.pt").exists():
+    run = TrainingRun(TrialConfig.from_mapping(config), _device(), data_dir, cost)
+    if (checkpoint := tune.get_checkpoint()) is not None:
         with checkpoint.as_directory() as folder:
-            state = torch.load(Path(folder) / "run.pt", map_location="cpu", weights_only=True)
-            run.load_state_dict(state)
+            _load(run, Path(folder) / "run.pt")
     return run
+
+
+def _restore(run: TrainingRun, checkpoints: CheckpointStore, path: str) -> None:
+    """Put the run where its last checkpoint of this search left it, if that is still there."""
+    if checkpoints.exists(f"{path}/run.pt"):
+        _load(run, io.BytesIO(checkpoints.read(f"{path}/run.pt")))
+
+
+def _load(run: TrainingRun, source: Path | io.BytesIO) -> None:
+    run.load_state_dict(torch.load(source, map_location="cpu", weights_only=True))
+
+
+def _speed(
+    place: Mapping[str, Any], device: torch.device, alone: Alone, data_dir: Path | None
+) -> float:
+    """Of this device, in units of the search's first kind of device.
+
+    By a plain step that both have measured: that of the first run which was set up.
+    """
+    known = place["speeds"].get(device_name(device))
+    if known is not None or place["yardstick"] is None:
+        return known or 1.0
+    config, plain_s = place["yardstick"]
+    run = TrainingRun(TrialConfig.from_mapping(config), device, data_dir)
+    return float(plain_s / run.calibrate(alone).plain_s)
+
+
+def _setup(run: TrainingRun, cost: StepCost, speed: float) -> dict[str, Any]:
+    """What the log is told of the run's place: device, rows, what a step costs, what memory."""
+    on_gpu = run.device.type == "cuda"
+    return {
+        "device": device_name(run.device),
+        "splits": run.splits.digests(),
+        **cost.as_dict(),
+        "speed": speed,
+        "memory_bytes": torch.cuda.max_memory_reserved() if on_gpu else None,
+        "device_bytes": torch.cuda.mem_get_info()[1] if on_gpu else None,
+    }
 
 
 def _train(run: TrainingRun, turn: DeviceTurn, having_turn: Alone) -> None:
@@ -105,13 +155,16 @@ def _train(run: TrainingRun, turn: DeviceTurn, having_turn: Alone) -> None:
         with turn.shared():
             report = run.report()
         _report(run, report, with_checkpoint=True)
-    last_checkpoint = time.monotonic()
+    due_at = time.monotonic()
     while not run.finished:
         with having_turn():
             report = run.run_epoch(turn.make_room)
-        due = time.monotonic() - last_checkpoint >= _SECONDS_BETWEEN_CHECKPOINTS
-        _report(run, report, with_checkpoint=due or run.finished)
-        last_checkpoint = time.monotonic() if due else last_checkpoint
+        start = time.monotonic()
+        due = start >= due_at or run.finished
+        _report(run, report, with_checkpoint=due)
+        if due:
+            now = time.monotonic()
+            due_at = now + (now - start) / _CHECKPOINTING
 
 
 def _report(run: TrainingRun, report: EpochReport, with_checkpoint: bool) -> None:

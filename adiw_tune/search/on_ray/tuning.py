@@ -3,9 +3,9 @@
 import gc
 import logging
 import os
-import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
 
 import ray
 from ray import tune
@@ -15,14 +15,15 @@ from ray.tune.schedulers import FIFOScheduler
 from adiw_tune.errors import UserError
 from adiw_tune.record.record import SearchRecord
 from adiw_tune.search.on_ray.events import EventCallback
+from adiw_tune.search.on_ray.head import answers, watched_head
 from adiw_tune.search.on_ray.scheduler import ParetoScheduler
 from adiw_tune.search.on_ray.searcher import BudgetStopper, ProgrammeSearcher
+from adiw_tune.search.on_ray.shares import Machines, Share
 from adiw_tune.search.on_ray.trainable import run_id, run_of_search
 from adiw_tune.search.programme import Programme
 from adiw_tune.search.proposals import Proposer
 from adiw_tune.search.space import SpaceFile
 
-_CONNECT_SECONDS = 5.0
 _ADDRESS_HINT = "give HOST:PORT of a running one, or leave --address out to start Ray here"
 _ENVIRONMENT = {
     # The loggers write what events.jsonl holds already, and one of them imports torch here.
@@ -33,28 +34,36 @@ _ENVIRONMENT = {
 }
 
 
-def run_programme(record: SearchRecord) -> bool:
-    """Run, or go on with, what is left of a search; whether it came to its end."""
+def run_programme(record: SearchRecord, address: str | None, lost: Callable[[], None]) -> bool:
+    """Run, or go on with, what is left of a search; whether it came to its end.
+
+    Args:
+        record: of the search.
+        address: of a running Ray cluster; None starts Ray on this machine.
+        lost: called if the cluster's head is gone; see :func:`watched_head`.
+    """
     settings = record.settings
     space = SpaceFile(record.space_path, settings.seed, settings.folder, settings.folds)
     programme = Programme(settings, Proposer(space, settings.seed, settings.trials))
     if not programme.over(record.history()):
-        with _ray(settings.address):
+        with _ray(address), watched_head(lost) if address else nullcontext():
             _make_tuner(record, programme).fit()
     return programme.over(record.history())
 
 
-def check_cluster(address: str) -> None:
-    """Refuse an address at which no Ray cluster answers; Ray itself would wait for minutes."""
+def devices_at(address: str) -> int:
+    """How many GPUs a cluster has now, or nodes if it has none.
+
+    Raises:
+        UserError: no cluster answers; Ray itself would wait for minutes.
+    """
     if not address.startswith(("auto", "local", "ray://")):
-        host, _, port = address.rpartition(":")
-        try:
-            socket.create_connection((host, int(port)), _CONNECT_SECONDS).close()
-        except (OSError, ValueError) as error:
-            raise UserError(f"no Ray cluster at '{address}' ({error}): {_ADDRESS_HINT}") from error
+        _, _, port = address.rpartition(":")
+        if not port.isdigit() or not answers(address):
+            raise UserError(f"no Ray cluster at '{address}': {_ADDRESS_HINT}")
     try:
         with _ray(address):
-            pass
+            return int(ray.cluster_resources().get("GPU", 0)) or len(ray.nodes())
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise UserError(f"no Ray cluster at '{address}': {_ADDRESS_HINT}") from error
 
@@ -86,16 +95,24 @@ def _ray(address: str | None) -> Iterator[None]:
             gc.enable()
 
 
+def machines() -> Machines:
+    """What the nodes that are there now have."""
+    has = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return Machines(
+        cpus=max(int(one.get("CPU", 0)) for one in has),
+        gpus=max(int(one.get("GPU", 0)) for one in has),
+    )
+
+
 def _make_tuner(record: SearchRecord, programme: Programme) -> tune.Tuner:
-    settings, path = record.settings, record.log.path
-    bound = tune.with_parameters(run_of_search, data_dir=settings.data_dir)
-    resources = {"cpu": 1, "gpu": settings.gpus_per_trial}
-    session = f"{len(list(record.folder.glob('ray/*')))}"  # Tune's own state is never read again
+    settings, path, store = record.settings, record.log.path, record.checkpoints
+    bound = tune.with_parameters(run_of_search, data_dir=settings.data_dir, checkpoints=store)
     scheduler = ParetoScheduler(path) if settings.early_stopping else FIFOScheduler()
+    here = machines()
     return tune.Tuner(
-        tune.with_resources(bound, resources),
+        tune.with_resources(bound, _bundles),
         tune_config=tune.TuneConfig(
-            search_alg=ProgrammeSearcher(programme, path),
+            search_alg=ProgrammeSearcher(programme, record, here),
             scheduler=scheduler,
             num_samples=-1,  # as many as the programme has
             max_concurrent_trials=settings.concurrency,
@@ -103,10 +120,12 @@ def _make_tuner(record: SearchRecord, programme: Programme) -> tune.Tuner:
             trial_dirname_creator=_folder_name,
         ),
         run_config=tune.RunConfig(
-            name=session,
-            storage_path=str(record.folder / "ray"),
-            callbacks=[EventCallback(path)],
+            name=str(store.sessions()),  # Tune's own state is never read again
+            storage_path=store.base,
+            storage_filesystem=store.filesystem,
+            callbacks=[EventCallback(record, here)],
             checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
+            # The searcher gives runs again that were lost. Tune would give any that fails.
             failure_config=tune.FailureConfig(max_failures=0),
             stop=BudgetStopper(programme, path),
             verbose=0,
@@ -114,5 +133,10 @@ def _make_tuner(record: SearchRecord, programme: Programme) -> tune.Tuner:
     )
 
 
+def _bundles(config: dict[str, Any]) -> tune.PlacementGroupFactory:
+    return Share(**config["adiw"]["share"]).bundles()
+
+
 def _folder_name(trial: Trial) -> str:
-    return run_id(trial.config)
+    attempt = trial.config["adiw"]["attempt"]
+    return run_id(trial.config) + (f"-again{attempt}" if attempt else "")

@@ -1,0 +1,92 @@
+"""Where the runs of a search keep their checkpoints: a directory, or a URL such as s3://bucket/x."""
+
+from functools import cached_property
+from pathlib import PurePosixPath
+
+from pyarrow import fs
+
+from adiw_tune.errors import UserError
+
+
+class CheckpointStore:
+    """A tree of files that every machine reaches.
+
+    Args:
+        root: an absolute path, or a URL that pyarrow or fsspec knows.
+        name: of the search's own directory in it.
+
+    Raises:
+        UserError: it is a URL that neither knows. Nothing is asked over the network yet.
+    """
+
+    def __init__(self, root: str, name: str) -> None:
+        self.root = root
+        self.name = name
+        _ = self._place
+
+    @cached_property
+    def _place(self) -> tuple[fs.FileSystem, str]:
+        if "://" not in self.root:
+            return fs.LocalFileSystem(), self.root
+        try:
+            found, path = fs.FileSystem.from_uri(self.root)
+            return found, str(path)
+        except (OSError, ValueError):  # not one of pyarrow's own
+            return _by_fsspec(self.root)
+
+    @property
+    def filesystem(self) -> fs.FileSystem:
+        """pyarrow's."""
+        return self._place[0]
+
+    @property
+    def base(self) -> str:
+        """The search's own directory, as the file system calls it."""
+        return str(PurePosixPath(self._place[1]) / self.name)
+
+    def relative(self, path: str) -> str:
+        """``path`` of the file system's, from the search's own directory on."""
+        return str(PurePosixPath(path).relative_to(self.base))
+
+    def absolute(self, path: str) -> str:
+        """The opposite. One that is absolute already, of a former version's record, stays."""
+        return str(PurePosixPath(self.base) / path)
+
+    def exists(self, path: str) -> bool:
+        """Whether there is such a file."""
+        found = self.filesystem.get_file_info(self.absolute(path))
+        return bool(found.type == fs.FileType.File)
+
+    def read(self, path: str) -> bytes:
+        """All of a file."""
+        with self.filesystem.open_input_stream(self.absolute(path)) as file:
+            return bytes(file.readall())
+
+    def sessions(self) -> int:
+        """How many directories there are: one for each time the search was started."""
+        chosen = fs.FileSelector(self.base, allow_not_found=True)
+        try:
+            infos = self.filesystem.get_file_info(chosen)
+        except OSError as error:
+            raise UserError(
+                f"cannot read checkpoints '{self.root}': {_first_line(error)}"
+            ) from error
+        return sum(info.type == fs.FileType.Directory for info in infos)
+
+    def full(self) -> str:
+        """What to tell when it is."""
+        return f"no space is left in '{self.root}': what was recorded is kept"
+
+
+def _by_fsspec(url: str) -> tuple[fs.FileSystem, str]:
+    import fsspec
+
+    try:
+        found, path = fsspec.core.url_to_fs(url)
+    except (ImportError, ValueError, OSError) as error:
+        raise UserError(f"cannot open checkpoints '{url}': {_first_line(error)}") from error
+    return fs.PyFileSystem(fs.FSSpecHandler(found)), str(path)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

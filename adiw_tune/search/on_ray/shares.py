@@ -1,0 +1,94 @@
+"""What of a machine a trial is given: cores, a share of a GPU, or several."""
+
+import math
+from dataclasses import dataclass
+
+from ray.tune import PlacementGroupFactory
+
+from adiw_tune.record.history import History
+from adiw_tune.record.record import SearchSettings
+from adiw_tune.record.runs import Run
+
+# Of what a run was seen to need while it was measured: evaluation and fragments need more.
+_MARGIN = 1.3
+# Of a GPU, for what no allocator counts: each process has a context of its own there.
+_CONTEXT = 0.02
+_MOST_ON_A_GPU = 8
+
+
+@dataclass(frozen=True)
+class Machines:
+    """What the machines of a cluster have.
+
+    Args:
+        cpus, gpus: of the one that has most.
+    """
+
+    cpus: int
+    gpus: int
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one worker of a trial is given.
+
+    Args:
+        cpus: cores.
+        gpus: a fraction of one, or whole ones; 0 where there are none.
+        workers: how many of them the trial has.
+    """
+
+    cpus: int
+    gpus: float
+    workers: int = 1
+
+    @property
+    def memory_fraction(self) -> float:
+        """Of a GPU's memory that the process may take, in (0, 1]: Ray's fractions cap nothing."""
+        return 1.0 if self.gpus >= 1 else max(self.gpus - _CONTEXT, 0.01)
+
+    def bundles(self) -> PlacementGroupFactory:
+        """For Tune. Workers of a trial that has several are placed by Ray Train, each anew."""
+        if self.workers > 1:
+            return PlacementGroupFactory([{"CPU": 0.001}])
+        return PlacementGroupFactory([{"CPU": self.cpus, "GPU": self.gpus}])
+
+
+def share_of(run: Run, history: History, settings: SearchSettings, machines: Machines) -> Share:
+    """What ``run`` is to have now: twice as much, once it has run out of memory.
+
+    Of a GPU whose share nobody asked for: as much as runs of the same task, network, precision and
+    batch size were seen to need, which is the whole until one was.
+    """
+    return _grown(_asked(run, history, settings, machines), machines, run.out_of_memory > 0)
+
+
+def may_grow(run: Run, history: History, settings: SearchSettings, machines: Machines) -> bool:
+    """Whether a run that is out of memory could be given more."""
+    asked = _asked(run, history, settings, machines)
+    return not run.out_of_memory and _grown(asked, machines, True) != asked
+
+
+def _asked(run: Run, history: History, settings: SearchSettings, machines: Machines) -> Share:
+    gpus = settings.gpus_per_trial
+    if gpus is None:
+        gpus = _measured(history.peak_memory(run.config)) if machines.gpus else 0.0
+    return Share(settings.cpus_per_trial, gpus, settings.workers_per_trial)
+
+
+def _measured(peak: float | None) -> float:
+    """The smallest share 1/k, of at least an eighth, that holds ``peak`` of a GPU's memory."""
+    if peak is None:
+        return 1.0
+    at_once = math.floor(1 / (_MARGIN * peak + _CONTEXT))
+    return 1.0 / min(max(at_once, 1), _MOST_ON_A_GPU)
+
+
+def _grown(share: Share, machines: Machines, twice: bool) -> Share:
+    """More memory: of a GPU a larger fraction, of a machine more cores, so that fewer share it."""
+    if not twice:
+        return share
+    if share.gpus:
+        larger = min(1.0, 2 * share.gpus) if share.gpus < 1 else share.gpus
+        return Share(share.cpus, larger, share.workers)
+    return Share(max(share.cpus, min(2 * share.cpus, machines.cpus)), 0.0, share.workers)
