@@ -41,6 +41,6 @@ def scale(
             sys.stdout.write(front_as(curve, kind))
 
     record = SearchRecord.open(storage, from_search)
-    turn(record, ScaleRequest(dial, values, policy, trial, seeds, data_dir), err, show)
+    run = turn(record, ScaleRequest(dial, values, policy, trial, seeds, data_dir), err, show)
     if kind == "table":
-        out.print(f"look at it: {record.ui_command()}", markup=False)
+        out.print(f"in MLflow as {run}, beside the trials: {record.ui_command()}", markup=False)

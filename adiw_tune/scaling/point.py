@@ -20,7 +20,8 @@ from adiw_tune.scaling.worker import Job, Measured, Tell
 # -P: what lies in the working directory is not imported, as in the command itself.
 _COMMAND = (sys.executable, "-P", "-m", "adiw_tune.scaling.worker")
 # Workers of one machine meet on loopback, where nobody else can join them.
-_ENVIRONMENT = {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo"}
+_LOOPBACK = "lo" if sys.platform == "linux" else "lo0"
+_ENVIRONMENT = {"GLOO_SOCKET_IFNAME": _LOOPBACK, "NCCL_SOCKET_IFNAME": _LOOPBACK}
 
 _Told = SimpleQueue[tuple[int, dict[str, Any]]]
 
@@ -97,7 +98,7 @@ def _running(jobs: Sequence[Job]) -> Iterator[_Told]:
             process = at_the_end.enter_context(
                 subprocess.Popen(
                     [*_COMMAND, job.text()],
-                    stdin=subprocess.DEVNULL,
+                    stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=printed,
                     env=os.environ | _ENVIRONMENT,

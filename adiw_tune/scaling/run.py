@@ -67,7 +67,7 @@ def scale(
     request: ScaleRequest,
     console: Console,
     show: Callable[[pd.DataFrame], None],
-) -> None:
+) -> str:
     """Measure a configuration of a search at each point of a dial, one after another.
 
     A point that fails is told in its row, and the others go on. What there is is shown and
@@ -78,6 +78,9 @@ def scale(
         request: what to turn.
         console: where progress is told.
         show: called once with the curve, before MLflow has all of it.
+
+    Returns:
+        The name of its run in MLflow.
 
     Raises:
         UserError: something asked for is not right, and nothing was written; or no point
@@ -104,6 +107,7 @@ def scale(
         raise KeyboardInterrupt
     if status == "FAILED":
         raise UserError(f"no point of dial {request.dial} finished")
+    return turned.scale.run_name
 
 
 def _checked(record: SearchRecord, request: ScaleRequest) -> _Turned:
@@ -191,5 +195,6 @@ def _measured(
     if isinstance(outcome, Failed):
         console.print(f"{place} failed: {outcome.reason}", markup=False)
     else:
-        console.print(f"{place}: {outcome.rows_per_s:.0f} rows/s", markup=False)
+        rows = f"{outcome.rows_per_s:.0f} rows a second of wall time, {outcome.rows_per_work_s:.0f}"
+        console.print(f"{place}: {rows} of work", markup=False)
     return outcome

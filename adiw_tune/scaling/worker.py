@@ -1,7 +1,8 @@
 """A process that a point is measured in: python -m adiw_tune.scaling.worker JOB.
 
 It reads a :class:`Job` from its argument, and writes a line of JSON for each epoch and one for the
-end: what was measured, or why nothing was.
+end: what was measured, or why nothing was. It ends when its standard input does: with the process
+that started it, however that ended.
 """
 
 import json
@@ -12,6 +13,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean
+from threading import Thread
 from typing import Any, NamedTuple, Self
 
 import torch
@@ -196,6 +198,7 @@ def _splits(config: TrialConfig, job: Job) -> Splits:
 def main() -> None:
     """Do the job, and tell of it by lines on standard output."""
     job = Job.parse(sys.argv[-1])
+    Thread(target=_end_with_input, daemon=True).start()
     with _messages() as tell:
         try:
             with _joined(job) as peers:
@@ -204,6 +207,11 @@ def main() -> None:
             tell({"failed": str(error)})
         except Exception as error:  # whatever torch or a user's own code raises
             tell({"failed": in_one_line(error)})
+
+
+def _end_with_input() -> None:
+    os.read(0, 1)  # not sys.stdin, whose lock a daemon thread must not hold at the end
+    os._exit(1)
 
 
 @contextmanager

@@ -62,6 +62,11 @@ class Scale:
     device: str
     seeds: int
 
+    @property
+    def run_name(self) -> str:
+        """What the run of the curve is called."""
+        return f"{self.name}-scale-{self.dial}"
+
     def chart(self, curve: pd.DataFrame) -> Chart:
         """The figure of its points so far."""
         seeds = "1 seed" if self.seeds == 1 else f"{self.seeds} seeds"
@@ -101,8 +106,7 @@ class ScaleRun:
             "of": scale.trial,
             "divergence": label(scale.config),
         }
-        name = f"{scale.name}-scale-{scale.dial}"
-        run = client.create_run(parent.info.experiment_id, tags=tags, run_name=name)
+        run = client.create_run(parent.info.experiment_id, tags=tags, run_name=scale.run_name)
         started = cls(client, run.info.run_id, scale)
         started._log_parameters()
         return started

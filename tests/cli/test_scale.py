@@ -15,16 +15,21 @@ import pytest
 from .conftest import Finished
 from .helpers import Running, called, of_kind
 
-TRIAL = "0"  # of the space in conftest.py: mmd, with the default of 5 steps
+MMD, ERM, FAILED = "0", "3", "2"  # of the space in conftest.py
 
 
 @pytest.fixture(scope="module")
 def folder(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the finished search, whose MLflow store is its own: no other test sees a scale."""
+    """A copy of the finished search with a store of its own, so that no other test sees a scale.
+
+    Its trials have no warm-up there, which is all that some of them have.
+    """
     copy = tmp_path_factory.mktemp("scaled") / "finished"
     shutil.copytree(finished.folder, copy)
     settings = copy / "adiw-searches" / "s" / "search.json"
     settings.write_text(settings.read_text().replace(str(finished.folder), str(copy)))
+    events = settings.with_name("events.jsonl")
+    events.write_text(events.read_text().replace('"warmup_epochs": 1', '"warmup_epochs": 0'))
     return copy
 
 
@@ -37,47 +42,50 @@ def scales(folder: Path) -> list[Any]:
     return list(client.search_runs(experiments, "tags.kind = 'scale'"))
 
 
-def accuracy(finished: Finished) -> float:
-    """The trial's, as the search recorded it."""
-    (end,) = [end for end in of_kind(finished.events, "end") if end["trial"] == f"t{TRIAL}"]
-    return float(end["accuracy"])
-
-
-def test_more_steps_make_more_work_and_the_trials_own_make_its_accuracy(
-    finished: Finished, folder: Path
-) -> None:
-    options = ("--from", "s", "--trial", TRIAL, "--values", "100,5")
+def test_more_steps_make_more_work(folder: Path) -> None:
+    options = ("--from", "s", "--trial", MMD, "--values", "100,5")
     ran = called(folder, "scale", "--dial", "steps", *options, "--format", "csv")
     assert ran.returncode == 0, ran.stderr
     few, many = csv.DictReader(io.StringIO(ran.stdout))
     assert (few["value"], many["value"]) == ("5", "100")
-    assert float(few["accuracy"]) == accuracy(finished)
     assert few["plain_s"] == many["plain_s"]  # both count in one unit
     assert float(few["work_s"]) < float(many["work_s"])
     assert float(few["efficiency"]) == 1 > float(many["efficiency"])
-    assert "steps 5, seed 0: epoch 1/" in ran.stderr
+    assert "steps 5, seed 7: epoch 1/1, select accuracy 0." in ran.stderr
     (run,) = scales(folder)
     assert run.info.status == "FINISHED"
-    assert run.data.tags["of"] == f"t{TRIAL}"
+    assert run.data.tags["of"] == f"t{MMD}"
+    assert run.data.params["divergence"] == "mmd"
     assert "steps" not in run.data.params
     assert run.data.metrics["work_s"] == float(many["work_s"])
 
 
-def test_fewer_training_rows_are_those_of_the_trial(finished: Finished, folder: Path) -> None:
+def test_all_training_rows_make_the_accuracy_of_the_trial(finished: Finished, folder: Path) -> None:
     before = len(scales(folder))
-    options = ("--from", "s", "--trial", TRIAL, "--values", "1/8,1")
+    options = ("--from", "s", "--trial", ERM, "--values", "1/8,1")
     ran = called(folder, "scale", "--dial", "n-train", *options, "--format", "json")
     assert ran.returncode == 0, ran.stderr
     few, all_rows = json.loads(ran.stdout)
     assert (few["value"], all_rows["value"]) == (137, 1100)
-    assert all_rows["accuracy"] == accuracy(finished) > few["accuracy"]
+    (end,) = [end for end in of_kind(finished.events, "end") if end["trial"] == f"t{ERM}"]
+    assert all_rows["accuracy"] == end["accuracy"] > few["accuracy"]
     assert len(scales(folder)) == before + 1  # nothing is put to a curve of before
 
 
+def test_two_workers_come_to_what_one_does(folder: Path) -> None:
+    options = ("--from", "s", "--trial", MMD, "--values", "1,2")
+    ran = called(folder, "scale", "--dial", "workers", *options, "--format", "json")
+    assert ran.returncode == 0, ran.stderr
+    alone, together = json.loads(ran.stdout)
+    assert together["status"] == "finished", together["reason"]
+    assert together["accuracy"] == pytest.approx(alone["accuracy"], abs=0.01)
+    assert together["efficiency"] == pytest.approx(together["rows_per_s"] / 2 / alone["rows_per_s"])
+
+
 def test_ctrl_c_keeps_the_points_that_finished(folder: Path) -> None:
-    arguments = ("scale", "--dial", "steps", "--from", "s", "--trial", TRIAL, "--values", "1,10000")
+    arguments = ("scale", "--dial", "steps", "--from", "s", "--trial", MMD, "--values", "1,10000")
     with Running(folder, *arguments) as running:
-        running.wait_until(lambda: "steps 10000, seed" in running.stderr())
+        running.wait_until(lambda: "steps 1: " in running.stderr())
         assert running.send(signal.SIGINT) == 130
         assert "Traceback" not in running.stderr()
     (run,) = [run for run in scales(folder) if run.info.status == "KILLED"]
@@ -91,13 +99,16 @@ def test_ctrl_c_keeps_the_points_that_finished(folder: Path) -> None:
     ("options", "told"),
     [
         (("--dial", "seed"), "unknown dial 'seed': choose one of workers, batch, reference, steps"),
-        (("--dial", "steps", "--values", "1,two"), "--values must be whole numbers above 0"),
+        (("--dial", "batch", "--values", "1,two"), "--values must be whole numbers above 0"),
         (("--dial", "n-train", "--values", "2"), "must be shares in (0, 1]"),
-        (("--dial", "reference", "--values", "51"), "at most 50, the number of reference rows"),
-        (("--dial", "steps", "--trial", "3"), "dial steps turns nothing of method erm"),
+        (
+            ("--dial", "reference", "--trial", MMD, "--values", "51"),
+            "at most 50, the number of reference rows",
+        ),
+        (("--dial", "steps", "--trial", ERM), "dial steps turns nothing of method erm"),
         (("--dial", "steps", "--trial", "99"), "no trial '99' in this search"),
-        (("--dial", "steps", "--trial", "2"), "trial '2' ran no epoch"),
-        (("--dial", "steps", "--trial", "0", "--policy", "knee"), "give one of them"),
+        (("--dial", "steps", "--trial", FAILED), "trial '2' ran no epoch"),
+        (("--dial", "steps", "--trial", MMD, "--policy", "knee"), "give one of them"),
         (("--dial", "steps", "--policy", "cheapest"), "unknown policy 'cheapest'"),
         (("--dial", "steps", "--seeds", "0"), "--seeds must be at least 1; got 0"),
         (("--dial", "steps", "--from", "other"), "no search 'other' in 'adiw-searches'"),

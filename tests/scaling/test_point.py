@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from adiw_tune.scaling.dial import Point
 from adiw_tune.scaling.point import Failed, measure_point
 from adiw_tune.scaling.worker import Measured
@@ -63,7 +65,7 @@ def test_a_point_is_measured_over_its_seeds_and_by_its_own_memory(tmp_path: Path
     assert outcome.plain_s == 0.5
     assert outcome.work_s == 0.5 * 4  # 96 training rows are four mini-batches
     assert outcome.rows_per_work_s == 96 / outcome.work_s
-    assert 0 < outcome.wall_s == 96 / outcome.rows_per_s
+    assert outcome.wall_s == pytest.approx(96 / outcome.rows_per_s)
 
 
 def test_one_that_is_killed_and_one_that_diverges_are_told(tmp_path: Path) -> None:
