@@ -7,6 +7,8 @@ from pathlib import Path
 from time import time
 from typing import Any
 
+from adiw_tune.errors import UserError
+
 Event = dict[str, Any]
 
 
@@ -37,13 +39,20 @@ class EventLog:
         self.path = path
 
     def append(self, event: str, **details: Any) -> None:
-        """Write one event so that it survives a kill of this process or of the machine."""
+        """Write one event so that it survives a kill of this process or of the machine.
+
+        Raises:
+            UserError: it cannot be written, for want of space, say.
+        """
         line = json.dumps({"event": event, **details, "time": time()}).encode() + b"\n"
-        self._end_torn_line()
-        with self.path.open("ab") as file:
-            file.write(line)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            self._end_torn_line()
+            with self.path.open("ab") as file:
+                file.write(line)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise UserError(f"cannot write '{self.path}': {error.strerror}") from error
 
     def __iter__(self) -> Iterator[Event]:
         return (event for event, _ in self.after(0))

@@ -90,7 +90,10 @@ class EventCallback(Callback):
         if run.ended:
             return
         if is_storage_full(error):
-            raise UserError(self.record.checkpoints.full())
+            raise UserError(
+                f"no space is left in '{self.record.checkpoints.root}', what was recorded is kept: "
+                f"make room, then {self.record.resume_command()}"
+            )
         if is_out_of_memory(error):
             self._end_or_give_more(run, one_line(error))
         elif is_lost(error) and run.lost_in_a_row + 1 < _LOSSES_IN_A_ROW:

@@ -47,8 +47,19 @@ def run_programme(record: SearchRecord, address: str | None, lost: Callable[[], 
     programme = Programme(settings, Proposer(space, settings.seed, settings.trials))
     if not programme.over(record.history()):
         with _ray(address), watched_head(lost) if address else nullcontext():
-            _make_tuner(record, programme).fit()
+            _fit(_make_tuner(record, programme))
     return programme.over(record.history())
+
+
+def _fit(tuner: tune.Tuner) -> None:
+    """Run it; what one of our callbacks refuses comes wrapped in Tune's errors."""
+    try:
+        tuner.fit()
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, UserError):
+            cause = cause.__cause__ or cause.__context__
+        raise cause or error from None
 
 
 def devices_at(address: str) -> int:
