@@ -135,9 +135,10 @@ def resume(
     """Go on with a search that was killed or stopped."""
     from adiw_tune.record.mirror import fetch
     from adiw_tune.search.run import resume_search
+    from adiw_tune.tracking.check import default_tracking_uri
 
     if checkpoints is not None and not (storage / name).exists():
-        fetch(storage, name, checkpoints)
+        fetch(storage, name, checkpoints, default_tracking_uri())
     record = SearchRecord.open(storage, name)
     if not record.finished:
         with _telling_how_to_resume(name, storage):

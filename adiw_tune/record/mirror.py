@@ -7,7 +7,7 @@ from pathlib import Path
 
 from adiw_tune.errors import UserError
 from adiw_tune.record.checkpoints import CheckpointStore
-from adiw_tune.record.record import SearchRecord, check_name_is_free
+from adiw_tune.record.record import SearchRecord, SearchSettings, check_name_is_free
 
 _FOLDER = "record"
 _FILES = ("search.json", "space.py", "events.jsonl", "decision.json")
@@ -37,8 +37,14 @@ def mirrored(record: SearchRecord) -> Iterator[None]:
     mirror.copy_at_last()
 
 
-def fetch(storage: Path, name: str, checkpoints: str) -> None:
-    """Bring the record of a search from where its checkpoints are; what is here stays as it is.
+def fetch(storage: Path, name: str, checkpoints: str, tracking_uri: str) -> None:
+    """Bring the record of a search from where its checkpoints are.
+
+    Args:
+        storage, name: where it is to be.
+        checkpoints: as the search was given it.
+        tracking_uri: MLflow's from now on, if it was a database on the other machine: it is sent
+            everything.
 
     Raises:
         UserError: there is none there.
@@ -48,6 +54,10 @@ def fetch(storage: Path, name: str, checkpoints: str) -> None:
     if not store.exists(f"{_FOLDER}/search.json"):
         raise UserError(f"no record of a search '{name}' in '{checkpoints}'")
     found = {file: store.read(path) for file in _FILES if store.exists(path := f"{_FOLDER}/{file}")}
+    settings = SearchSettings.model_validate_json(found["search.json"])
+    if settings.tracking_uri.startswith("sqlite"):
+        settings = settings.model_copy(update={"tracking_uri": tracking_uri})
+        found["search.json"] = settings.model_dump_json(indent=2).encode()
     partly = storage.absolute() / f".{name}.part"
     partly.mkdir(parents=True, exist_ok=True)
     for file, content in found.items():

@@ -59,14 +59,18 @@ class EventCallback(Callback):
             self._append("setup", run, **{name: result[name] for name in _SETUP})
         elif result.get("epoch", 0) > len(run.epochs):
             self._append("epoch", run, **{name: result[name] for name in _EPOCH})
+        if "checkpoint_path" in result:  # of a trial of several workers, which Tune does not keep
+            self._checkpointed(trial, result["checkpoint_path"])
 
     def on_checkpoint(
         self, iteration: int, trials: list[Any], trial: Any, checkpoint: Any, **info: Any
     ) -> None:
         """A run's checkpoint is in the storage."""
-        run = self._run(trial)
-        path = self.record.checkpoints.relative(checkpoint.path)
-        self._append("checkpoint", run, epoch=len(run.epochs), path=path)
+        self._checkpointed(trial, checkpoint.path)
+
+    def _checkpointed(self, trial: Any, path: str) -> None:
+        run, kept = self._run(trial), self.record.checkpoints.relative(path)
+        self._append("checkpoint", run, epoch=len(run.epochs), path=kept)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A run ended by itself, or was stopped."""
