@@ -27,8 +27,8 @@ def curve(dial: str, outcomes: Sequence[tuple[Point, Measured | Failed]]) -> pd.
     """One row for each point, in their order.
 
     Columns ``dial``, ``value``, ``status`` (finished or failed), the numbers of :class:`Measured`
-    (memory in GiB), NaN where the point failed, ``efficiency``, ``device``, and ``reason`` of a
-    failure. With p the value, and 0 for the first point that finished, the efficiency is
+    (memory in GiB), NaN where the point failed, ``efficiency``, and ``reason`` of a failure. With p
+    the value, and 0 for the first point that finished, the efficiency is
 
         (r / p) / (r_0 / p_0)   for workers, r their rows per second of wall time, in which they
                                 wait for each other: what is left of one's throughput;
@@ -36,7 +36,7 @@ def curve(dial: str, outcomes: Sequence[tuple[Point, Measured | Failed]]) -> pd.
                                 relative to the first point's, whatever else the machine does.
     """
     rows = [_row(dial, *outcome) for outcome in outcomes]
-    table = pd.DataFrame(rows, columns=["dial", "value", "status", *_NUMBERS, "device", "reason"])
+    table = pd.DataFrame(rows, columns=["dial", "value", "status", *_NUMBERS, "reason"])
     table = table.astype(dict.fromkeys(_NUMBERS, "float64"))
     alone = dial != "workers"
     rate = table["rows_per_work_s"] if alone else table["rows_per_s"] / table["value"]

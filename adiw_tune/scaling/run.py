@@ -13,6 +13,7 @@ import torch
 from rich.console import Console
 
 from adiw_tune.errors import UserError
+from adiw_tune.record.provenance import provenance
 from adiw_tune.record.record import SearchRecord
 from adiw_tune.record.runs import Run
 from adiw_tune.scaling.curve import curve
@@ -144,6 +145,7 @@ def _scale(dial: Dial, run: Run, points: list[Point], seeds: int) -> Scale:
         for name, value in configs[0].items()
         if all(config[name] == value for config in configs)
     }
+    here = provenance()
     return Scale(
         dial=dial.name,
         axis=dial.axis,
@@ -152,6 +154,8 @@ def _scale(dial: Dial, run: Run, points: list[Point], seeds: int) -> Scale:
         config=shared,
         device="cuda" if torch.cuda.is_available() else "cpu",
         seeds=seeds,
+        machine=here["machine"],
+        commit=here["commit"],
     )
 
 

@@ -21,7 +21,6 @@ import torch.distributed as dist
 
 from adiw_tune.errors import UserError, in_one_line
 from adiw_tune.search.on_ray.exclusive import device_turn
-from adiw_tune.search.on_ray.trainable import device_name
 from adiw_tune.tasks import Splits
 from adiw_tune.training import (
     Alone,
@@ -89,7 +88,6 @@ class Measured:
             the loading of data included; on a GPU, of its tensors. As in a trial, that is with the
             copy of the network that is calibrated. None where the system does not tell.
         accuracy: on the select split at the end, in [0, 1]: the mean over the seeds.
-        device: what it ran on: a GPU's model, or a processor's.
     """
 
     rows_per_s: float
@@ -100,7 +98,6 @@ class Measured:
     ratio: float
     peak_memory_bytes: int | None
     accuracy: float
-    device: str
 
 
 class _Trained(NamedTuple):
@@ -138,7 +135,6 @@ def measure(job: Job, peers: Peers, tell: Tell) -> Measured:
         ratio=fmean(one.cost.ratio for one in trained),
         peak_memory_bytes=peak_memory_bytes(_device(job)),
         accuracy=fmean(one.accuracy for one in trained),
-        device=device_name(_device(job)),
     )
 
 

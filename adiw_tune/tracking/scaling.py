@@ -51,7 +51,8 @@ class Scale:
         dial, axis: the dial's name, and what its values count.
         trial, name: of the trial whose configuration it is: its id, and what its run is called.
         config: the configuration, without what differs between the points.
-        device, seeds: what each point runs on, and over how many.
+        device, seeds: what each point runs on, cpu or cuda, and over how many.
+        machine, commit: where that is, and of which code.
     """
 
     dial: str
@@ -61,6 +62,8 @@ class Scale:
     config: Mapping[str, Any]
     device: str
     seeds: int
+    machine: str
+    commit: str | None
 
     @property
     def run_name(self) -> str:
@@ -70,7 +73,7 @@ class Scale:
     def chart(self, curve: pd.DataFrame) -> Chart:
         """The figure of its points so far."""
         seeds = "1 seed" if self.seeds == 1 else f"{self.seeds} seeds"
-        return scale_chart(self.dial, self.axis, f"{self.name} on {self.device}, {seeds}", curve)
+        return scale_chart(self.dial, self.axis, f"{self.name}, {seeds}, {self.machine}", curve)
 
 
 class ScaleRun:
@@ -105,6 +108,8 @@ class ScaleRun:
             "dial": scale.dial,
             "of": scale.trial,
             "divergence": label(scale.config),
+            "machine": scale.machine,
+            "commit": scale.commit or "",
         }
         run = client.create_run(parent.info.experiment_id, tags=tags, run_name=scale.run_name)
         started = cls(client, run.info.run_id, scale)

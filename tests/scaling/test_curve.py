@@ -29,7 +29,6 @@ ONE = Measured(
     ratio=1.5,
     peak_memory_bytes=3 * 2**29,
     accuracy=0.9,
-    device="a processor",
 )
 TWO = replace(ONE, rows_per_s=1600.0, rows_per_work_s=1000.0)
 LOST = Failed("killed")

@@ -12,7 +12,7 @@ from adiw_tune.tracking.scaling import METRICS, Scale, ScaleRun
 from .helpers import FakeSearch, all_runs, client
 
 CONFIG = {"method": "adiw", "divergence": "mmd", "batch_size": 64, "seed": 0, "network": None}
-SCALE = Scale("steps", "weight steps", "t2", "mmd-2", CONFIG, "cpu", seeds=1)
+SCALE = Scale("steps", "weight steps", "t2", "mmd-2", CONFIG, "cpu", 1, "a machine", "abc+")
 CURVE = pd.DataFrame(
     {
         "dial": "steps",
@@ -39,6 +39,7 @@ def test_a_curve_is_a_run_whose_steps_are_the_dials_values(uri: str, search: Fak
     assert stored.info.status == "FINISHED"
     assert stored.info.run_name == "mmd-2-scale-steps"
     assert stored.data.tags["mlflow.parentRunId"] == runs.parent_run_id
+    assert stored.data.tags["commit"] == "abc+"
     for name in METRICS:
         points = client(uri).get_metric_history(stored.info.run_id, name)
         assert [(point.step, point.value) for point in points] == [(1, 1.5), (16, 0.5)]

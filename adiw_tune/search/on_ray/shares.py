@@ -2,14 +2,12 @@
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+from ray.tune import PlacementGroupFactory
 
 from adiw_tune.record.history import History
 from adiw_tune.record.record import SearchSettings
 from adiw_tune.record.runs import Run
-
-if TYPE_CHECKING:
-    from ray.tune import PlacementGroupFactory
 
 # Of what a run was seen to need while it was measured: evaluation and fragments need more.
 _MARGIN = 1.3
@@ -49,13 +47,11 @@ class Share:
         """Of a GPU's memory that the process may take, in (0, 1]: Ray's fractions cap nothing."""
         return 1.0 if self.gpus >= 1 else max(self.gpus - _CONTEXT, 0.01)
 
-    def bundles(self) -> "PlacementGroupFactory":
+    def bundles(self) -> PlacementGroupFactory:
         """For Tune. Workers of a trial that has several are placed by Ray Train, each anew.
 
         Then the trial itself has no core, or there would be none left for the last worker.
         """
-        from ray.tune import PlacementGroupFactory
-
         if self.workers > 1:
             return PlacementGroupFactory([{"memory": 2**20}])  # none at all is not allowed
         return PlacementGroupFactory([{"CPU": self.cpus, "GPU": self.gpus}])
