@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+from rich.markup import escape
 from rich.table import Table
 
 from adiw_tune.decide import Decision
@@ -42,6 +43,20 @@ def front_as(front: pd.DataFrame, kind: str) -> str:
     if kind == "csv":
         return str(front.to_csv(index=False))
     return str(front.to_json(orient="records", indent=2)) + "\n"
+
+
+def scale_table(dial: str, curve: pd.DataFrame) -> Table:
+    """The points of a dial, for eyes, and below them how to read them."""
+    from adiw_tune.tracking.scaling import READ, scale_cells
+
+    head, rows = scale_cells(dial, curve)
+    table = Table(box=None, header_style="bold", pad_edge=False, caption=READ)
+    table.caption_justify, table.caption_style = "left", "dim"
+    for column in head:
+        table.add_column(column, justify="left" if column == "failed" else "right")
+    for row in rows:
+        table.add_row(*map(escape, row))
+    return table
 
 
 def decision_text(decision: Decision, retrain: str) -> str:

@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 
-from adiw_tune.cli import cluster, results, searching, training  # noqa: F401 - each registers
+from adiw_tune.cli import cluster, results, scaling, searching, training  # noqa: F401 - they register
 from adiw_tune.cli.app import EXIT_BAD_INPUT, EXIT_INTERRUPTED, app, err
 from adiw_tune.errors import SearchInterrupted, UserError
 

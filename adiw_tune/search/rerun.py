@@ -28,7 +28,7 @@ def repeat(record: SearchRecord, trial: str, data_dir: Path | None) -> Iterator[
         UserError: what the numbers depend on is not as it was; or, on the CPU, they differ.
     """
     history = record.history()
-    run = _named(history, trial)
+    run = named_run(history, trial)
     device = "cuda" if run.setup and run.setup.get("device_bytes") else "cpu"  # only GPUs tell it
     _refuse_other_conditions(run, history, device)
     torch.set_num_threads(1)  # as in a trial
@@ -50,7 +50,12 @@ def repeat(record: SearchRecord, trial: str, data_dir: Path | None) -> Iterator[
     yield f"trial {run.trial} repeated, {end}: {len(run.epochs)} epochs"
 
 
-def _named(history: History, trial: str) -> Run:
+def named_run(history: History, trial: str) -> Run:
+    """The run that a user calls ``trial``, such as 7, t7 or t7-seed3.
+
+    Raises:
+        UserError: there is none, or it ran no epoch.
+    """
     run = history.runs.get(trial) or history.runs.get(f"t{trial}")
     if run is None:
         last = len(history.of_kind("search")) - 1

@@ -63,7 +63,7 @@ def _divergences(entries: Sequence[dict[str, Any]], best: str) -> str:
         ]
         for entry in entries[:_MOST_ROWS]
     ]
-    return _table(head, rows, [row[0] == best for row in rows])
+    return table(head, rows, [row[0] == best for row in rows])
 
 
 def _front(front: pd.DataFrame, best: str) -> str:
@@ -81,13 +81,14 @@ def _front(front: pd.DataFrame, best: str) -> str:
         ]
         for row in ranked
     ]
-    text = _table(head, rows, [row[-1] == best for row in rows])
+    text = table(head, rows, [row[-1] == best for row in rows])
     if len(front) > _MOST_ROWS:
         text += f"\n\n{len(front) - _MOST_ROWS} more are in `front.csv`."
     return text
 
 
-def _table(head: Sequence[str], rows: list[list[str]], bold: list[bool]) -> str:
+def table(head: Sequence[str], rows: list[list[str]], bold: list[bool]) -> str:
+    """Return a table in Markdown; ``bold`` says which rows stand out."""
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for row, marked in zip(rows, bold, strict=True):
         cells = [f"**{_plain(cell)}**" if marked else _plain(cell) for cell in row]

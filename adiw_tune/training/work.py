@@ -7,6 +7,7 @@ what one takes, measured once on the same device while nothing else runs there.
 
 import sys
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -86,13 +87,18 @@ class Work:
 def peak_memory_bytes(device: torch.device) -> int | None:
     """The most memory that this process has had: on a GPU its tensors', else all of it.
 
-    None where the system does not tell, which is Windows.
+    None where the system does not tell, such as Windows.
     """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     if sys.platform == "win32":
         return None
-    import resource
+    if sys.platform != "linux":
+        import resource
 
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else 1024 * peak
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else 1024 * peak
+    # Of getrusage, a process starts there with the peak of the one that started it.
+    lines = Path("/proc/self/status").read_text().splitlines()
+    found = [1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM:")]
+    return found[0] if found else None

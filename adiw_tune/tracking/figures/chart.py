@@ -65,7 +65,17 @@ Mark = Points | Line | Bars
 
 @dataclass(frozen=True)
 class Panel:
-    """A pair of axes; `categories` are the names along y from the top down, where y has names."""
+    """A pair of axes.
+
+    Args:
+        marks: drawn one over the other.
+        x_title, y_title, title: what stands beside them.
+        categories: the names along y from the top down, where y has names.
+        x_range: what of x is shown; None shows all.
+        x_ticks: the values along x, which then is logarithmic and has no others; () leaves it
+            plain.
+        from_zero: whether y begins at 0, as amounts of something should.
+    """
 
     marks: Sequence[Mark]
     x_title: str
@@ -73,6 +83,8 @@ class Panel:
     title: str = ""
     categories: Sequence[str] = ()
     x_range: tuple[float, float] | None = None
+    x_ticks: Sequence[float] = ()
+    from_zero: bool = False
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,12 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
     axes.set_title(_plain(panel.title), fontsize=10, loc="left")
     axes.set_xlabel(panel.x_title)
     axes.set_ylabel(panel.y_title)
-    axes.locator_params(axis="x", nbins=6)
+    if panel.x_ticks:
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(panel.x_ticks, [f"{tick:g}" for tick in panel.x_ticks])
+        axes.minorticks_off()
+    else:
+        axes.locator_params(axis="x", nbins=6)
     axes.grid(color="#EBEBEB")
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
@@ -77,6 +82,8 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
         axes.set_ylim(len(names) - 0.4, -0.6)
     if panel.x_range:
         axes.set_xlim(*panel.x_range)
+    if panel.from_zero:
+        axes.set_ylim(0, 1.05 * axes.get_ylim()[1])  # the highest marker needs room
 
 
 def _draw(axes: Axes, mark: Mark, panel: Panel) -> None:

@@ -153,10 +153,13 @@ def _draw_axes(
     figure: Figure, panel: Panel, place: dict[str, int], lowest: bool, leftmost: bool
 ) -> None:
     x_title = {"text": panel.x_title if lowest else "", **_TITLE}
-    x_axis = {"title": x_title, "range": panel.x_range, "showticklabels": lowest}
+    x_axis: dict[str, Any] = {"title": x_title, "range": panel.x_range, "showticklabels": lowest}
+    if panel.x_ticks:
+        x_axis |= {"type": "log", "tickvals": panel.x_ticks}
     figure.update_xaxes(_AXIS | x_axis, **place)
     y_title = {"text": panel.y_title if leftmost else "", **_TITLE}
-    figure.update_yaxes(_AXIS | {"title": y_title}, **place)
+    y_axis = {"title": y_title, "rangemode": "tozero" if panel.from_zero else "normal"}
+    figure.update_yaxes(_AXIS | y_axis, **place)
     if panel.categories:
         names = [escape(name) for name in panel.categories]
         order = {"type": "category", "categoryorder": "array", "categoryarray": names[::-1]}

@@ -1,0 +1,204 @@
+"""A dial turned from its lowest point to its highest, and recorded beside the search's trials."""
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from rich.console import Console
+
+from adiw_tune.errors import UserError
+from adiw_tune.record.provenance import provenance
+from adiw_tune.record.record import SearchRecord
+from adiw_tune.record.runs import Run
+from adiw_tune.scaling.curve import curve
+from adiw_tune.scaling.dial import Dial, Point, Room, find_dial
+from adiw_tune.scaling.point import Failed, measure_point
+from adiw_tune.scaling.worker import Measured
+from adiw_tune.search.picking import pick
+from adiw_tune.search.rerun import named_run
+from adiw_tune.tracking.check import check_tracking_uri
+from adiw_tune.tracking.retry import until_accepted
+from adiw_tune.tracking.scaling import Scale, ScaleRun
+from adiw_tune.tracking.translate import run_name
+from adiw_tune.training import TrialConfig, load_splits
+
+Outcomes = list[tuple[Point, Measured | Failed]]
+
+_PATIENCE_S = 120.0  # with a server that has gone away
+
+
+@dataclass(frozen=True)
+class ScaleRequest:
+    """What a user asks for.
+
+    Args:
+        dial: a name of :data:`adiw_tune.scaling.dial.DIALS`.
+        values: its points, as :meth:`Dial.points` reads them; None for the dial's own choice.
+        policy: of the pick whose configuration is turned; None for the search's own.
+        trial: whose configuration is turned instead of the pick's, such as 7 or t7.
+        seeds: over how many each point runs, from the configuration's own, at least 1.
+        data_dir: where to look for data first; None for where the search did.
+    """
+
+    dial: str
+    values: str | None
+    policy: str | None
+    trial: str | None
+    seeds: int
+    data_dir: Path | None
+
+
+@dataclass(frozen=True)
+class _Turned:
+    """What is measured: the points, what they share, and where their data is looked for."""
+
+    points: list[Point]
+    scale: Scale
+    data_dir: Path | None
+
+
+def scale(
+    record: SearchRecord,
+    request: ScaleRequest,
+    console: Console,
+    show: Callable[[pd.DataFrame], None],
+) -> str:
+    """Measure a configuration of a search at each point of a dial, one after another.
+
+    A point that fails is told in its row, and the others go on. What there is is shown and
+    recorded at the end, also where Ctrl-C is the end.
+
+    Args:
+        record: of the search.
+        request: what to turn.
+        console: where progress is told.
+        show: called once with the curve, before MLflow has all of it.
+
+    Returns:
+        The name of its run in MLflow.
+
+    Raises:
+        UserError: something asked for is not right, and nothing was written; or no point
+            finished; or MLflow did not take the curve, which has been shown.
+        KeyboardInterrupt: Ctrl-C, after what there is was shown and recorded.
+    """
+    turned = _checked(record, request)
+    run = _begun(record, turned.scale)
+    outcomes: Outcomes = []
+    status = "FINISHED"
+    try:
+        for point in turned.points:
+            outcomes.append((point, _measured(point, turned, _plain_s(point, outcomes), console)))
+            with suppress(UserError):  # it is sent again at the end
+                until_accepted(partial(run.record, curve(request.dial, outcomes)), 0)
+    except KeyboardInterrupt:
+        status = "KILLED"
+    table = curve(request.dial, outcomes)
+    if status == "FINISHED" and not table["accuracy"].notna().any():
+        status = "FAILED"
+    show(table)
+    until_accepted(partial(run.finish, table, status), _PATIENCE_S)
+    if status == "KILLED":
+        raise KeyboardInterrupt
+    if status == "FAILED":
+        raise UserError(f"no point of dial {request.dial} finished")
+    return turned.scale.run_name
+
+
+def _checked(record: SearchRecord, request: ScaleRequest) -> _Turned:
+    """What is to be measured, once it is known that it can be."""
+    dial, run = find_dial(request.dial), _chosen(record, request)
+    if request.seeds < 1:
+        raise UserError(f"--seeds must be at least 1; got {request.seeds}")
+    check_tracking_uri(record.settings.tracking_uri)
+    config = TrialConfig.from_mapping({**run.config, "epochs": len(run.epochs)})
+    data_dir = request.data_dir or record.settings.data_dir
+    points = dial.points(config, _room(config, data_dir), request.values)
+    return _Turned(points, _scale(dial, run, points, request.seeds), data_dir)
+
+
+def _chosen(record: SearchRecord, request: ScaleRequest) -> Run:
+    """The run whose configuration is turned; of one that was cut, as far as it came."""
+    if request.trial is None:
+        return named_run(record.history(), pick(record, request.policy).trial)
+    if request.policy is not None:
+        raise UserError("--policy picks a trial and --trial names one: give one of them")
+    return named_run(record.history(), request.trial)
+
+
+def _room(config: TrialConfig, data_dir: Path | None) -> Room:
+    splits = load_splits(config, data_dir)
+    devices = torch.cuda.device_count() or os.cpu_count() or 1
+    return Room(len(splits.train), len(splits.reference), devices)
+
+
+def _scale(dial: Dial, run: Run, points: list[Point], seeds: int) -> Scale:
+    configs = [point.config.as_dict() for point in points]
+    shared: dict[str, Any] = {
+        name: value
+        for name, value in configs[0].items()
+        if all(config[name] == value for config in configs)
+    }
+    here = provenance()
+    return Scale(
+        dial=dial.name,
+        axis=dial.axis,
+        trial=run.trial,
+        name=run_name(run.trial, {"number": run.number, "config": run.config, "of": run.of}),
+        config=shared,
+        device="cuda" if torch.cuda.is_available() else "cpu",
+        seeds=seeds,
+        machine=here["machine"],
+        commit=here["commit"],
+    )
+
+
+def _begun(record: SearchRecord, scale: Scale) -> ScaleRun:
+    """A new run in MLflow: what is measured is never put to what was measured before."""
+    settings = record.settings
+    begin = partial(ScaleRun.start, settings.tracking_uri, settings.search_id, scale)
+    run = until_accepted(begin, 0)
+    if run is None:
+        raise UserError(
+            f"search '{settings.name}' is not in MLflow yet: {record.resume_command()} sends it"
+        )
+    return run
+
+
+def _plain_s(point: Point, outcomes: Outcomes) -> float | None:
+    """As the first point with plain steps like those of ``point`` measured them."""
+    known = (
+        outcome.plain_s
+        for other, outcome in outcomes
+        if isinstance(outcome, Measured) and other.plain_step == point.plain_step
+    )
+    return next(known, None)
+
+
+def _measured(
+    point: Point, turned: _Turned, plain_s: float | None, console: Console
+) -> Measured | Failed:
+    """Measure a point, in the unit of those before it, and tell how far it is."""
+    scale = turned.scale
+    place = f"{scale.dial} {point.value}"
+
+    def tell(message: dict[str, Any]) -> None:
+        console.print(
+            f"{place}, seed {message['seed']}: epoch {message['epoch']}/{point.config.epochs}, "
+            f"select accuracy {message['accuracy']:.4f}",
+            style="dim",
+        )
+
+    outcome = measure_point(point, scale.seeds, scale.device, turned.data_dir, plain_s, tell)
+    if isinstance(outcome, Failed):
+        console.print(f"{place} failed: {outcome.reason}", markup=False)
+    else:
+        rows = f"{outcome.rows_per_s:.0f} rows a second of wall time, {outcome.rows_per_work_s:.0f}"
+        console.print(f"{place}: {rows} of work", markup=False)
+    return outcome

@@ -1,0 +1,177 @@
+"""A configuration along a dial as a run in MLflow, beside the trials of its search."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Self
+
+import pandas as pd
+
+from adiw_tune.tracking import words
+from adiw_tune.tracking.colours import look_of
+from adiw_tune.tracking.description import table
+from adiw_tune.tracking.figures.chart import Chart
+from adiw_tune.tracking.figures.in_matplotlib import write_picture
+from adiw_tune.tracking.figures.in_plotly import write_page
+from adiw_tune.tracking.figures.scaling import scale_chart
+from adiw_tune.tracking.store import EXPERIMENT, SEARCH_TAG, client_of, find_parent
+from adiw_tune.tracking.translate import NOTE, label, parameters
+from adiw_tune.tracking.view import picture_address
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+KIND = "scale"
+METRICS = (
+    "rows_per_s",
+    "rows_per_work_s",
+    "efficiency",
+    "wall_s",
+    "work_s",
+    "ratio",
+    "peak_memory_gib",
+    "accuracy",
+)
+READ = (
+    "wall: time spent training; work: as calibrated alone on the device; seconds are those of an "
+    "epoch; step: times one with all weights 1; GiB: peak memory of the process, on a GPU of its "
+    "tensors"
+)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What is turned, and of what.
+
+    Args:
+        dial, axis: the dial's name, and what its values count.
+        trial, name: of the trial whose configuration it is: its id, and what its run is called.
+        config: the configuration, without what differs between the points.
+        device, seeds: what each point runs on, cpu or cuda, and over how many.
+        machine, commit: where that is, and of which code.
+    """
+
+    dial: str
+    axis: str
+    trial: str
+    name: str
+    config: Mapping[str, Any]
+    device: str
+    seeds: int
+    machine: str
+    commit: str | None
+
+    @property
+    def run_name(self) -> str:
+        """What the run of the curve is called."""
+        return f"{self.name}-scale-{self.dial}"
+
+    def chart(self, curve: pd.DataFrame) -> Chart:
+        """The figure of its points so far."""
+        seeds = "1 seed" if self.seeds == 1 else f"{self.seeds} seeds"
+        return scale_chart(self.dial, self.axis, f"{self.name}, {seeds}, {self.machine}", curve)
+
+
+class ScaleRun:
+    """The run of one curve. Get one from `start`; the other methods may be called again.
+
+    A curve has a row for each point: dial, value, status (finished or failed), reason, and the
+    columns of METRICS, NaN where it failed. The metrics' step is the value, so that MLflow's own
+    charts show the curve.
+    """
+
+    def __init__(self, client: MlflowClient, run_id: str, scale: Scale) -> None:
+        """Wrap an existing run."""
+        self._client = client
+        self._run_id = run_id
+        self._scale = scale
+        self._times: dict[int, int] = {}  # value -> when it was first recorded: the same again
+
+    @classmethod
+    def start(cls, uri: str, search_id: str, scale: Scale) -> Self | None:
+        """Create the run, each time a new one; None if the search is not recorded here."""
+        client = client_of(uri)
+        experiment = client.get_experiment_by_name(EXPERIMENT)
+        parent = experiment and find_parent(client, experiment.experiment_id, search_id)
+        if not parent:
+            return None
+        tags = {
+            "mlflow.parentRunId": parent.info.run_id,
+            "mlflow.runColor": look_of(label(scale.config)).colour,
+            SEARCH_TAG: search_id,
+            "search": str(parent.info.run_name),
+            "kind": KIND,
+            "dial": scale.dial,
+            "of": scale.trial,
+            "divergence": label(scale.config),
+            "machine": scale.machine,
+            "commit": scale.commit or "",
+        }
+        run = client.create_run(parent.info.experiment_id, tags=tags, run_name=scale.run_name)
+        started = cls(client, run.info.run_id, scale)
+        started._log_parameters()
+        return started
+
+    def record(self, curve: pd.DataFrame) -> None:
+        """Write the metrics of its finished points."""
+        from mlflow.entities import Metric
+
+        metrics = []
+        for row in curve[curve["status"] == "finished"].to_dict("records"):
+            step = int(row["value"])
+            when = self._times.setdefault(step, int(time.time() * 1000))
+            known = {name: float(row[name]) for name in METRICS if pd.notna(row[name])}
+            metrics += [Metric(name, value, when, step) for name, value in known.items()]
+        self._client.log_batch(self._run_id, metrics=metrics)
+
+    def finish(self, curve: pd.DataFrame, status: str) -> None:
+        """Write figure, table and description, and end the run.
+
+        Args:
+            curve: all its points.
+            status: MLflow's, such as FINISHED or KILLED.
+        """
+        self.record(curve)
+        stem = f"scale-{self._scale.dial}"
+        chart = self._scale.chart(curve)
+        with TemporaryDirectory(prefix="adiw-scale-") as folder:
+            path = Path(folder) / stem
+            curve.to_csv(path.with_suffix(".csv"), index=False)
+            write_page([chart], path.with_suffix(".html"))
+            write_picture(chart, path.with_suffix(".png"))
+            self._client.log_artifacts(self._run_id, folder)
+        picture = picture_address(self._run_id, f"{stem}.png")
+        head, rows = scale_cells(self._scale.dial, curve)
+        written = table(head, rows, [False] * len(rows))
+        note = f"{written}\n\n{READ}.\n\n![{chart.title}]({picture})"
+        self._client.set_tag(self._run_id, NOTE, note)
+        self._client.set_terminated(self._run_id, status)
+
+    def _log_parameters(self) -> None:
+        from mlflow.entities import Param
+
+        scale = self._scale
+        told = {"dial": scale.dial, "device": scale.device, "seeds": str(scale.seeds)}
+        params = [Param(*item) for item in (parameters({"config": scale.config}) | told).items()]
+        self._client.log_batch(self._run_id, params=params)
+
+
+def scale_cells(dial: str, curve: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    """Return the table that people read: its head, and a row of as many cells for each point."""
+    failed = bool((curve["status"] == "failed").any())
+    head = [dial, "rows/wall s", "rows/work s", "efficiency", "wall s", "work s", "step", "GiB"]
+    return [*head, "accuracy", *["failed"] * failed], [
+        [
+            str(row["value"]),
+            *(words.number(row[name], 0) for name in ("rows_per_s", "rows_per_work_s")),
+            *(words.number(row[name], 3) for name in ("efficiency", "wall_s", "work_s")),
+            *(words.number(row[name]) for name in ("ratio", "peak_memory_gib")),
+            words.number(row["accuracy"], 4),
+            *[row["reason"] if row["status"] == "failed" else ""] * failed,
+        ]
+        for row in curve.to_dict("records")
+    ]
