@@ -1,4 +1,4 @@
-"""A search whose trial has two workers, of which one is killed; and what is said of one that is."""
+"""A real trial of two workers, which Ray Train starts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from adiw_tune.training import TrainingRun, TrialConfig
 
-from ...cli.helpers import Running, assert_tells_the_same, of_kind, read_events
+from ...cli.helpers import Running, of_kind, read_events
 
 EPOCHS = 5
 SPACE = f"""
@@ -32,15 +32,13 @@ def test_a_trial_of_two_workers_that_is_killed_leaves_none_and_goes_on(tmp_path:
         # The only cores there are must be free again for the others.
         search.wait_until(lambda: len(processes(search, "RayTrainWorker") - first) == 2)
         assert not first & processes(search, "RayTrainWorker")
-        assert search.ended() == 0, search.stderr()
-        search.wait_until_no_trial_runs()
-        assert not processes(search, "RayTrainWorker")
+        search.wait_until(lambda: bool(of_kind(read_events(tmp_path), "end")))
 
     events = read_events(tmp_path)
+    events = events[: events.index(of_kind(events, "end")[0]) + 1]  # what it takes is timed next
     (begun,), (lost,), (end,) = (of_kind(events, kind) for kind in ("trial", "lost", "end"))
     assert (lost["why"], end["status"]) == ("process", "finished")
     assert_same_as_one_process(begun["config"], of_kind(events, "epoch"))
-    assert_tells_the_same(tmp_path)
 
 
 def processes(search: Running, name: str) -> set[int]:
