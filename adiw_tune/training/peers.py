@@ -77,7 +77,9 @@ class Peers:
         """What ``make`` gives the first peer, the only one to call it; ``like`` is of its kind."""
         if self.size == 1:
             return make()
-        made = make().contiguous() if self.rank == 0 else torch.empty_like(like)
+        plain = torch.contiguous_format  # what is sent is memory, in the order it lies there
+        made = make() if self.rank == 0 else torch.empty_like(like, memory_format=plain)
+        made = made.contiguous()
         dist.broadcast(made, src=0)
         return made
 

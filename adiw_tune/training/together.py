@@ -70,7 +70,10 @@ class Streams:
         row = own if cuda is None else torch.cat([own, cuda])
         rows = self._peers.gathered(row.unsqueeze(0).to(self._peers.device), self._peers.size)
         others = [
-            {"torch": row[: len(own)].clone(), "cuda": None if cuda is None else row[len(own) :]}
+            {
+                "torch": row[: len(own)].clone(),
+                "cuda": row[len(own) :].clone() if self._on else None,
+            }
             for row in rows[1:].cpu()
         ]
         return {"torch": own, "cuda": cuda, "peers": others}

@@ -1,6 +1,5 @@
 """A trial of several workers, which Ray Train starts and joins."""
 
-import math
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -27,10 +26,10 @@ def run_on_workers(
 ) -> None:
     """Call ``train(config)`` in several processes at once, joined by ``torch.distributed``.
 
-    By gloo on CPUs, by NCCL on GPUs, of which it takes a whole one a process. For use in a function
-    trainable of Ray Tune, which is told what the first process tells ``ray.train.report``, and
-    under ``checkpoint_path`` where a checkpoint is kept: in the trial's own directory, with the
-    one before it. Ray does not start anew what has failed.
+    By gloo on CPUs, by NCCL on GPUs, which wants whole ones. For use in a function trainable of Ray
+    Tune, which is told what the first process tells ``ray.train.report``, and under
+    ``checkpoint_path`` where a checkpoint is kept: in the trial's own directory, with the one
+    before it. Ray does not start anew what has failed.
 
     Args:
         train: called in every process. All report as often.
@@ -51,14 +50,13 @@ def run_on_workers(
 
     os.environ.update(_ENVIRONMENT)
     storage = tune.get_context().get_storage()
-    gpus = math.ceil(share.gpus)
     trainer = _trainer_class()(
         train,
         train_loop_config=config,
         scaling_config=ScalingConfig(
             num_workers=share.workers,
-            use_gpu=gpus > 0,
-            resources_per_worker={"CPU": share.cpus, "GPU": gpus},
+            use_gpu=share.gpus > 0,
+            resources_per_worker={"CPU": share.cpus, "GPU": share.gpus},
         ),
         run_config=RunConfig(
             name="workers",

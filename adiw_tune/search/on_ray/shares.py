@@ -76,6 +76,8 @@ def _asked(run: Run, history: History, settings: SearchSettings, machines: Machi
     gpus = settings.gpus_per_trial
     if gpus is None:
         gpus = _measured(history.peak_memory(run.config)) if machines.gpus else 0.0
+    if settings.workers_per_trial > 1:
+        gpus = math.ceil(gpus)  # NCCL wants a GPU for each process
     return Share(settings.cpus_per_trial, gpus, settings.workers_per_trial)
 
 

@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import math
 import os
 import secrets
 import signal
@@ -143,7 +144,7 @@ def _make_tuner(record: SearchRecord, programme: Programme) -> tune.Tuner:
     rows = None if settings.concurrency == 1 else RowsKeeper(settings.data_dir)
     bound = tune.with_parameters(run_of_search, files=Files(settings.data_dir, rows, store))
     scheduler = ParetoScheduler(path) if settings.early_stopping else FIFOScheduler()
-    here = machines()
+    here, together = machines(), settings.workers_per_trial > 1
     return tune.Tuner(
         tune.with_resources(bound, _bundles),
         tune_config=tune.TuneConfig(
@@ -152,14 +153,14 @@ def _make_tuner(record: SearchRecord, programme: Programme) -> tune.Tuner:
             num_samples=-1,  # as many as the programme has
             max_concurrent_trials=_at_once(settings, here),
             # A process whose workers train on could not begin another trial.
-            reuse_actors=settings.workers_per_trial == 1,
+            reuse_actors=not together,
             trial_dirname_creator=_folder_name,
         ),
         run_config=tune.RunConfig(
             name=str(store.sessions()),  # Tune's own state is never read again
             storage_path=store.base,
             storage_filesystem=store.filesystem,
-            callbacks=[EventCallback(record, here), Sweeper()],
+            callbacks=[EventCallback(record, here), *([Sweeper()] if together else [])],
             # With 1, each checkpoint makes Tune write down all that it knows of all trials.
             checkpoint_config=tune.CheckpointConfig(num_to_keep=2),
             # The searcher gives runs again that were lost. Tune would give any that fails.
@@ -180,7 +181,9 @@ def _at_once(settings: SearchSettings, here: Machines) -> int | None:
     if settings.concurrency or workers == 1:
         return settings.concurrency
     has = ray.cluster_resources()
-    gpus = settings.gpus_per_trial or float(here.gpus > 0)
+    gpus = math.ceil(
+        float(here.gpus > 0) if settings.gpus_per_trial is None else settings.gpus_per_trial
+    )
     room = has.get("CPU", 0) / (workers * settings.cpus_per_trial)
     if gpus:
         room = min(room, has.get("GPU", 0) / (workers * gpus))
