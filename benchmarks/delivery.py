@@ -1,26 +1,30 @@
 """How fast a search's events are taken by MLflow: a real server, and a real SQLite store.
 
-    python benchmarks/delivery.py EVENTS    # a log of benchmarks/simulate.py --keep
+    python benchmarks/delivery.py run FOLDER  # of benchmarks/simulate.py; writes delivery.json
+    python benchmarks/delivery.py table
 
 A log is sent as the search would send it, in the batches that there are when it comes to them by
 the times in the log; what sending takes advances that clock.
 """
 
+import argparse
 import json
 import os
 import shutil
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import psutil
+from provenance import commit, machine
 
 from adiw_tune.record.log import EventLog
 from adiw_tune.tracking import outbox
 from adiw_tune.tracking.runs import SearchRuns
 from adiw_tune.tracking.ui import serve_ui
+
+RESULTS = Path(__file__).with_suffix(".json")
 
 
 def delivered(log: Path, at_most: float) -> dict[str, Any]:
@@ -79,9 +83,41 @@ def _sent(
         "events per second at most": sent / busy,
         "ms per event": 1000 * busy / sent,
         "CPU of the sending thread, ms per event": 1000 * used / sent,
-        "CPU of the store's process, ms per event": 1000 * (_cpu_s(store) - begun_s) / sent,
+        "CPU of the store, ms per event": 1000 * (_cpu_s(store) - begun_s) / sent,
     }
 
 
+def run(folder: Path, workers: list[int], at_most: float) -> None:
+    found = {}
+    for many in workers:
+        found[many] = delivered(folder / f"workers-{many}" / "events.jsonl", at_most)
+        print(many, json.dumps(found[many], indent=1), flush=True)
+    about = {"commit": commit(), "machine": machine(), "at most, s": at_most}
+    RESULTS.write_text(json.dumps({**about, "workers": found}, indent=1) + "\n")
+
+
+def table() -> None:
+    print(
+        "| workers | store | events/s, at most | behind, s | CPU of an event, ms: sender, store |"
+    )
+    print("|---|---|---|---|---|")
+    for many, stores in json.loads(RESULTS.read_text())["workers"].items():
+        for store, one in stores.items():
+            cpu = [one[f"CPU of the {who}, ms per event"] for who in ("sending thread", "store")]
+            print(
+                f"| {many} | {store} | {one['events per second at most']:.0f} "
+                f"| {one['behind, s']:.0f} | {cpu[0]:.1f}, {cpu[1]:.1f} |"
+            )
+
+
 if __name__ == "__main__":
-    print(json.dumps(delivered(Path(sys.argv[1]), at_most=60.0), indent=1))
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=["run", "table"])
+    parser.add_argument("folder", type=Path, nargs="?")
+    parser.add_argument("--workers", type=int, nargs="+", default=[100, 300, 1000])
+    parser.add_argument("--at-most", type=float, default=60.0)
+    asked = parser.parse_args()
+    if asked.what == "run":
+        run(asked.folder, asked.workers, asked.at_most)
+    else:
+        table()

@@ -1,6 +1,6 @@
 """Where the one driver of a search saturates: simulated up to 1,000 workers.
 
-    python benchmarks/simulate.py run      # some 15 minutes; writes simulate.json
+    python benchmarks/simulate.py run --keep FOLDER  # some 10 minutes; writes simulate.json
     python benchmarks/simulate.py table
 
 Workers are simulated (benchmarks/simulated_cluster.py): each trial follows a recorded one of its
@@ -32,7 +32,6 @@ from typing import Any
 
 import numpy as np
 import ray
-from delivery import delivered
 from provenance import commit, machine
 from ray.tune.execution import tune_controller
 from ray.util.placement_group import placement_group, remove_placement_group
@@ -246,9 +245,6 @@ def run(
             trials = max(20, per_worker * many)
             found.append(simulated(many, trials, stretch, at_most, folder))
             print(json.dumps(found[-1], indent=1), flush=True)
-            log = folder / f"workers-{many}" / "events.jsonl"
-            found[-1]["MLflow"] = delivered(log, at_most / 4)
-            print(json.dumps(found[-1]["MLflow"], indent=1), flush=True)
     finally:
         if keep is None:
             shutil.rmtree(folder)
@@ -277,7 +273,7 @@ if __name__ == "__main__":
     parser.add_argument("--per-worker", type=int, default=3)
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--at-most", type=float, default=240.0)
-    parser.add_argument("--keep", type=Path, help="where the searches are to stay")
+    parser.add_argument("--keep", type=Path, help="where the searches stay, for delivery.py")
     asked = parser.parse_args()
     if asked.what == "run":
         run(asked.workers, asked.per_worker, asked.minutes, asked.at_most, asked.keep)

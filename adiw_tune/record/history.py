@@ -192,7 +192,7 @@ class History:
 
     def front(self) -> pd.DataFrame:
         """The Pareto front of the finished trials, with a column for each setting."""
-        return pareto_front(with_settings(self.trials())).drop(columns=["reason", "on_front"])
+        return with_settings(pareto_front(self.trials())).drop(columns=["reason", "on_front"])
 
     def marked(self) -> pd.DataFrame:
         """All trials as they ended, with a column for each setting, and ``on_front``."""

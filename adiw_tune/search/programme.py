@@ -14,7 +14,7 @@ from adiw_tune.decide import (
     MIN_SEEDS,
     decide,
     finalists,
-    hypervolume_curve,
+    hypervolume,
     parse_policy,
     race,
 )
@@ -86,10 +86,12 @@ class Programme:
         patience = self._settings.patience
         if patience is None:
             return False
-        curve = hypervolume_curve(history.finished_in_order())
-        if len(curve) - history.finished_when_extended <= patience:
+        finished = history.finished_in_order()
+        if len(finished) - history.finished_when_extended <= patience:
             return False
-        return bool(curve.iloc[-1] <= curve.iloc[-1 - patience] * (1 + _STILL))
+        corner = (0.0, float(finished["work_s"].max()))
+        now, before = (hypervolume(some, corner) for some in (finished, finished[:-patience]))
+        return now <= before * (1 + _STILL)
 
     def _search_trial(self, history: History) -> Begin:
         number = len(history.of_kind("search"))
