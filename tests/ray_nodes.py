@@ -42,9 +42,7 @@ class Node:
         found = []
         for process in self.processes():
             with _gone():
-                if any(
-                    "trainable" in part or "run_of_search" in part for part in process.cmdline()
-                ):
+                if "ImplicitFunc" in process.name():
                     found.append(process)
         return found
 
@@ -63,7 +61,8 @@ class Nodes:
     Args:
         folder: where Ray writes.
         port: of the head, on this machine's address.
-        environment: what a driver needs, the token among it; Ray reads it when it is imported.
+        environment: what a driver needs beside its own, the token among it; Ray reads it when it
+            is imported.
     """
 
     folder: Path
@@ -90,7 +89,7 @@ class Nodes:
         with printed.open("wb") as file:
             process = subprocess.Popen(
                 [RAY, "start", "--block", f"--num-cpus={cpus}", *options],
-                env={**self.environment, **_QUICK, **environment},
+                env={**os.environ, **self.environment, **_QUICK, **environment},
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 cwd=self.folder.parent,
@@ -110,7 +109,6 @@ def ray_nodes() -> Iterator[Nodes]:
     """A cluster without nodes yet; all are killed at the end."""
     folder = Path(tempfile.mkdtemp(prefix="ray-nodes-", dir="/tmp"))  # sockets need short paths
     environment = {
-        **os.environ,
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
         "RAY_USAGE_STATS_ENABLED": "0",

@@ -24,6 +24,7 @@ class Run:
     losses: int = 0  # how often its process or node was lost
     lost_in_a_row: int = 0  # without an epoch in between
     out_of_memory: int = 0  # how often it was
+    lost_for: str | None = None  # the last reason for either
     session: int = 0  # in which it began
     setup: Event | None = None
     checkpoint: str | None = None
@@ -58,6 +59,7 @@ class Run:
             self.rung = event["rung"]
         elif kind == "lost":
             self.losses += 1
+            self.lost_for = event["reason"]
             self.lost_in_a_row += event["why"] == "process"
             self.out_of_memory += event["why"] == "memory"
         else:

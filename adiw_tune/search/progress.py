@@ -44,6 +44,7 @@ class _Watcher:
         self.first_run: float | None = None  # when it was seen running
         self.begun_before = len(self.history.runs)
         self.told = {run.trial for run in self._ended()}
+        self.told_lost = {run.trial: run.losses for run in self.history.runs.values()}
         self.done_before = len(self._ended("search"))
 
     def run(self) -> None:
@@ -67,15 +68,17 @@ class _Watcher:
 
     def _tell_ended(self) -> None:
         self._look()
+        for run in self.history.runs.values():
+            if run.losses > self.told_lost.get(run.trial, 0):
+                self.told_lost[run.trial] = run.losses
+                self._print(f"[lost] {_name(run)}at epoch {len(run.epochs)}: {run.lost_for}")
         for run in self._ended():
             if run.trial not in self.told:
                 self.told.add(run.trial)
-                self.console.print(
-                    f"{self._place(run)} {_line(run)}",
-                    highlight=False,
-                    markup=False,
-                    soft_wrap=True,
-                )
+                self._print(f"{self._place(run)} {_line(run)}")
+
+    def _print(self, line: str) -> None:
+        self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def _place(self, run: Run) -> str:
         if run.kind != "search":
@@ -108,9 +111,13 @@ class _Watcher:
         return f"about {left / 60:.0f} min left" if left >= 90 else f"about {left:.0f} s left"
 
 
-def _line(run: Run) -> str:
+def _name(run: Run) -> str:
     again = _KINDS[run.kind].format(**run.config) + " " if run.kind in _KINDS else ""
-    name = f"trial {run.number} ({run.arm}) {again}"
+    return f"trial {run.number} ({run.arm}) {again}"
+
+
+def _line(run: Run) -> str:
+    name = _name(run)
     if run.status != "finished":
         return f"{name}{run.status}: {run.reason or ''}"
     if run.kind == "retime":

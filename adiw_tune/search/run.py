@@ -24,6 +24,8 @@ from adiw_tune.search.space import SpaceFile
 from adiw_tune.tracking.check import check_tracking_uri
 from adiw_tune.training import TrialConfig, check_own_files, load_splits
 
+EXIT_HEAD_LOST = 1
+
 
 @dataclass(frozen=True)
 class SearchRequest:
@@ -276,9 +278,17 @@ def check_data(configs: list[TrialConfig], data_dir: Path | None) -> None:
 def _run(record: SearchRecord, address: str | None, console: Console) -> None:
     from adiw_tune.search.on_ray import tuning
 
+    def head_lost() -> None:
+        console.print(
+            f"error: Ray's head at '{address}' is gone; what was recorded is kept. Once there is a "
+            f"cluster again, go on by: {record.resume_command()} --address HOST:PORT",
+            markup=False,
+        )
+        os._exit(EXIT_HEAD_LOST)  # Ray would wait for it, and then end this process by itself
+
     record.log.append("session", **provenance())
     with deliver(record, console), show_progress(record, console):
-        complete = tuning.run_programme(record, address)
+        complete = tuning.run_programme(record, address, head_lost)
     finish(record, complete)
     if not complete:
         raise SearchInterrupted

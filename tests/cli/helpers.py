@@ -52,15 +52,20 @@ def called(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 class Running:
-    """A command that runs in a session of its own, to be killed as a user's would be."""
+    """A command that runs in a session of its own, to be killed as a user's would be.
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
+    ``cluster`` is what it needs in its environment to use one.
+    """
+
+    def __init__(
+        self, folder: Path, *arguments: str, cluster: dict[str, str] | None = None
+    ) -> None:
         self.folder = folder
         with (folder / "stderr.txt").open("w") as stderr:
             self.process = subprocess.Popen(
                 [COMMAND, *arguments],
                 cwd=folder,
-                env=environment(),
+                env={**environment(), **(cluster or {})},
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
                 start_new_session=True,
@@ -82,6 +87,10 @@ class Running:
             assert self.process.poll() is None, f"it ended by itself: {self.stderr()}"
             assert time.monotonic() < deadline, f"nothing happened: {self.stderr()}"
             time.sleep(0.005)
+
+    def ended(self) -> int:
+        """Its exit code, once it has ended by itself."""
+        return self.process.wait(_SECONDS_TO_WAIT)
 
     def send(self, number: signal.Signals) -> int:
         """Signal this process alone, not Ray's; its exit code."""
@@ -170,6 +179,7 @@ def assert_tells_the_same(folder: Path, name: str = "s") -> None:
     assert set(tracked.children) == set(trials_in(events, "trial"))
     ends = {event["trial"]: event["status"] for event in of_kind(events, "end")}
     words = {"finished": "FINISHED", "failed": "FAILED", "stopped": "KILLED", "pruned": "KILLED"}
+    words["infeasible"] = "FAILED"
     for trial, run in tracked.children.items():
         assert run.info.status == words[ends[trial]]
         epochs = [event for event in of_kind(events, "epoch") if event["trial"] == trial]

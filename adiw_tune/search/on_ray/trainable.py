@@ -15,7 +15,7 @@ from adiw_tune.search.on_ray.exclusive import DeviceTurn, device_turn
 from adiw_tune.search.on_ray.shares import Share
 from adiw_tune.training import Alone, EpochReport, StepCost, TrainingRun, TrialConfig
 
-_SECONDS_BETWEEN_CHECKPOINTS = 5.0
+_CHECKPOINTING = 0.05  # of the time may go into it, or else not every epoch has one
 
 
 def trainable(config: dict[str, Any], data_dir: Path | None = None) -> None:
@@ -24,8 +24,8 @@ def trainable(config: dict[str, Any], data_dir: Path | None = None) -> None:
     Reports ``epoch``, ``accuracy`` (select split, in [0, 1]), ``work_s`` (cumulative: exclusive
     seconds of work, see :class:`adiw_tune.training.StepCost`), ``wall_s`` (cumulative, of training
     only), ``loss`` and ``shares`` (a dict, empty unless the divergence is auto). Checkpoints every
-    few seconds and at the end, and goes on from the checkpoint that Tune hands it. Runs on CUDA if
-    Tune gave the trial a GPU.
+    epoch, or less often where that would take more than 5% of the time, and goes on from the
+    checkpoint that Tune hands it. Runs on CUDA if Tune gave the trial a GPU.
 
     Args:
         config: fields of :class:`adiw_tune.training.TrialConfig`.
@@ -155,13 +155,16 @@ def _train(run: TrainingRun, turn: DeviceTurn, having_turn: Alone) -> None:
         with turn.shared():
             report = run.report()
         _report(run, report, with_checkpoint=True)
-    last_checkpoint = time.monotonic()
+    due_at = time.monotonic()
     while not run.finished:
         with having_turn():
             report = run.run_epoch(turn.make_room)
-        due = time.monotonic() - last_checkpoint >= _SECONDS_BETWEEN_CHECKPOINTS
-        _report(run, report, with_checkpoint=due or run.finished)
-        last_checkpoint = time.monotonic() if due else last_checkpoint
+        start = time.monotonic()
+        due = start >= due_at or run.finished
+        _report(run, report, with_checkpoint=due)
+        if due:
+            now = time.monotonic()
+            due_at = now + (now - start) / _CHECKPOINTING
 
 
 def _report(run: TrainingRun, report: EpochReport, with_checkpoint: bool) -> None:

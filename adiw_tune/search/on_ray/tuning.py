@@ -3,9 +3,8 @@
 import gc
 import logging
 import os
-import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import ray
@@ -16,6 +15,7 @@ from ray.tune.schedulers import FIFOScheduler
 from adiw_tune.errors import UserError
 from adiw_tune.record.record import SearchRecord
 from adiw_tune.search.on_ray.events import EventCallback
+from adiw_tune.search.on_ray.head import answers, watched_head
 from adiw_tune.search.on_ray.scheduler import ParetoScheduler
 from adiw_tune.search.on_ray.searcher import BudgetStopper, ProgrammeSearcher
 from adiw_tune.search.on_ray.shares import Machines, Share
@@ -24,7 +24,6 @@ from adiw_tune.search.programme import Programme
 from adiw_tune.search.proposals import Proposer
 from adiw_tune.search.space import SpaceFile
 
-_CONNECT_SECONDS = 5.0
 _ADDRESS_HINT = "give HOST:PORT of a running one, or leave --address out to start Ray here"
 _ENVIRONMENT = {
     # The loggers write what events.jsonl holds already, and one of them imports torch here.
@@ -35,18 +34,19 @@ _ENVIRONMENT = {
 }
 
 
-def run_programme(record: SearchRecord, address: str | None) -> bool:
+def run_programme(record: SearchRecord, address: str | None, lost: Callable[[], None]) -> bool:
     """Run, or go on with, what is left of a search; whether it came to its end.
 
     Args:
         record: of the search.
         address: of a running Ray cluster; None starts Ray on this machine.
+        lost: called if the cluster's head is gone; see :func:`watched_head`.
     """
     settings = record.settings
     space = SpaceFile(record.space_path, settings.seed, settings.folder, settings.folds)
     programme = Programme(settings, Proposer(space, settings.seed, settings.trials))
     if not programme.over(record.history()):
-        with _ray(address):
+        with _ray(address), watched_head(lost) if address else nullcontext():
             _make_tuner(record, programme).fit()
     return programme.over(record.history())
 
@@ -58,11 +58,9 @@ def devices_at(address: str) -> int:
         UserError: no cluster answers; Ray itself would wait for minutes.
     """
     if not address.startswith(("auto", "local", "ray://")):
-        host, _, port = address.rpartition(":")
-        try:
-            socket.create_connection((host, int(port)), _CONNECT_SECONDS).close()
-        except (OSError, ValueError) as error:
-            raise UserError(f"no Ray cluster at '{address}' ({error}): {_ADDRESS_HINT}") from error
+        _, _, port = address.rpartition(":")
+        if not port.isdigit() or not answers(address):
+            raise UserError(f"no Ray cluster at '{address}': {_ADDRESS_HINT}")
     try:
         with _ray(address):
             return int(ray.cluster_resources().get("GPU", 0)) or len(ray.nodes())
