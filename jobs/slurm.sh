@@ -39,8 +39,9 @@ exec ray symmetric-run --address "$SLURM_LAUNCH_NODE_IPADDR:6379" \
   --min-nodes "$SLURM_JOB_NUM_NODES" --num-cpus="$SLURM_CPUS_ON_NODE" \
   --num-gpus="${SLURM_GPUS_ON_NODE:-0}" -- "$@"'
 
-# In the background, as bash would keep the signal until srun ends.
+# In the background, as bash would keep the signal until srun ends. Unbound, as Slurm may else tie a
+# node's one task, and so Ray with all its trials, to one core.
 trap 'scontrol requeue "$SLURM_JOB_ID"' USR1
-srun --kill-on-bad-exit bash -c "$on_each_node" on-each-node \
+srun --cpu-bind=none bash -c "$on_each_node" on-each-node \
   adiw-tune search "$space" --name "$name" --address auto --or-resume "$@" &
 wait $!
