@@ -4,7 +4,7 @@
 
 Each host has its own network, processes, home and temporary files; they share a directory and a
 cable. The commands are the recipe's own, but for scp, which is a copy between the two homes. The
-last line tells, as JSON, how many runs were on each host, with commit and machine.
+last line tells, as JSON, how many processes of trials each host had, with commit and machine.
 """
 
 import json
@@ -104,14 +104,14 @@ def follow(first: Host, second: Host) -> None:
     first.run(f"{words} {OPTIONS}")
 
 
-def runs_by_host(first: Host) -> dict[str, int]:
-    """As the cluster remembers its actors, of which each run of the search is one."""
+def trial_processes(first: Host) -> dict[str, int]:
+    """By host, as the cluster remembers its actors; one process may have had several trials."""
     names = {address: name for name, address in ADDRESSES.items()}
     nodes = json.loads(first.run("ray list nodes --format json"))
     of_node = {node["node_id"]: names[node["node_ip"]] for node in nodes}
     actors = json.loads(first.run("ray list actors --format json --limit 1000"))
-    runs = [actor for actor in actors if actor["class_name"] == "ImplicitFunc"]
-    return dict(Counter(of_node[actor["node_id"]] for actor in runs))
+    of_trials = [actor for actor in actors if actor["class_name"] == "ImplicitFunc"]
+    return dict(Counter(of_node[actor["node_id"]] for actor in of_trials))
 
 
 if __name__ == "__main__":
@@ -122,5 +122,5 @@ if __name__ == "__main__":
     ):
         connect(first, second)
         follow(first, second)
-        runs = runs_by_host(first)
-    print(json.dumps({"commit": commit(), "machine": machine(), "runs": runs}))
+        counted = trial_processes(first)
+    print(json.dumps({"commit": commit(), "machine": machine(), "trial_processes": counted}))

@@ -128,6 +128,13 @@ def test_versions_are_those_that_are_installed() -> None:
     assert CLUSTER["rayVersion"] == version("ray")
 
 
+def test_the_image_takes_what_the_checkout_has() -> None:
+    lines = (JOBS / "Dockerfile").read_text().splitlines()
+    sources = [word for line in lines if line.startswith("COPY") for word in line.split()[1:-1]]
+    assert "adiw_tune" in sources
+    assert all((JOBS.parent / source).exists() for source in sources)
+
+
 def test_gpu_pods_come_and_go_and_the_head_runs_no_trial() -> None:
     assert CLUSTER["enableInTreeAutoscaling"] is True
     assert WORKERS["minReplicas"] == 0 < WORKERS["maxReplicas"]
