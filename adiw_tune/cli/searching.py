@@ -90,7 +90,7 @@ def search(
 ) -> None:
     """Search a space for accuracy against work, and pick a divergence with evidence."""
     if or_resume and (storage / name / "search.json").is_file():
-        resume(name, address, storage)
+        resume(name, None, address, storage)
         return
     from adiw_tune.search.run import SearchRequest, start_search
     from adiw_tune.tracking.check import default_tracking_uri
@@ -123,10 +123,22 @@ def search(
 
 
 @app.command()
-def resume(name: SearchName, address: Address = None, storage: Storage = DEFAULT_STORAGE) -> None:
+def resume(
+    name: SearchName,
+    checkpoints: Annotated[
+        str | None,
+        typer.Option(help="Where its checkpoints are, if its record is not on this machine."),
+    ] = None,
+    address: Address = None,
+    storage: Storage = DEFAULT_STORAGE,
+) -> None:
     """Go on with a search that was killed or stopped."""
+    from adiw_tune.record.mirror import fetch
     from adiw_tune.search.run import resume_search
+    from adiw_tune.tracking.check import default_tracking_uri
 
+    if checkpoints is not None and not (storage / name).exists():
+        fetch(storage, name, checkpoints, default_tracking_uri())
     record = SearchRecord.open(storage, name)
     if not record.finished:
         with _telling_how_to_resume(name, storage):

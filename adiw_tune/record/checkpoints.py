@@ -62,6 +62,13 @@ class CheckpointStore:
         with self.filesystem.open_input_stream(self.absolute(path)) as file:
             return bytes(file.readall())
 
+    def write(self, path: str, content: bytes) -> None:
+        """A file, all of it."""
+        target = self.absolute(path)
+        self.filesystem.create_dir(str(PurePosixPath(target).parent), recursive=True)
+        with self.filesystem.open_output_stream(target) as file:
+            file.write(content)
+
     def sessions(self) -> int:
         """How many directories there are: one for each time the search was started."""
         chosen = fs.FileSelector(self.base, allow_not_found=True)
@@ -72,10 +79,6 @@ class CheckpointStore:
                 f"cannot read checkpoints '{self.root}': {_first_line(error)}"
             ) from error
         return sum(info.type == fs.FileType.Directory for info in infos)
-
-    def full(self) -> str:
-        """What to tell when it is."""
-        return f"no space is left in '{self.root}': what was recorded is kept"
 
 
 def _by_fsspec(url: str) -> tuple[fs.FileSystem, str]:

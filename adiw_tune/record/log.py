@@ -2,12 +2,20 @@
 
 import json
 import os
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
-from time import time
+from time import monotonic, time
 from typing import Any
 
+from adiw_tune.errors import UserError
+
 Event = dict[str, Any]
+
+# What a run reports again if it is lost. At many a second, to wait for the disk each time would
+# hold up all other runs.
+_REPORTED_AGAIN = ("epoch", "checkpoint")
+_SECONDS_BETWEEN_SYNCS = 1.0
 
 
 class EventLog:
@@ -35,15 +43,44 @@ class EventLog:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._file: int | None = None  # open from the first event on that is written here
+        self._synced = 0.0
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return EventLog, (self.path,)
 
     def append(self, event: str, **details: Any) -> None:
-        """Write one event so that it survives a kill of this process or of the machine."""
+        """Write one event so that it survives a kill of this process or of the machine.
+
+        All events survive that of the process. Of epochs and checkpoints, what was written within
+        a second after another event may be lost with the machine, unless one of another kind
+        followed; the runs then go on from an earlier checkpoint, and report them again.
+
+        Raises:
+            UserError: it cannot be written, as when the disk is full.
+        """
         line = json.dumps({"event": event, **details, "time": time()}).encode() + b"\n"
-        self._end_torn_line()
-        with self.path.open("ab") as file:
-            file.write(line)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            self._write(line, event in _REPORTED_AGAIN)
+        except OSError as error:
+            raise UserError(f"cannot write '{self.path}': {error.strerror}") from error
+
+    def _write(self, line: bytes, may_wait: bool) -> None:
+        file = self._opened()
+        if _is_torn(file):
+            line = b"\n" + line
+        while line:
+            line = line[os.write(file, line) :]
+        if not may_wait or monotonic() - self._synced >= _SECONDS_BETWEEN_SYNCS:
+            os.fsync(file)
+            self._synced = monotonic()
+
+    def _opened(self) -> int:
+        if self._file is None:
+            how = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
+            self._file = os.open(self.path, how, 0o666)
+            weakref.finalize(self, os.close, self._file)
+        return self._file
 
     def __iter__(self) -> Iterator[Event]:
         return (event for event, _ in self.after(0))
@@ -59,13 +96,13 @@ class EventLog:
                 if line.endswith(b"\n") and (event := _parse(line)) is not None:
                     yield event, offset
 
-    def _end_torn_line(self) -> None:
-        if not self.path.exists() or not self.path.stat().st_size:
-            return
-        with self.path.open("rb+") as file:
-            file.seek(-1, os.SEEK_END)
-            if file.read(1) != b"\n":
-                file.write(b"\n")
+
+def _is_torn(file: int) -> bool:
+    """Whether the last line has no end."""
+    if not os.fstat(file).st_size:
+        return False
+    os.lseek(file, -1, os.SEEK_END)
+    return os.read(file, 1) != b"\n"
 
 
 def _parse(line: bytes) -> Event | None:

@@ -16,6 +16,7 @@ from adiw_tune.decide import MIN_SEEDS, parse_policy
 from adiw_tune.errors import SearchInterrupted, UserError
 from adiw_tune.record.budget import Budget
 from adiw_tune.record.checkpoints import CheckpointStore
+from adiw_tune.record.mirror import mirrored
 from adiw_tune.record.provenance import provenance
 from adiw_tune.record.record import SearchRecord, SearchSettings, check_name_is_free
 from adiw_tune.search.ending import deliver, finish
@@ -287,8 +288,9 @@ def _run(record: SearchRecord, address: str | None, console: Console) -> None:
         os._exit(EXIT_HEAD_LOST)  # Ray would wait for it, and then end this process by itself
 
     record.log.append("session", **provenance())
-    with deliver(record, console), show_progress(record, console):
-        complete = tuning.run_programme(record, address, head_lost)
-    finish(record, complete)
+    with mirrored(record):
+        with deliver(record, console), show_progress(record, console):
+            complete = tuning.run_programme(record, address, head_lost)
+        finish(record, complete)
     if not complete:
         raise SearchInterrupted

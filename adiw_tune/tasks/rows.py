@@ -11,6 +11,7 @@ from torch import Tensor
 # Where all rows are gone through, evaluation included, memory bounds how many go at once.
 _ROWS_AT_ONCE = 2048
 _NUMBERS_AT_ONCE = 2**23  # in the inputs of these rows; a network's layers need many times that
+_ALL = slice(None)
 
 
 class Rows(Protocol):
@@ -78,7 +79,7 @@ class Split:
         """The inputs of the first row, [1, ...]."""
         return self.inputs[:1]
 
-    def take(self, index: Tensor) -> "Split":
+    def take(self, index: Tensor | slice) -> "Split":
         """The rows ``index``."""
         groups = None if self.groups is None else self.groups[index]
         return Split(self.inputs[index], self.labels[index], groups)
@@ -125,9 +126,9 @@ def at_once(rows: Rows) -> int:
     return max(1, min(_ROWS_AT_ONCE, _NUMBERS_AT_ONCE // max(1, numbers)))
 
 
-def in_order(rows: Rows) -> Iterator[Split]:
-    """All rows from first to last, in mini-batches that fit in memory."""
-    return rows.batches(torch.arange(len(rows)).split(at_once(rows)))
+def in_order(rows: Rows, share: slice = _ALL) -> Iterator[Split]:
+    """All rows, or a share of them, from first to last, in mini-batches that fit in memory."""
+    return rows.batches(torch.arange(len(rows))[share].split(at_once(rows)))
 
 
 def loaded(rows: Rows) -> Split:

@@ -6,7 +6,9 @@ metric keeps the step and the time of its event, so MLflow's store recognises th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from adiw_tune.tracking.translate import (
@@ -14,8 +16,8 @@ from adiw_tune.tracking.translate import (
     Event,
     best_metrics,
     end_tags,
+    epoch_metrics,
     first_tags,
-    metrics_by_trial,
     milliseconds,
     parameters,
     run_name,
@@ -24,12 +26,26 @@ from adiw_tune.tracking.translate import (
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run
+    from mlflow.entities import Metric, Run
 
 Item = TypeVar("Item")
 
-_METRICS_PER_CALL = 1000  # MLflow's limits
-_PARAMS_PER_CALL = 100
+_METRICS_PER_CALL = 800  # MLflow takes 1,000 things, with the parameters and tags of the run
+
+
+@dataclass
+class _Child:
+    """What is known of a trial's run: its parameters, and its metrics if all were sent from here.
+
+    Args:
+        run_id: MLflow's.
+        params: names of those that it has. MLflow lets none be changed.
+        metrics: None if an earlier process may have sent some.
+    """
+
+    run_id: str
+    params: set[str] = field(default_factory=set)
+    metrics: list[Metric] | None = None
 
 
 class TrialRuns:
@@ -52,24 +68,26 @@ class TrialRuns:
         self._experiment_id = experiment_id
         self._parent_run_id = parent_run_id
         self._search_tags = dict(search_tags)
-        self._run_ids: dict[str, str] = {}  # trial -> run, once all its parameters are there
+        self._children: dict[str, _Child] | None = None  # None: the store was not asked yet
+        self._in_doubt = False  # whether the last batch failed, of which some may have arrived
 
     def record(self, events: Sequence[Event]) -> None:
         """Write a batch of events; on an error nothing is lost by sending the batch again.
 
-        Events that are not about training a trial, such as `session`, are passed over.
+        What a trial has in it goes in one call, as it is calls that a store can take only so many
+        of. Events that are not about training a trial, such as `session`, are passed over.
         """
+        of_trials: dict[str, list[Event]] = defaultdict(list)
         for event in events:
-            if event["event"] == "trial":
-                self._run_id(event["trial"], event)
-            elif event["event"] == "setup":
-                self.tag(self._run_id(event["trial"]), setup_tags(event))
-        for trial, metrics in metrics_by_trial(events).items():
-            for part in _parts(metrics, _METRICS_PER_CALL):
-                self._client.log_batch(self._run_id(trial), metrics=part)
-        for event in events:
-            if event["event"] == "end":
-                self._end(event)
+            if event["event"] in ("trial", "setup", "epoch", "end"):
+                of_trials[event["trial"]].append(event)
+        try:
+            for trial, of_trial in of_trials.items():
+                self._write(trial, of_trial)
+        except Exception:
+            self._in_doubt = True
+            raise
+        self._in_doubt = False
 
     def all(self) -> list[Run]:
         """Return the run of every trial, without runs that a user nested here by hand."""
@@ -99,40 +117,75 @@ class TrialRuns:
             )
             yield from page
 
-    def _run_id(self, trial: str, event: Event | None = None) -> str:
-        if trial not in self._run_ids:
-            run = self.find(trial) or self._create(trial, event or {})
-            self._log_params(run, event or {})
-            self._run_ids[trial] = run.info.run_id
-        return self._run_ids[trial]
+    def _child(self, trial: str, event: Event) -> _Child:
+        """The run of a trial; it is created if there is none yet, where `event` is the first."""
+        if self._children is None:
+            self._children = {run.data.tags["adiw.trial"]: _found(run) for run in self.all()}
+        if trial not in self._children:
+            run = self.find(trial) if self._in_doubt else None
+            self._children[trial] = _found(run) if run else self._created(trial, event)
+        return self._children[trial]
 
-    def _create(self, trial: str, event: Event) -> Run:
+    def _created(self, trial: str, event: Event) -> _Child:
         tags = {"mlflow.parentRunId": self._parent_run_id, **self._search_tags}
-        tags |= first_tags(trial, event)
-        time = milliseconds(event) if "time" in event else None
-        return self._client.create_run(self._experiment_id, time, tags, run_name(trial, event))
+        begins = event if event["event"] == "trial" else {}
+        tags |= first_tags(trial, begins)
+        time = milliseconds(begins) if begins else None
+        run = self._client.create_run(self._experiment_id, time, tags, run_name(trial, begins))
+        return _Child(run.info.run_id, metrics=[])
 
-    def _log_params(self, run: Run, event: Event) -> None:
-        from mlflow.entities import Param
+    def _write(self, trial: str, events: Sequence[Event]) -> None:
+        child = self._child(trial, events[0])
+        metrics = [metric for event in events for metric in epoch_metrics(event)]
+        tags: dict[str, str] = {}
+        end = None
+        for event in events:
+            if event["event"] == "setup":
+                tags |= setup_tags(event)
+            elif event["event"] == "end":
+                end, tags = event, tags | end_tags(event)
+        if end is not None:
+            metrics += best_metrics([*self._sent(child), *metrics], end)
+        params = {k: v for k, v in parameters(events[0]).items() if k not in child.params}
+        self._log(child.run_id, metrics, params, tags)
+        child.params |= params.keys()
+        if child.metrics is not None:
+            child.metrics += metrics
+        if end is not None:
+            self._client.set_terminated(child.run_id, STATUSES[end["status"]], milliseconds(end))
+            child.metrics = None  # they take memory, and are in the store if it is extended
 
-        # A parameter cannot be changed in MLflow, and a run created before a crash may lack some.
-        missing = [
-            Param(key, value)
-            for key, value in parameters(event).items()
-            if key not in run.data.params
-        ]
-        for part in _parts(missing, _PARAMS_PER_CALL):
-            self._client.log_batch(run.info.run_id, params=part)
-
-    def _end(self, event: Event) -> None:
-        run_id = self._run_id(event["trial"])
-        self.tag(run_id, end_tags(event))
-        # From the store: an earlier process may have sent the best epoch.
-        accuracy, work_s = (
-            self._client.get_metric_history(run_id, name) for name in ("accuracy", "work_s")
+    def _sent(self, child: _Child) -> Iterable[Metric]:
+        """Accuracy and work of all epochs that the store has."""
+        if child.metrics is not None:
+            return child.metrics
+        histories = (
+            self._client.get_metric_history(child.run_id, name) for name in ("accuracy", "work_s")
         )
-        self._client.log_batch(run_id, metrics=best_metrics(accuracy, work_s, event))
-        self._client.set_terminated(run_id, STATUSES[event["status"]], milliseconds(event))
+        return [point for history in histories for point in history]
+
+    def _log(
+        self,
+        run_id: str,
+        metrics: list[Metric],
+        params: Mapping[str, str],
+        tags: Mapping[str, str],
+    ) -> None:
+        from mlflow.entities import Param, RunTag
+
+        rest: dict[str, Any] = {
+            "params": [Param(*item) for item in params.items()],
+            "tags": [RunTag(*item) for item in tags.items()],
+        }
+        for part in _parts(metrics, _METRICS_PER_CALL):
+            self._client.log_batch(run_id, metrics=part, **rest)
+            rest = {}
+        if rest.get("params") or rest.get("tags"):
+            self._client.log_batch(run_id, **rest)
+
+
+def _found(run: Run) -> _Child:
+    return _Child(run.info.run_id, set(run.data.params))
 
 
 def _parts(items: list[Item], size: int) -> Iterator[list[Item]]:

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 _POLL_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 15.0
-_LINES_PER_BATCH = 500
+# As far as it is behind, so much it sends at once, as what a trial has in a batch is one call. But
+# after an error a batch is sent again as a whole, and should be small.
+_LINES_PER_BATCH = (500, 8000)
 
 
 class Outbox:
@@ -47,6 +49,7 @@ class Outbox:
         self._open_runs = open_runs
         self._offset_path = offset_path
         self._offset, self._parent_run_id = _read_position(offset_path)
+        self._lines_per_batch = _LINES_PER_BATCH[0]
         self._last_error: str | None = None
         self._tried = Signal()
         self._closing = Signal()
@@ -94,6 +97,7 @@ class Outbox:
                 sent = self._send_batch(runs)
             except Exception as error:  # a dead server or our own mistake: show it and try again
                 failures += 1
+                self._lines_per_batch = _LINES_PER_BATCH[0]
                 self._tried.set()
                 self._show(error)
                 self._pause(min(_POLL_SECONDS * 2**failures, _LONGEST_PAUSE_SECONDS))
@@ -113,9 +117,12 @@ class Outbox:
 
     def _send_batch(self, runs: SearchRuns) -> bool:
         """Send the next whole lines and move on; return whether there were any."""
-        lines = self._unsent().splitlines(keepends=True)[:_LINES_PER_BATCH]
+        lines = self._unsent().splitlines(keepends=True)
         if not lines:
             return False
+        if len(lines) > self._lines_per_batch:  # it is behind
+            lines = lines[: self._lines_per_batch]
+            self._lines_per_batch = min(2 * self._lines_per_batch, _LINES_PER_BATCH[1])
         events = [event for line in lines if (event := _parse(line)) is not None]
         runs.record(events)
         self._offset += sum(map(len, lines))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,38 +91,34 @@ def end_tags(event: Event) -> dict[str, str]:
     return tags
 
 
-def metrics_by_trial(events: Sequence[Event]) -> dict[str, list[Metric]]:
-    """Return the metrics of all `epoch` events."""
+def epoch_metrics(event: Event) -> list[Metric]:
+    """Return the metrics of an `epoch` event; of any other, none."""
     from mlflow.entities import Metric
 
-    metrics: dict[str, list[Metric]] = defaultdict(list)
-    for event in events:
-        if event["event"] == "epoch":
-            metrics[event["trial"]] += [
-                Metric(name, float(value), milliseconds(event), int(event["epoch"]))
-                for name, value in _numbers(event).items()
-                if value is not None
-            ]
-    return metrics
+    if event["event"] != "epoch":
+        return []
+    return [
+        Metric(name, float(value), milliseconds(event), int(event["epoch"]))
+        for name, value in _numbers(event).items()
+        if value is not None
+    ]
 
 
-def best_metrics(
-    accuracy: Sequence[Metric], work_s: Sequence[Metric], event: Event
-) -> list[Metric]:
+def best_metrics(metrics: Sequence[Metric], event: Event) -> list[Metric]:
     """Return `best/accuracy`, `best/epoch` and `best/work_s`: of the first most accurate epoch.
 
     Args:
-        accuracy, work_s: what is stored of the trial.
+        metrics: of all epochs of the trial.
         event: its end, whose time the metrics take.
     """
     from mlflow.entities import Metric
 
-    known = [point for point in accuracy if math.isfinite(point.value)]
+    known = [one for one in metrics if one.key == "accuracy" and math.isfinite(one.value)]
     if not known:
         return []
     best = min(known, key=lambda point: (-point.value, point.step))
-    cost = next((point.value for point in work_s if point.step == best.step), math.nan)
-    values = {"accuracy": best.value, "epoch": float(best.step), "work_s": cost}
+    costs = (one.value for one in metrics if (one.key, one.step) == ("work_s", best.step))
+    values = {"accuracy": best.value, "epoch": float(best.step), "work_s": next(costs, math.nan)}
     time = milliseconds(event)
     return [Metric(f"best/{name}", value, time, best.step) for name, value in values.items()]
 

@@ -4,6 +4,7 @@ from adiw_tune.training.calibration import Alone
 from adiw_tune.training.config import METHODS, TrialConfig
 from adiw_tune.training.data import check_own_files, load_splits
 from adiw_tune.training.loop import TrainingDivergedError, TrainingRun
+from adiw_tune.training.peers import Peers
 from adiw_tune.training.report import EpochReport
 from adiw_tune.training.work import StepCost, peak_memory_bytes
 
@@ -11,6 +12,7 @@ __all__ = [
     "METHODS",
     "Alone",
     "EpochReport",
+    "Peers",
     "StepCost",
     "TrainingDivergedError",
     "TrainingRun",

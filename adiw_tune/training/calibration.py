@@ -51,12 +51,15 @@ def measure_step_cost(run: "TrainingRun", alone: Alone) -> StepCost:
         for _ in range(_UNMEASURED):
             steps()
     with alone():
-        cost = compare(plain, own, run._work_clock)
+        cost = compare(plain, own, run._work_clock, run.peers.agreed)
     return StepCost(cost.plain_s / count, cost.ratio)
 
 
 def compare(
-    plain: Callable[[], object], own: Callable[[], object], now: Callable[[], float]
+    plain: Callable[[], object],
+    own: Callable[[], object],
+    now: Callable[[], float],
+    agreed: Callable[[bool], bool] = bool,
 ) -> StepCost:
     """Time both in turns: at least 8 times, then until there are 60 pairs or 1.5 s have passed.
 
@@ -64,13 +67,14 @@ def compare(
         plain: takes plain steps.
         own: takes as many steps of the configuration; ``plain`` itself where there is no other.
         now: seconds, read after everything begun on the device is done.
+        agreed: makes one decision of several peers', whose clocks differ.
 
     Returns:
         The cost of a call.
     """
     start = now()
     pairs: list[tuple[float, float]] = []
-    while len(pairs) < _LEAST or (len(pairs) < _MOST and now() - start < _SECONDS):
+    while len(pairs) < _LEAST or (len(pairs) < _MOST and agreed(now() - start < _SECONDS)):
         if own is plain:
             pairs.append((_seconds(plain, now),) * 2)
         elif len(pairs) % 2:  # each goes first as often
@@ -95,13 +99,14 @@ def _steps_are_plain(method: Method) -> bool:
 
 
 def _held_mini_batches(run: "TrainingRun") -> Iterator[tuple[Tensor, Callable[[], Split]]]:
-    """A few mini-batches without end: their row numbers, and what gathers their rows.
+    """A few mini-batches without end: their row numbers, and what gathers this process's share.
 
     From memory: reading from files goes on beside the steps, and is no part of them.
     """
     rows, size, order = run.method.rows, run.config.batch_size, run._epoch_order()
     order = order[: size * max(1, min(_HELD, len(order) // size))]
-    held = loaded(rows.take(order.to(rows.labels.device)))
-    places = torch.arange(len(order), device=run.device).split(size)
+    shares = [index[run.peers.share(len(index))] for index in order.split(size)]
+    held = loaded(rows.take(torch.cat(shares).to(rows.labels.device)))
+    places = torch.arange(len(held), device=run.device).split([len(share) for share in shares])
     gathers = [partial(held.take, place) for place in places]
     return itertools.cycle(zip(order.to(run.device).split(size), gathers, strict=True))

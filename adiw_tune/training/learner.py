@@ -10,6 +10,7 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from adiw_tune.tasks import Network, Split
+from adiw_tune.training.peers import Peers
 
 
 @dataclass(frozen=True)
@@ -21,10 +22,30 @@ class Forward:
     losses: Tensor
     labels: Tensor
 
+    @property
+    def parts(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """All four."""
+        return self.features, self.logits, self.losses, self.labels
+
+    def take(self, index: Tensor | slice) -> "Forward":
+        """The rows ``index``."""
+        return Forward(*(part[index] for part in self.parts))
+
     def split(self, size: int) -> "tuple[Forward, Forward]":
         """The first ``size`` rows, and the rest."""
-        parts = (self.features, self.logits, self.losses, self.labels)
-        return Forward(*(x[:size] for x in parts)), Forward(*(x[size:] for x in parts))
+        return self.take(slice(size)), self.take(slice(size, None))
+
+    @classmethod
+    def joined(cls, forwards: "list[Forward]") -> "Forward":
+        """The rows of all these."""
+        parts = zip(*(forward.parts for forward in forwards), strict=True)
+        return cls(*(torch.cat(some) for some in parts))
+
+    def needed(self, representation: str) -> "Forward":
+        """Without features and logits, if weights are estimated on the losses alone."""
+        if representation == "feature":
+            return self
+        return replace(self, features=self.losses, logits=self.losses)
 
 
 class Learner:
@@ -34,6 +55,7 @@ class Learner:
         network: in training.
         precision: float32, or bfloat16 for autocast; losses are float32 either way.
         augment: the task's, or None.
+        peers: the processes that train it.
     """
 
     def __init__(
@@ -41,9 +63,11 @@ class Learner:
         network: Network,
         precision: str = "float32",
         augment: Callable[[Tensor], Tensor] | None = None,
+        peers: Peers | None = None,
     ) -> None:
         self.network = network
         self.precision = precision
+        self.peers = peers or Peers()
         self._augment = augment
         self._norms = [m for m in network.modules() if isinstance(m, _BatchNorm)]
 
@@ -53,9 +77,32 @@ class Learner:
             return rows
         return replace(rows, inputs=self._augment(rows.inputs))
 
-    def forward(self, rows: Split) -> Forward:
-        """One pass with gradient, and the cross-entropy of each row."""
-        with self.rounded(rows), self.lone_row_allowed(rows):
+    def share(self, rows: Split) -> Split:
+        """This process's share of a mini-batch."""
+        return rows if self.peers.size == 1 else rows.take(self.peers.share(len(rows)))
+
+    def gathered(self, forward: Forward, n: int, representation: str) -> Forward:
+        """What all peers have for their shares of ``n`` rows, as far as weights need it."""
+        if self.peers.size == 1:
+            return forward
+        parts = forward.needed(representation).parts
+        # As one tensor, since it is messages that take time. Labels below 2^24 are exact in it.
+        columns = [part.detach().reshape(len(part), -1).float() for part in parts]
+        whole = self.peers.gathered(torch.cat(columns, dim=1), n)
+        gathered = whole.split([some.shape[1] for some in columns], dim=1)
+        return Forward(
+            *(
+                some.reshape(n, *part.shape[1:]).to(part.dtype)
+                for some, part in zip(gathered, parts, strict=True)
+            )
+        )
+
+    def forward(self, rows: Split, n: int | None = None) -> Forward:
+        """One pass with gradient, and the cross-entropy of each row.
+
+        ``n`` tells of how many rows ``rows`` are this process's share; None: they are all.
+        """
+        with self.rounded(rows), self.lone_row_allowed(len(rows) if n is None else n):
             features, logits = self.network.outputs(rows.inputs)
         logits = logits.float()
         losses = functional.cross_entropy(logits, rows.labels, reduction="none")
@@ -68,13 +115,13 @@ class Learner:
         return torch.autocast(rows.inputs.device.type, torch.bfloat16)
 
     @torch.no_grad()
-    def look(self, rows: Split) -> Forward:
+    def look(self, rows: Split, n: int | None = None) -> Forward:
         """A pass like that of training rows, augmentation and batch statistics included.
 
         Without gradient, and without these rows entering the running statistics of batch norm.
         """
         with self.statistics_frozen():
-            return self.forward(self.augmented(rows))
+            return self.forward(self.augmented(rows), n)
 
     @torch.no_grad()
     def evaluate(self, rows: Split) -> Forward:
@@ -99,9 +146,9 @@ class Learner:
                 norm.track_running_stats = tracked
 
     @contextmanager
-    def lone_row_allowed(self, rows: Split) -> Iterator[None]:
+    def lone_row_allowed(self, n: int) -> Iterator[None]:
         """Batch norm of a single row goes by the running statistics: one value has no variance."""
-        norms = [norm for norm in self._norms if norm.training and len(rows) == 1]
+        norms = [norm for norm in self._norms if norm.training and n == 1]
         for norm in norms:
             norm.eval()
         try:

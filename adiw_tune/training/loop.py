@@ -12,13 +12,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from adiw_tune.tasks import Network, Rows, Split, Splits, find_task, in_order
+from adiw_tune.tasks import Rows, Split, Splits, find_task, in_order
 from adiw_tune.training.calibration import Alone, measure_step_cost
 from adiw_tune.training.config import TrialConfig
 from adiw_tune.training.data import check_own_files, load_splits
 from adiw_tune.training.learner import Learner
 from adiw_tune.training.methods import Method, Step, make_method
+from adiw_tune.training.peers import Peers
 from adiw_tune.training.report import EpochReport
+from adiw_tune.training.together import Streams, in_step, sum_gradients
 from adiw_tune.training.work import StepCost, Work
 
 
@@ -41,6 +43,9 @@ class TrainingRun:
         data_dir: where to look for data first.
         step_cost: what a step costs, where that is known; else :meth:`calibrate` measures it.
         splits: the rows of ``config``, where they have been loaded; else they are.
+        peers: the processes that train this one network, each of which makes such a run and calls
+            the same of it. Mini-batches are those of one process; each takes its share of them.
+            What the first reports and saves is what counts.
     """
 
     def __init__(
@@ -50,17 +55,21 @@ class TrainingRun:
         data_dir: Path | None = None,
         step_cost: StepCost | None = None,
         splits: Splits | None = None,
+        peers: Peers | None = None,
     ) -> None:
         self.config = config
         self.device = torch.device(device)
+        self.peers = peers or Peers()
         self.splits = (splits or load_splits(config, data_dir)).to(self.device)
         check_own_files(config, self.splits)
         task = find_task(config.task)
         torch.manual_seed(config.seed)  # initialisation now, dropout and augmentation later
-        self.network: Network = task.network(self.splits, config.network).to(self.device)
+        network = task.network(self.splits, config.network).to(self.device)
+        self.network = in_step(network, config.method, self.peers)
+        self._streams = Streams(config.seed, self.device, self.peers)
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=config.learning_rate)
         self.method = make_method(config, self.splits).to(self.device)
-        self._learner = Learner(self.network, config.precision, task.augment)
+        self._learner = Learner(self.network, config.precision, task.augment, self.peers)
         self._order = torch.Generator().manual_seed(config.seed + 1)
         self.epoch = 0
         self.train_seconds = 0.0
@@ -101,10 +110,11 @@ class TrainingRun:
                 of the device that has speed 1.
         """
         self._alone = alone
-        if self._work.cost is None:
+        if self.peers.agreed(self._work.cost is None):
             cost = self._measured()
             unit = cost.plain_s * speed if plain_s is None else plain_s
             self._work.cost = replace(cost, plain_s=unit, speed=speed)
+        assert self._work.cost is not None
         return self._work.cost
 
     def run_epoch(self, between: Callable[[], object] | None = None) -> EpochReport:
@@ -131,10 +141,15 @@ class TrainingRun:
     def accuracy(self, rows: Rows) -> float:
         """Share of ``rows`` that the network labels right, in [0, 1]."""
         self.network.eval()
-        right = torch.zeros((), dtype=torch.int64, device=self.device)
-        for some in in_order(rows):
-            right += (self.network(some.inputs).argmax(dim=1) == some.labels).sum()
-        return int(right) / len(rows)
+        n = len(rows)
+        right = torch.cat(
+            [
+                self.network(some.inputs).argmax(dim=1) == some.labels
+                for some in in_order(rows, self.peers.share(n))
+            ]
+        )
+        (count,) = self.peers.summed([self.peers.own(right, n).sum()])
+        return int(count) / n
 
     def _train_epoch(self, between: Callable[[], object] | None) -> float:
         self.network.train()
@@ -148,13 +163,14 @@ class TrainingRun:
             order.to(device).split(self.config.batch_size)
             for device in (self.device, self.method.rows.labels.device)
         )
-        for index, rows in zip(indices, self.method.rows.batches(chunks), strict=True):
+        shares = (chunk[self.peers.share(len(chunk))] for chunk in chunks)
+        for index, rows in zip(indices, self.method.rows.batches(shares), strict=True):
             total += self._step(index, rows, weighted) * len(index)
             self._work.count(weighted)
             if between is not None:
                 with self._clock_stopped():
                     between()
-        return float(total) / len(order)
+        return float(*self.peers.summed([total])) / len(order)
 
     def _begin(self) -> None:
         if type(self.method).begin is Method.begin:
@@ -177,19 +193,23 @@ class TrainingRun:
         return torch.cat(passes)[:length]
 
     def _step(self, index: Tensor, rows: Split, weighted: bool = True) -> Tensor:
-        """One update on a mini-batch, the rows ``index``; its loss, still on the device."""
+        """One update on the mini-batch ``index``, of which ``rows`` are this process's share.
+
+        Returns this process's part of its loss, still on the device.
+        """
         rows = self._learner.augmented(rows)
-        step = Step(self._learner, rows, index, self._learner.forward(rows))
+        step = Step(self._learner, rows, index, self._learner.forward(rows, len(index)))
         loss = self.method.loss(step) if weighted else self.method.warm_up_loss(step)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        sum_gradients(self.network, self.peers)
         self.optimizer.step()
         return loss.detach()
 
     def _measured(self) -> StepCost:
         """The cost of a step where the run stands: a copy takes some."""
         with torch.random.fork_rng([self.device] if self._on_cuda else []):
-            scratch = TrainingRun(self.config, self.device, splits=self.splits)
+            scratch = TrainingRun(self.config, self.device, splits=self.splits, peers=self.peers)
             scratch.load_state_dict(copy.deepcopy(self.state_dict()))  # Adam's would be shared
             return measure_step_cost(scratch, self._alone)
 
@@ -205,11 +225,11 @@ class TrainingRun:
     def _work_clock(self) -> float:
         """Seconds: of one CPU thread those that it ran, which are all there are when it is alone.
 
-        Turns that the system gives to others do not enter there. They do with several threads,
-        whose wall time is what work takes, and on CUDA.
+        Turns that the system gives to others do not enter there. They do with several threads or
+        processes, whose wall time is what work takes, and on CUDA.
         """
-        alone_in_process = self.device.type == "cpu" and torch.get_num_threads() == 1
-        return time.process_time() if alone_in_process else self._now()
+        alone = self.device.type == "cpu" and torch.get_num_threads() == 1 and self.peers.size == 1
+        return time.process_time() if alone else self._now()
 
     @contextmanager
     def _clock_stopped(self) -> Iterator[None]:
@@ -218,7 +238,11 @@ class TrainingRun:
         self.train_seconds -= time.perf_counter() - start
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the rest of the run depends on, of types ``weights_only`` loads."""
+        """Everything that the rest of the run depends on, of types ``weights_only`` loads.
+
+        Of several peers all have to call it; what the first has is whole, remembered weights
+        included, and any number of them can go on from it.
+        """
         return {
             "epoch": self.epoch,
             "train_seconds": self.train_seconds,
@@ -228,8 +252,7 @@ class TrainingRun:
             "optimizer": self.optimizer.state_dict(),
             "method": self.method.state_dict(),
             "order": self._order.get_state(),
-            "torch": torch.get_rng_state(),
-            "cuda": torch.cuda.get_rng_state(self.device) if self._on_cuda else None,
+            **self._streams.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -242,6 +265,4 @@ class TrainingRun:
         self.optimizer.load_state_dict(state["optimizer"])
         self.method.load_state_dict(state["method"])
         self._order.set_state(state["order"])
-        torch.set_rng_state(state["torch"])
-        if self._on_cuda and state["cuda"] is not None:
-            torch.cuda.set_rng_state(state["cuda"], self.device)
+        self._streams.load_state_dict(state)

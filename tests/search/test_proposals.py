@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
+from adiw_tune.search import proposals
 from adiw_tune.search.programme import Begin
-from adiw_tune.search.proposals import Proposer, study_of
+from adiw_tune.search.proposals import Proposer, looked_at, study_of
 from adiw_tune.search.space import SpaceFile
 
 from .made_up import SPACE, Story
@@ -32,7 +33,12 @@ def score(begin: Begin) -> tuple[float, float]:
     return 0.5 + begin.config["steps"] / 50, float(begin.config["epochs"])
 
 
-def test_a_search_that_was_cut_off_proposes_what_it_would_have(tmp_path: Path) -> None:
+@pytest.mark.parametrize("looked_at", [500, 4])
+def test_a_search_that_was_cut_off_proposes_what_it_would_have(
+    tmp_path: Path, looked_at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proposals, "_LOOKED_AT", looked_at)
+    monkeypatch.setattr(proposals, "_LEFT_OUT_AT_ONCE", looked_at // 2)
     through, cut = tmp_path / "through", tmp_path / "cut"
     configs = {}
     for folder in (through, cut):
@@ -48,6 +54,37 @@ def test_a_search_that_was_cut_off_proposes_what_it_would_have(tmp_path: Path) -
             configs[folder].append(begin.config)
     assert configs[cut] == configs[through]
     assert len({str(config) for config in configs[cut]}) > 10
+
+
+def test_trials_that_end_in_another_order_than_they_began_are_told_as_they_end(
+    tmp_path: Path,
+) -> None:
+    """As with several workers; and a point that was asked for and never begun leaves no trace."""
+    story, proposer = Story(tmp_path), make(tmp_path)
+    for number in range(14):
+        proposer.propose(story.history())
+        fresh = make(tmp_path).propose(story.history())
+        begin = propose(story, proposer)
+        assert begin.config == fresh.config
+        if number >= 3:  # four run at once, and the first ends last
+            ended = f"t{number - 2}"
+            story.ends(ended, ("finished", "pruned", "failed")[number % 3], *score(begin))
+
+
+def test_of_a_long_search_those_that_ended_long_ago_count_by_their_front(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proposals, "_LOOKED_AT", 4)
+    monkeypatch.setattr(proposals, "_LEFT_OUT_AT_ONCE", 2)
+    story, proposer = Story(tmp_path), make(tmp_path)
+    accuracies = [0.5, 0.9, 0.6, 0.7, 0.8, 0.7, 0.6, 0.5]
+    for _ in range(10):
+        propose(story, proposer)
+    for number, accuracy in list(enumerate(accuracies))[::-1]:  # t7 ends first, t0 last
+        story.ends(f"t{number}", accuracy=accuracy, work_s=1.0 + number)
+    seen = [run.trial for run in looked_at(story.history().of_kind("search"))]
+    # Of t7 to t4, which ended first, t4 is better than the others; t8 and t9 run.
+    assert seen == ["t0", "t1", "t2", "t3", "t4", "t8", "t9"]
 
 
 def test_another_seed_proposes_otherwise(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -97,6 +99,52 @@ def test_sending_events_again_adds_nothing(uri: str, search: FakeSearch) -> None
     opened(uri).record(search.events)
     assert stored_history(uri) == expected_history(search.events)
     opened(uri).record(search.events)  # by a process that knows nothing of the first
+    assert stored_history(uri) == expected_history(search.events)
+
+
+def test_what_a_trial_has_in_a_batch_is_three_calls(
+    uri: str, search: FakeSearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient
+
+    calls: Counter[str] = Counter()
+    for name in vars(MlflowClient):
+        if name.startswith(("log_", "set_", "get_", "create_run", "search_runs", "update_")):
+            real = getattr(MlflowClient, name)
+
+            def counted(*args: Any, real: Any = real, name: str = name, **kwargs: Any) -> Any:
+                calls[name] += 1
+                return real(*args, **kwargs)
+
+            monkeypatch.setattr(MlflowClient, name, counted)
+    runs = opened(uri)
+    calls.clear()
+    runs.record(search.events)
+    trials = count_of(search)
+    once = dict.fromkeys(("create_run", "log_batch", "set_terminated"), trials)
+    assert calls == {**once, "search_runs": 1}
+
+
+def test_a_run_that_was_created_though_its_answer_was_lost_is_found_again(
+    uri: str, search: FakeSearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient
+
+    create = MlflowClient.create_run
+    created: list[Any] = []
+
+    def lose_the_third(*args: Any, **kwargs: Any) -> Any:
+        created.append(create(*args, **kwargs))
+        if len(created) == 3:
+            raise ConnectionError("the server is gone")
+        return created[-1]
+
+    runs = opened(uri)
+    monkeypatch.setattr(MlflowClient, "create_run", lose_the_third)
+    with pytest.raises(ConnectionError):
+        runs.record(search.events)
+    runs.record(search.events)
+    assert len(created) == count_of(search)
     assert stored_history(uri) == expected_history(search.events)
 
 

@@ -59,14 +59,18 @@ class EventCallback(Callback):
             self._append("setup", run, **{name: result[name] for name in _SETUP})
         elif result.get("epoch", 0) > len(run.epochs):
             self._append("epoch", run, **{name: result[name] for name in _EPOCH})
+        if "checkpoint_path" in result:  # of a trial of several workers, which Tune does not keep
+            self._checkpointed(trial, result["checkpoint_path"])
 
     def on_checkpoint(
         self, iteration: int, trials: list[Any], trial: Any, checkpoint: Any, **info: Any
     ) -> None:
         """A run's checkpoint is in the storage."""
-        run = self._run(trial)
-        path = self.record.checkpoints.relative(checkpoint.path)
-        self._append("checkpoint", run, epoch=len(run.epochs), path=path)
+        self._checkpointed(trial, checkpoint.path)
+
+    def _checkpointed(self, trial: Any, path: str) -> None:
+        run, kept = self._run(trial), self.record.checkpoints.relative(path)
+        self._append("checkpoint", run, epoch=len(run.epochs), path=kept)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A run ended by itself, or was stopped."""
@@ -90,7 +94,10 @@ class EventCallback(Callback):
         if run.ended:
             return
         if is_storage_full(error):
-            raise UserError(self.record.checkpoints.full())
+            raise UserError(
+                f"no space is left in '{self.record.checkpoints.root}', what was recorded is kept: "
+                f"make room, then {self.record.resume_command()}"
+            )
         if is_out_of_memory(error):
             self._end_or_give_more(run, one_line(error))
         elif is_lost(error) and run.lost_in_a_row + 1 < _LOSSES_IN_A_ROW:

@@ -4,7 +4,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -111,6 +111,19 @@ class DeviceTurn:
             return False
         fcntl.flock(self._gate, fcntl.LOCK_UN)
         return True
+
+
+class OwnDevice:
+    """The turn of a process whose device no other uses: it waits for nobody."""
+
+    def shared(self) -> AbstractContextManager[None]:
+        """Work."""
+        return nullcontext()
+
+    exclusive = shared
+
+    def make_room(self) -> None:
+        """Nobody waits."""
 
 
 @cache

@@ -48,9 +48,12 @@ class Share:
         return 1.0 if self.gpus >= 1 else max(self.gpus - _CONTEXT, 0.01)
 
     def bundles(self) -> PlacementGroupFactory:
-        """For Tune. Workers of a trial that has several are placed by Ray Train, each anew."""
+        """For Tune. Workers of a trial that has several are placed by Ray Train, each anew.
+
+        Then the trial itself has no core, or there would be none left for the last worker.
+        """
         if self.workers > 1:
-            return PlacementGroupFactory([{"CPU": 0.001}])
+            return PlacementGroupFactory([{"memory": 2**20}])  # none at all is not allowed
         return PlacementGroupFactory([{"CPU": self.cpus, "GPU": self.gpus}])
 
 

@@ -3,7 +3,9 @@
 import io
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,20 @@ import torch
 
 from adiw_tune.record.checkpoints import CheckpointStore
 from adiw_tune.record.provenance import processor
-from adiw_tune.search.on_ray.exclusive import DeviceTurn, device_turn
+from adiw_tune.search.on_ray.exclusive import DeviceTurn, OwnDevice, device_turn
+from adiw_tune.search.on_ray.parallel import run_on_workers
+from adiw_tune.search.on_ray.rows import RowsKeeper
 from adiw_tune.search.on_ray.shares import Share
-from adiw_tune.training import Alone, EpochReport, StepCost, TrainingRun, TrialConfig
+from adiw_tune.tasks import Splits
+from adiw_tune.training import (
+    Alone,
+    EpochReport,
+    Peers,
+    StepCost,
+    TrainingRun,
+    TrialConfig,
+    load_splits,
+)
 
 _CHECKPOINTING = 0.05  # of the time may go into it, or else not every epoch has one
 
@@ -35,34 +48,81 @@ def trainable(config: dict[str, Any], data_dir: Path | None = None) -> None:
         UserError: ``config`` is not a valid configuration, or the data is not there.
         TrainingDivergedError: the loss became NaN or infinite.
     """
-    turn = device_turn(_device())
-    with turn.shared():
-        run = _started(config, data_dir)
-        run.calibrate(turn.exclusive)
-    _train(run, turn, turn.shared)
+    from ray import tune
+
+    here = _Process(device_turn(_device()), _tell_tune)
+    with here.turn.shared():
+        run = TrainingRun(TrialConfig.from_mapping(config), _device(), data_dir)
+        if (checkpoint := tune.get_checkpoint()) is not None:
+            with checkpoint.as_directory() as folder:
+                _load(run, Path(folder) / "run.pt")
+        run.calibrate(here.turn.exclusive)
+    _train(run, here, here.turn.shared)
 
 
-def run_of_search(
-    config: dict[str, Any], data_dir: Path | None = None, checkpoints: CheckpointStore | None = None
-) -> None:
+@dataclass(frozen=True)
+class Files:
+    """Where the runs of a search find their data and their checkpoints.
+
+    Args:
+        data_dir: where to look for data first.
+        rows: gives them out of the nodes' memory; None where no two runs would share them.
+        checkpoints: of the search.
+    """
+
+    data_dir: Path | None
+    rows: RowsKeeper | None
+    checkpoints: CheckpointStore
+
+    def splits(self, config: TrialConfig) -> Splits:
+        """The data of a run."""
+        return self.rows.splits(config) if self.rows else load_splits(config, self.data_dir)
+
+
+def run_of_search(config: dict[str, Any], files: Files) -> None:
     """The same for a run of a search, whose place there stands under ``adiw``.
 
     Tells first, as epoch 0, what it runs on and what a step costs. A run that is to be timed has
-    the device to itself.
+    the device to itself. One of several workers is run by them, on devices of their own.
+
+    Args:
+        config: what the searcher gives Tune.
+        files: where data and checkpoints are.
     """
-    place = config["adiw"]
+    share = Share(**config["adiw"]["share"])
+    if share.workers > 1:
+        run_on_workers(partial(_run_on_worker, files=files), config, share)
+    else:
+        _run_of_search(_Process(device_turn(_device()), _tell_tune), config, files)
+
+
+def _run_on_worker(config: dict[str, Any], files: Files) -> None:
+    _run_of_search(_Process(OwnDevice(), _tell_train, Peers.joined()), config, files)
+
+
+@dataclass(frozen=True)
+class _Process:
+    """What a run is trained in: a trial's one process, or one of several."""
+
+    turn: DeviceTurn | OwnDevice
+    tell: Callable[[dict[str, Any], str | None], None]
+    peers: Peers = field(default_factory=Peers)
+
+
+def _run_of_search(here: _Process, config: dict[str, Any], files: Files) -> None:
+    place, turn = config["adiw"], here.turn
     _cap_memory(Share(**place["share"]))
-    turn = device_turn(_device())
     with turn.shared():
-        speed = _speed(place, _device(), turn.exclusive, data_dir)
+        speed = _speed(here, place, files)
         cost = StepCost(**place["cost"], speed=speed) if place["cost"] else None
-        run = _started(config["config"], data_dir, cost)
-        if place["checkpoint"] is not None and checkpoints is not None:
-            _restore(run, checkpoints, place["checkpoint"])
+        trial = TrialConfig.from_mapping(config["config"])
+        run = TrainingRun(trial, _device(), None, cost, files.splits(trial), here.peers)
+        if place["checkpoint"] is not None:
+            _restore(run, files.checkpoints, place["checkpoint"])
         cost = run.calibrate(turn.exclusive, place["plain_s"], speed)
         setup = _setup(run, cost, speed)
-    _tell({"epoch": 0, **setup})
-    _train(run, turn, turn.exclusive if place["kind"] == "retime" else turn.shared)
+    here.tell({"epoch": 0, **setup}, None)
+    _train(run, here, turn.exclusive if place["kind"] == "retime" else turn.shared)
 
 
 def run_id(config: Mapping[str, Any]) -> str:
@@ -95,19 +155,6 @@ def _cap_memory(share: Share) -> None:
         torch.cuda.set_per_process_memory_fraction(share.memory_fraction)
 
 
-def _started(
-    config: dict[str, Any], data_dir: Path | None, cost: StepCost | None = None
-) -> TrainingRun:
-    """The run at its start, or where the checkpoint that Tune hands it left it."""
-    from ray import tune
-
-    run = TrainingRun(TrialConfig.from_mapping(config), _device(), data_dir, cost)
-    if (checkpoint := tune.get_checkpoint()) is not None:
-        with checkpoint.as_directory() as folder:
-            _load(run, Path(folder) / "run.pt")
-    return run
-
-
 def _restore(run: TrainingRun, checkpoints: CheckpointStore, path: str) -> None:
     """Put the run where its last checkpoint of this search left it, if that is still there."""
     if checkpoints.exists(f"{path}/run.pt"):
@@ -118,19 +165,18 @@ def _load(run: TrainingRun, source: Path | io.BytesIO) -> None:
     run.load_state_dict(torch.load(source, map_location="cpu", weights_only=True))
 
 
-def _speed(
-    place: Mapping[str, Any], device: torch.device, alone: Alone, data_dir: Path | None
-) -> float:
+def _speed(here: _Process, place: Mapping[str, Any], files: Files) -> float:
     """Of this device, in units of the search's first kind of device.
 
     By a plain step that both have measured: that of the first run which was set up.
     """
-    known = place["speeds"].get(device_name(device))
-    if known is not None or place["yardstick"] is None:
+    known = place["speeds"].get(device_name(_device()))
+    if here.peers.agreed(known is not None or place["yardstick"] is None):
         return known or 1.0
     config, plain_s = place["yardstick"]
-    run = TrainingRun(TrialConfig.from_mapping(config), device, data_dir)
-    return float(plain_s / run.calibrate(alone).plain_s)
+    trial = TrialConfig.from_mapping(config)
+    run = TrainingRun(trial, _device(), splits=files.splits(trial), peers=here.peers)
+    return float(plain_s / run.calibrate(here.turn.exclusive).plain_s)
 
 
 def _setup(run: TrainingRun, cost: StepCost, speed: float) -> dict[str, Any]:
@@ -146,40 +192,48 @@ def _setup(run: TrainingRun, cost: StepCost, speed: float) -> dict[str, Any]:
     }
 
 
-def _train(run: TrainingRun, turn: DeviceTurn, having_turn: Alone) -> None:
+def _train(run: TrainingRun, here: _Process, having_turn: Alone) -> None:
     """Epochs to the end, each with its turn on the device, which is not kept while reporting.
 
     Tune can leave a trial that it stops standing in its report for as long as it likes.
     """
     if run.finished:  # killed between its last epoch and Tune's taking note of it
-        with turn.shared():
+        with here.turn.shared():
             report = run.report()
-        _report(run, report, with_checkpoint=True)
+        _report(run, here, report, with_checkpoint=True)
     due_at = time.monotonic()
     while not run.finished:
         with having_turn():
-            report = run.run_epoch(turn.make_room)
+            report = run.run_epoch(here.turn.make_room)
         start = time.monotonic()
-        due = start >= due_at or run.finished
-        _report(run, report, with_checkpoint=due)
+        due = here.peers.agreed(start >= due_at or run.finished)
+        _report(run, here, report, with_checkpoint=due)
         if due:
             now = time.monotonic()
             due_at = now + (now - start) / _CHECKPOINTING
 
 
-def _report(run: TrainingRun, report: EpochReport, with_checkpoint: bool) -> None:
+def _report(run: TrainingRun, here: _Process, report: EpochReport, with_checkpoint: bool) -> None:
     told = report.as_dict()
     told["wall_s"] = told.pop("train_seconds")
-    if not with_checkpoint:
-        _tell(told)
+    state = run.state_dict() if with_checkpoint else None  # which all peers have a part in
+    if state is None or here.peers.rank > 0:
+        here.tell(told, None)
         return
     with tempfile.TemporaryDirectory() as folder:
-        torch.save(run.state_dict(), Path(folder) / "run.pt")
-        _tell(told, folder)
+        torch.save(state, Path(folder) / "run.pt")
+        here.tell(told, folder)
 
 
-def _tell(numbers: dict[str, Any], checkpoint: str | None = None) -> None:
+def _tell_tune(numbers: dict[str, Any], checkpoint: str | None) -> None:
     from ray import tune
 
     kept = tune.Checkpoint.from_directory(checkpoint) if checkpoint else None
     tune.report(numbers, checkpoint=kept)
+
+
+def _tell_train(numbers: dict[str, Any], checkpoint: str | None) -> None:
+    from ray import train
+
+    kept = train.Checkpoint.from_directory(checkpoint) if checkpoint else None
+    train.report(numbers, checkpoint=kept)

@@ -13,13 +13,15 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 
 from adiw_tune.errors import UserError
-from adiw_tune.record.record import SearchRecord
+from adiw_tune.record.record import SearchRecord, SearchSettings
 from adiw_tune.search.on_ray.events import EventCallback
 from adiw_tune.search.on_ray.head import answers, watched_head
+from adiw_tune.search.on_ray.parallel import Sweeper
+from adiw_tune.search.on_ray.rows import RowsKeeper
 from adiw_tune.search.on_ray.scheduler import ParetoScheduler
 from adiw_tune.search.on_ray.searcher import BudgetStopper, ProgrammeSearcher
 from adiw_tune.search.on_ray.shares import Machines, Share
-from adiw_tune.search.on_ray.trainable import run_id, run_of_search
+from adiw_tune.search.on_ray.trainable import Files, run_id, run_of_search
 from adiw_tune.search.programme import Programme
 from adiw_tune.search.proposals import Proposer
 from adiw_tune.search.space import SpaceFile
@@ -28,6 +30,7 @@ _ADDRESS_HINT = "give HOST:PORT of a running one, or leave --address out to star
 _ENVIRONMENT = {
     # The loggers write what events.jsonl holds already, and one of them imports torch here.
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "1e9",  # Tune's own state is never read again
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # spares each trial a warning about it
@@ -47,8 +50,19 @@ def run_programme(record: SearchRecord, address: str | None, lost: Callable[[], 
     programme = Programme(settings, Proposer(space, settings.seed, settings.trials))
     if not programme.over(record.history()):
         with _ray(address), watched_head(lost) if address else nullcontext():
-            _make_tuner(record, programme).fit()
+            _fit(_make_tuner(record, programme))
     return programme.over(record.history())
+
+
+def _fit(tuner: tune.Tuner) -> None:
+    """Run it; what one of our callbacks refuses comes wrapped in Tune's errors."""
+    try:
+        tuner.fit()
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, UserError):
+            cause = cause.__cause__ or cause.__context__
+        raise cause or error from None
 
 
 def devices_at(address: str) -> int:
@@ -106,7 +120,9 @@ def machines() -> Machines:
 
 def _make_tuner(record: SearchRecord, programme: Programme) -> tune.Tuner:
     settings, path, store = record.settings, record.log.path, record.checkpoints
-    bound = tune.with_parameters(run_of_search, data_dir=settings.data_dir, checkpoints=store)
+    # Runs one after the other load their own rows: to keep them takes a process.
+    rows = None if settings.concurrency == 1 else RowsKeeper(settings.data_dir)
+    bound = tune.with_parameters(run_of_search, files=Files(settings.data_dir, rows, store))
     scheduler = ParetoScheduler(path) if settings.early_stopping else FIFOScheduler()
     here = machines()
     return tune.Tuner(
@@ -115,22 +131,41 @@ def _make_tuner(record: SearchRecord, programme: Programme) -> tune.Tuner:
             search_alg=ProgrammeSearcher(programme, record, here),
             scheduler=scheduler,
             num_samples=-1,  # as many as the programme has
-            max_concurrent_trials=settings.concurrency,
-            reuse_actors=True,
+            max_concurrent_trials=_at_once(settings, here),
+            # A process whose workers train on could not begin another trial.
+            reuse_actors=settings.workers_per_trial == 1,
             trial_dirname_creator=_folder_name,
         ),
         run_config=tune.RunConfig(
             name=str(store.sessions()),  # Tune's own state is never read again
             storage_path=store.base,
             storage_filesystem=store.filesystem,
-            callbacks=[EventCallback(record, here)],
-            checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
+            callbacks=[EventCallback(record, here), Sweeper()],
+            # With 1, each checkpoint makes Tune write down all that it knows of all trials.
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=2),
             # The searcher gives runs again that were lost. Tune would give any that fails.
             failure_config=tune.FailureConfig(max_failures=0),
             stop=BudgetStopper(programme, path),
             verbose=0,
         ),
     )
+
+
+def _at_once(settings: SearchSettings, here: Machines) -> int | None:
+    """How many runs, at most.
+
+    Tune itself counts what runs take, except those of several workers, which Ray Train places. On
+    a cluster that grows by itself --concurrency says how far.
+    """
+    workers = settings.workers_per_trial
+    if settings.concurrency or workers == 1:
+        return settings.concurrency
+    has = ray.cluster_resources()
+    gpus = settings.gpus_per_trial or float(here.gpus > 0)
+    room = has.get("CPU", 0) / (workers * settings.cpus_per_trial)
+    if gpus:
+        room = min(room, has.get("GPU", 0) / (workers * gpus))
+    return max(1, int(room))
 
 
 def _bundles(config: dict[str, Any]) -> tune.PlacementGroupFactory:

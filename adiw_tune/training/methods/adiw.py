@@ -1,5 +1,7 @@
 """Accelerated dynamic importance weighting, and its control with weights dealt out at random."""
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
@@ -46,4 +48,5 @@ class Random(Adiw):
     def weigh(self, step: Step) -> Tensor:
         """A random permutation of the estimator's weights, drawn on the device."""
         w = super().weigh(step)
-        return w[torch.randperm(len(w), device=w.device)]
+        order = partial(torch.randperm, len(w), device=w.device)
+        return w[step.learner.peers.once(order, like=step.index)]

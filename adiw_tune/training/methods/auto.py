@@ -1,6 +1,7 @@
 """The divergence chosen while training, by what helps reference rows held out for it."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -75,12 +76,15 @@ class AutoEstimator(nn.Module):
 
     def forward(self, step: Step) -> Tensor:
         """The mixture's weights: [n]."""
-        reference = step.learner.look(self.reference.draw())
+        source, reference = step.seen(self.representation, self.reference.draw())
+        mixture = partial(self._mixture, source, reference, step.index)
+        return step.learner.peers.once(mixture, like=source.losses)
+
+    def _mixture(self, source: Forward, reference: Forward, index: Tensor) -> Tensor:
         target, judge = divided(reference)
-        points = represent(self.representation, step.forward, target)
-        w = self._candidates(*points, step.index)
+        w = self._candidates(*represent(self.representation, source, target), index)
         shares = self._shares()
-        self._learn(w, *represent(self.representation, step.forward, judge))
+        self._learn(w, *represent(self.representation, source, judge))
         return shares @ w
 
     @torch.no_grad()

@@ -11,12 +11,40 @@ from adiw_tune.training.learner import Forward, Learner
 
 @dataclass(frozen=True)
 class Step:
-    """One mini-batch in training: its rows, their numbers [n], and what the network gave."""
+    """One mini-batch in training, of which each peer has its share.
+
+    Args:
+        learner: the network in training, and the peers that train it.
+        rows: this process's share of the mini-batch.
+        index: [n], the numbers of all its rows.
+        forward: what the network gave for ``rows``.
+    """
 
     learner: Learner
     rows: Split
     index: Tensor
     forward: Forward
+
+    def sum(self, part: Tensor) -> Tensor:
+        """What this process's rows add to the sum over the mini-batch."""
+        return self.learner.peers.own(part, len(self.index)).sum()
+
+    def mean(self, part: Tensor) -> Tensor:
+        """What they add to the mean over it."""
+        return self.sum(part) / len(self.index)
+
+    def share(self, w: Tensor) -> Tensor:
+        """Those of the weights ``w``, [n], that are for ``rows``."""
+        return w[self.learner.peers.share(len(self.index))]
+
+    def seen(self, representation: str, reference: Split) -> tuple[Forward, Forward]:
+        """What the network gives for the mini-batch and for ``reference``: for all rows of both."""
+        learner = self.learner
+        looked = learner.look(learner.share(reference), len(reference))
+        return (
+            learner.gathered(self.forward, len(self.index), representation),
+            learner.gathered(looked, len(reference), representation),
+        )
 
 
 class Method(nn.Module):
@@ -24,6 +52,10 @@ class Method(nn.Module):
 
     A module, so that ``.to(device)`` and ``state_dict()`` carry what it remembers. ``rows`` is
     what the network is fitted to.
+
+    Of several peers the first holds what is remembered, by the number of a row, and estimates the
+    weights of the whole mini-batch: one problem, as with one process. A mini-batch's loss is the
+    sum of what all of them make of it.
 
     Args:
         config: the run's.
@@ -45,14 +77,14 @@ class Method(nn.Module):
         return None
 
     def loss(self, step: Step) -> Tensor:
-        """What is descended: the weighted mean of the losses, a scalar."""
+        """This process's part of what is descended: the weighted mean of the losses, a scalar."""
         w = self.weigh(step)
         losses = step.forward.losses
-        return losses.mean() if w is None else (w * losses).mean()
+        return step.mean(losses if w is None else step.share(w) * losses)
 
     def warm_up_loss(self, step: Step) -> Tensor:
-        """What is descended in the warm-up epochs."""
-        return step.forward.losses.mean()
+        """Its part of what is descended in the warm-up epochs."""
+        return step.mean(step.forward.losses)
 
     def shares(self) -> dict[str, float]:
         """How much each divergence counts at present; empty where there is no choice of them."""

@@ -1,6 +1,7 @@
 """Dynamic importance weighting: the matching problem solved to convergence in each mini-batch."""
 
 import math
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -28,9 +29,14 @@ class Diw(Method):
     @torch.no_grad()
     def weigh(self, step: Step) -> Tensor:
         """argmin of the MMD over the feasible set."""
-        target = step.learner.look(self.reference.draw())
-        points = represent(self.config.representation, step.forward, target)
-        return solve_mmd_exactly(self.divergence.prepare(*points), self.feasible)
+        kind = self.config.representation
+        source, target = step.seen(kind, self.reference.draw())
+
+        def solve() -> Tensor:
+            objective = self.divergence.prepare(*represent(kind, source, target))
+            return solve_mmd_exactly(objective, self.feasible)
+
+        return step.learner.peers.once(solve, like=source.losses)
 
 
 class PublishedDiw(Method):
@@ -56,17 +62,20 @@ class PublishedDiw(Method):
     @torch.no_grad()
     def weigh(self, step: Step) -> Tensor:
         """The published kernel mean matching."""
-        source = step.learner.evaluate(step.rows).losses
-        target = step.learner.evaluate(step.learner.augmented(self.reference.draw())).losses
-        return published_weights(source, target)
+        learner, peers = step.learner, step.learner.peers
+        reference = self.reference.draw()
+        part = learner.augmented(learner.share(reference))
+        source = peers.gathered(learner.evaluate(step.rows).losses, len(step.index))
+        target = peers.gathered(learner.evaluate(part).losses, len(reference))
+        return peers.once(partial(published_weights, source, target), like=source)
 
     def loss(self, step: Step) -> Tensor:
         """The sum of the weighted losses."""
-        return (self.weigh(step) * step.forward.losses).sum()
+        return step.sum(step.share(self.weigh(step)) * step.forward.losses)
 
     def warm_up_loss(self, step: Step) -> Tensor:
         """The sum of the losses."""
-        return step.forward.losses.sum()
+        return step.sum(step.forward.losses)
 
 
 def published_weights(source: Tensor, target: Tensor) -> Tensor:

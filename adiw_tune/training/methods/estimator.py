@@ -35,10 +35,13 @@ class Estimator(nn.Module):
 
     def forward(self, step: Step) -> Tensor:
         """[n], mean 1 unless the configuration leaves slack."""
-        target = step.learner.look(self.reference.draw())
-        source, target_points = represent(self.representation, step.forward, target)
-        w: Tensor = self.weighter(source, target_points, step.index)
-        return w
+        source, target = step.seen(self.representation, self.reference.draw())
+
+        def weigh() -> Tensor:
+            w: Tensor = self.weighter(*represent(self.representation, source, target), step.index)
+            return w
+
+        return step.learner.peers.once(weigh, like=source.losses)
 
     def shares(self) -> dict[str, float]:
         """Nothing to choose from."""

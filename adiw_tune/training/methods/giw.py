@@ -1,5 +1,7 @@
 """Generalised importance weighting, for training rows that lack part of what is met in use."""
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
@@ -41,14 +43,17 @@ class Giw(Adiw):
 
     def begin(self, learner: Learner) -> None:
         """Tell the reference rows in support from those out of it."""
+        inside = partial(self._inside, learner)
+        self.in_support.copy_(learner.peers.once(inside, like=self.in_support))
+        self._divide()
+
+    def _inside(self, learner: Learner) -> Tensor:
+        device = self.in_support.device
         generator = torch.Generator().manual_seed(self.config.seed + 3)
         some = torch.randperm(len(self.rows), generator=generator)[: 2 * _SVM_ROWS]
-        inside = rows_in_support(
-            _features(learner, self.rows.take(some.to(self.in_support.device))),
-            _features(learner, self.trusted),
-        )
-        self.in_support.copy_(inside)
-        self._divide()
+        training = self.rows.take(some.to(device))
+        inside = rows_in_support(_features(learner, training), _features(learner, self.trusted))
+        return inside.to(device)
 
     def load_state_dict(self, *arguments: object, **options: object) -> object:
         """Take up the division that the state holds."""
@@ -69,8 +74,10 @@ class Giw(Adiw):
         """The weighted loss and the loss of the rows out of support, in proportion."""
         if self.alpha == 1:
             return super().loss(step)
-        rows = step.learner.augmented(self.outside.draw())
-        outside = step.learner.forward(rows).losses.mean()
+        learner, drawn = step.learner, self.outside.draw()
+        rows = learner.augmented(learner.share(drawn))
+        losses = learner.forward(rows, len(drawn)).losses
+        outside = learner.peers.own(losses, len(drawn)).sum() / len(drawn)
         if self.alpha == 0:
             return outside
         return self.alpha * super().loss(step) + (1 - self.alpha) * outside

@@ -32,7 +32,7 @@ class LearningToReweight(Method):
 
     def weigh(self, step: Step) -> Tensor:
         """Rectified alignments with the reference gradient, of mean 1."""
-        network, learner = step.learner.network, step.learner
+        network, learner, peers = step.learner.network, step.learner, step.learner.peers
         parameters = {n: p for n, p in network.named_parameters() if p.requires_grad}
 
         def losses(values: dict[str, Tensor]) -> Tensor:
@@ -40,16 +40,18 @@ class LearningToReweight(Method):
                 logits = functional_call(network, values, (step.rows.inputs,))
             return functional.cross_entropy(logits.float(), step.rows.labels, reduction="none")
 
-        with learner.statistics_frozen(), learner.lone_row_allowed(step.rows):
-            rows = learner.augmented(self.reference.draw())
-            of_reference = learner.forward(rows).losses.mean()
-            direction = torch.autograd.grad(
-                of_reference,
+        with learner.statistics_frozen(), learner.lone_row_allowed(len(step.index)):
+            drawn = self.reference.draw()
+            rows = learner.augmented(learner.share(drawn))
+            of_rows = peers.own(learner.forward(rows, len(drawn)).losses, len(drawn))
+            part = torch.autograd.grad(
+                of_rows.sum() / len(drawn),
                 list(parameters.values()),
                 materialize_grads=True,  # 0 for a parameter that the loss does not reach
             )
+            direction = dict(zip(parameters, peers.summed(part), strict=True))
             fixed = {name: value.detach() for name, value in parameters.items()}
-            slopes: Tensor = _slopes(losses, fixed, dict(zip(fixed, direction, strict=True)))
+            slopes = peers.gathered(_slopes(losses, fixed, direction), len(step.index))
         helpful = slopes.detach().clamp_min(0)
         return len(helpful) * helpful / helpful.sum().clamp_min(1e-12)
 

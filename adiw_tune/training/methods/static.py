@@ -1,6 +1,6 @@
 """Static importance weighting: weights estimated once, from a pretrained network."""
 
-from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -39,23 +39,27 @@ class Static(Method):
         divergence = make_divergence(config.divergence, config.bandwidth)
         weighter = ImportanceWeighter(len(self.rows), divergence, solver).to(self.weights.device)
         target, seen = (self._passed(learner, rows) for rows in (self.reference, self.rows))
+        self.weights.copy_(
+            learner.peers.once(partial(self._estimated, weighter, seen, target), like=self.weights)
+        )
+
+    def _estimated(self, weighter: ImportanceWeighter, seen: Forward, target: Forward) -> Tensor:
+        config, weights = self.config, torch.ones_like(self.weights)
         order = torch.randperm(
             len(self.rows), generator=torch.Generator().manual_seed(config.seed + 3)
-        ).to(self.weights.device)
+        ).to(weights.device)
         for index in order.split(config.batch_size):
-            group = Forward(*(part[index] for part in _parts(seen)))
-            self.weights[index] = weighter(*represent(config.representation, group, target), index)
+            points = represent(config.representation, seen.take(index), target)
+            weights[index] = weighter(*points, index)
+        return weights
 
     def _passed(self, learner: Learner, rows: Rows) -> Forward:
-        forwards = [learner.evaluate(some) for some in in_order(rows)]
-        if self.config.representation == "loss":  # all rows' features may not fit in memory
-            forwards = [replace(f, features=f.losses, logits=f.losses) for f in forwards]
-        return Forward(*(torch.cat(parts) for parts in zip(*map(_parts, forwards), strict=True)))
+        kind = self.config.representation
+        share = learner.peers.share(len(rows))
+        # Only what is needed: all rows' features may not fit in memory.
+        parts = [learner.evaluate(some).needed(kind) for some in in_order(rows, share)]
+        return learner.gathered(Forward.joined(parts), len(rows), kind)
 
     def weigh(self, step: Step) -> Tensor:
         """The weights that ``begin`` estimated."""
         return self.weights[step.index]
-
-
-def _parts(forward: Forward) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    return forward.features, forward.logits, forward.losses, forward.labels

@@ -1,0 +1,91 @@
+"""A copy of the record beside the checkpoints, for searches whose machine may not come back."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from adiw_tune.errors import UserError
+from adiw_tune.record.checkpoints import CheckpointStore
+from adiw_tune.record.record import SearchRecord, SearchSettings, check_name_is_free
+
+_FOLDER = "record"
+_FILES = ("search.json", "space.py", "events.jsonl", "decision.json")
+_SECONDS_BETWEEN_COPIES = 10.0
+
+
+@contextmanager
+def mirrored(record: SearchRecord) -> Iterator[None]:
+    """While the body runs, and at its end, copy the record to where the checkpoints are.
+
+    Not where they are in the record itself. A copy that fails now is made later.
+
+    Raises:
+        UserError: the last copy failed.
+    """
+    if record.settings.checkpoints is None:
+        yield
+        return
+    mirror = _Mirror(record)
+    thread = threading.Thread(target=mirror.run, name="adiw-mirror", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        mirror.over.set()
+        thread.join()
+    mirror.copy_at_last()
+
+
+def fetch(storage: Path, name: str, checkpoints: str, tracking_uri: str) -> None:
+    """Bring the record of a search from where its checkpoints are.
+
+    Args:
+        storage, name: where it is to be.
+        checkpoints: as the search was given it.
+        tracking_uri: MLflow's from now on, if it was a database on the other machine: it is sent
+            everything.
+
+    Raises:
+        UserError: there is none there.
+    """
+    check_name_is_free(storage, name)
+    store = CheckpointStore(checkpoints, name)
+    if not store.exists(f"{_FOLDER}/search.json"):
+        raise UserError(f"no record of a search '{name}' in '{checkpoints}'")
+    found = {file: store.read(path) for file in _FILES if store.exists(path := f"{_FOLDER}/{file}")}
+    settings = SearchSettings.model_validate_json(found["search.json"])
+    if settings.tracking_uri.startswith("sqlite"):
+        settings = settings.model_copy(update={"tracking_uri": tracking_uri})
+        found["search.json"] = settings.model_dump_json(indent=2).encode()
+    partly = storage.absolute() / f".{name}.part"
+    partly.mkdir(parents=True, exist_ok=True)
+    for file, content in found.items():
+        (partly / file).write_bytes(content)
+    partly.rename(storage.absolute() / name)
+
+
+class _Mirror:
+    def __init__(self, record: SearchRecord) -> None:
+        self.over = threading.Event()
+        self._record = record
+        self._copied: dict[str, bytes] = {}
+
+    def run(self) -> None:
+        while not self.over.wait(_SECONDS_BETWEEN_COPIES):
+            with suppress(OSError):
+                self.copy()
+
+    def copy(self) -> None:
+        for file in _FILES:
+            path = self._record.folder / file
+            if path.exists() and (content := path.read_bytes()) != self._copied.get(file):
+                self._record.checkpoints.write(f"{_FOLDER}/{file}", content)
+                self._copied[file] = content
+
+    def copy_at_last(self) -> None:
+        try:
+            self.copy()
+        except OSError as error:
+            where = self._record.settings.checkpoints
+            raise UserError(f"the record could not be copied to '{where}': {error}") from error

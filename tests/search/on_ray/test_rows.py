@@ -1,0 +1,225 @@
+"""``RowsKeeper`` in a real Ray: what trials are given, and that they share it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+TASK = """
+from pathlib import Path
+
+import torch
+from torch import nn
+
+
+def train():
+    with (Path(__file__).parent / "loads").open("a") as file:
+        file.write("once\\n")
+    draw = torch.Generator().manual_seed(0)
+    inputs = torch.randn(300, 5, generator=draw)
+    return inputs, (inputs[:, 0] > 0).long(), torch.arange(300) % 3
+
+
+def test():
+    draw = torch.Generator().manual_seed(1)
+    inputs = torch.randn(40, 5, generator=draw)
+    return inputs, (inputs[:, 0] > 0).long()
+
+
+def model():
+    return nn.Linear(5, 2)
+
+
+REFERENCE_SIZE = SELECT_SIZE = 20
+"""
+STREAMED = """
+import torch
+from torch import nn
+from torch.utils.data import Dataset
+
+
+class Rows(Dataset):
+    def __init__(self, seed):
+        self.inputs = torch.randn(90, 3, generator=torch.Generator().manual_seed(seed))
+
+    def __len__(self):
+        return 90
+
+    def __getitem__(self, item):
+        return self.inputs[item], item % 2
+
+
+def train():
+    return Rows(0)
+
+
+def test():
+    return Rows(1)
+
+
+def model():
+    return nn.Linear(3, 2)
+
+
+REFERENCE_SIZE = SELECT_SIZE = 10
+"""
+BROKEN = TASK.replace("draw = torch", "raise KeyError('no such column')  # ", 1)
+
+# Trials are tasks here, each in a process of its own, as two wait for each other.
+SCRIPT = """
+import json
+import os
+import signal
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import ray
+import torch
+
+from adiw_tune.search.on_ray.rows import RowsKeeper
+from adiw_tune.tasks import StreamedSplit
+from adiw_tune.training import METHODS, TrainingRun, TrialConfig, load_splits
+
+HERE = Path(sys.argv[1])
+DIGITS = TrialConfig(epochs=2)
+torch.set_num_threads(1)
+
+
+def place(tensor):
+    "Of a tensor in memory: how it is mapped, the file behind it, and where in that file it lies."
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        span, how, offset, device, inode, *_ = line.split()
+        start, end = (int(part, 16) for part in span.split("-"))
+        if start <= tensor.data_ptr() < end:
+            return [how, device, inode, int(offset, 16) + tensor.data_ptr() - start]
+
+
+@ray.remote(num_cpus=1)
+def trial(keeper, number):
+    rows = keeper.splits(DIGITS).train
+    (HERE / f"ready{number}").touch()
+    while not (HERE / f"ready{1 - number}").exists():
+        time.sleep(0.01)
+    return os.getpid(), place(rows.inputs), place(rows.labels)
+
+
+def own(name, **settings):
+    return TrialConfig(task=str(HERE / name), **settings)
+
+
+def loads():
+    return len((HERE / "loads").read_text().splitlines())
+
+
+def outcome(get, config):
+    try:
+        get(config)
+    except Exception as error:
+        return [type(error).__name__, str(error)]
+
+
+def content(splits):
+    roles = (splits.train, splits.reference, splits.select, splits.test)
+    tensors = [(rows.inputs, rows.labels, rows.groups) for rows in roles]
+    return splits.classes, [[None if x is None else x.tolist() for x in of] for of in tensors]
+
+
+ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+keeper = RowsKeeper(None)
+told = {"trials": ray.get([trial.remote(keeper, number) for number in range(2)])}
+
+for seed in (0, 0, 1, 0, 1):
+    given = keeper.splits(own("task.py", seed=seed))
+told["loads"] = [loads()]
+for seed in range(2, 8):
+    keeper.splits(own("task.py", seed=seed))
+told["loads"].append(loads())
+keeper.splits(own("task.py", seed=0))
+told["loads"].append(loads())
+
+alone = load_splits(own("task.py", seed=1))
+told["same"] = [content(given) == content(alone), given.digests() == alone.digests()]
+told["groups"] = given.train.groups is not None
+told["streamed"] = isinstance(keeper.splits(own("streamed.py")).train, StreamedSplit)
+told["broken"] = [outcome(get, own("broken.py")) for get in (keeper.splits, load_splits)]
+
+told["written"] = []
+before = load_splits(DIGITS).digests()
+for method in METHODS:
+    run = TrainingRun(replace(DIGITS, method=method), splits=keeper.splits(DIGITS))
+    while not run.finished:
+        run.run_epoch()
+    if replace(keeper.splits(DIGITS), told=None).digests() != before:
+        told["written"].append(method)
+
+os.kill(ray.get(keeper._shelf.__ray_call__.remote(lambda shelf: os.getpid())), signal.SIGKILL)
+told["after a kill"] = [keeper.splits(DIGITS).digests() == before for _ in range(2)]
+deadline = time.monotonic() + 30
+while place(keeper.splits(DIGITS).train.inputs)[0] != "rw-s" and time.monotonic() < deadline:
+    time.sleep(0.1)
+told["shared again"] = place(keeper.splits(DIGITS).train.inputs)[0]
+(HERE / "told.json").write_text(json.dumps(told))
+"""
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("rows")
+    files = {"task.py": TASK, "streamed.py": STREAMED, "broken.py": BROKEN, "script.py": SCRIPT}
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    ran = subprocess.run(
+        [sys.executable, "-W", "error::UserWarning", "script.py", str(folder)],
+        cwd=folder,
+        text=True,
+        capture_output=True,
+    )
+    assert ran.returncode == 0, ran.stderr
+    answer: dict[str, Any] = json.loads((folder / "told.json").read_text())
+    return answer
+
+
+def test_two_trials_of_a_node_have_their_rows_in_the_same_memory(told: dict[str, Any]) -> None:
+    (one, *places), (other, *others) = told["trials"]
+    assert one != other
+    assert places == others
+    assert {how for how, *_ in places} == {"rw-s"}, "shared, and of no process alone"
+
+
+def test_they_are_the_rows_that_a_trial_would_have_loaded(told: dict[str, Any]) -> None:
+    assert told["same"] == [True, True]
+    assert told["groups"]
+
+
+def test_a_data_set_is_loaded_once_while_it_is_among_the_last_few(told: dict[str, Any]) -> None:
+    two_seeds, eight_seeds, the_first_again = told["loads"]
+    assert two_seeds == 2
+    assert eight_seeds == 8
+    assert the_first_again == 9
+
+
+def test_rows_that_are_streamed_are_read_by_the_trial(told: dict[str, Any]) -> None:
+    assert told["streamed"]
+
+
+def test_a_trial_meets_the_error_that_it_would_meet_alone(told: dict[str, Any]) -> None:
+    kept, alone = told["broken"]
+    assert kept == alone
+    assert kept[0] == "UserError"
+    assert "broken.py' fails: KeyError: 'no such column'" in kept[1]
+    assert "\n" not in kept[1]
+
+
+def test_no_method_writes_into_rows_that_others_read(told: dict[str, Any]) -> None:
+    assert told["written"] == []
+
+
+def test_a_keeper_that_died_costs_no_trial_its_rows(told: dict[str, Any]) -> None:
+    assert told["after a kill"] == [True, True]
+    assert told["shared again"] == "rw-s"
