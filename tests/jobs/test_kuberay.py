@@ -89,7 +89,7 @@ def test_the_search_goes_on_in_a_later_cluster_from_what_all_pods_share() -> Non
     asked = options_of_adiw_tune(shlex.split(JOB["spec"]["entrypoint"])[1:])
     assert asked["or_resume"]
     assert asked["address"] == "auto"
-    assert asked["gpus_per_trial"] == 1
+    assert (asked["gpus_per_trial"], asked["concurrency"]) == (1, WORKERS["maxReplicas"])
     assert JOB["spec"]["backoffLimit"] > 0
     shared = find("PersistentVolumeClaim", "adiw-tune-shared")
     assert shared["spec"]["accessModes"] == ["ReadWriteMany"]
