@@ -11,7 +11,4 @@ fi
 space=$1 name=$2
 shift 2
 
-if [ -e "adiw-searches/$name" ]; then
-  exec adiw-tune resume "$name"
-fi
-exec adiw-tune search "$space" --name "$name" "$@"
+exec adiw-tune search "$space" --name "$name" --or-resume "$@"
