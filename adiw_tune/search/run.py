@@ -1,5 +1,6 @@
 """A search from start to decision, and from a kill to its end: Ray runs, Optuna proposes."""
 
+import math
 import os
 import uuid
 from collections import defaultdict
@@ -136,12 +137,16 @@ def _checked_address(record: SearchRecord, address: str | None) -> str | None:
 
 
 def _devices(request: SearchRequest) -> int:
-    """What a budget counts: GPUs, or machines where there are none."""
+    """What a budget counts: GPUs, or machines where there are none.
+
+    Those that there are now, or that trials at once will hold where a cluster grows by itself.
+    """
     if request.address is None:
         return max(1, torch.cuda.device_count())
     from adiw_tune.search.on_ray.tuning import devices_at
 
-    return devices_at(request.address)
+    held = (request.concurrency or 0) * (request.gpus_per_trial or 0) * request.workers_per_trial
+    return max(devices_at(request.address), math.ceil(held))
 
 
 def _settings(request: SearchRequest, devices: int) -> SearchSettings:
