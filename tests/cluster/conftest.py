@@ -71,7 +71,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         nodes.environment |= {"PATH": path, "MLFLOW_DISABLE_TELEMETRY": "true"}
         dashboard = ("--dashboard-host=127.0.0.1", f"--dashboard-port={port}")
-        nodes.start_head(1, "--include-dashboard=true", *dashboard)
+        # What takes jobs on a node has a port that is the same for all clusters of a machine.
+        agent = f"--dashboard-agent-listen-port={_free_port()}"
+        nodes.start_head(1, "--include-dashboard=true", *dashboard, agent)
         yield Cluster(nodes, f"http://127.0.0.1:{port}", folder, storage)
 
 
