@@ -58,18 +58,24 @@ class Share:
 
 
 def share_of(run: Run, history: History, settings: SearchSettings, machines: Machines) -> Share:
-    """What ``run`` is to have now: twice as much, once it has run out of memory.
+    """What ``run`` is to have now: twice as much, once it or what it repeats ran out of memory.
 
     Of a GPU whose share nobody asked for: as much as runs of the same task, network, precision and
     batch size were seen to need, which is the whole until one was.
     """
-    return _grown(_asked(run, history, settings, machines), machines, run.out_of_memory > 0)
+    return _grown(_asked(run, history, settings, machines), machines, _lacked(run, history))
 
 
 def may_grow(run: Run, history: History, settings: SearchSettings, machines: Machines) -> bool:
     """Whether a run that is out of memory could be given more."""
     asked = _asked(run, history, settings, machines)
-    return not run.out_of_memory and _grown(asked, machines, True) != asked
+    return not _lacked(run, history) and _grown(asked, machines, True) != asked
+
+
+def _lacked(run: Run, history: History) -> bool:
+    """Whether there was not enough memory for it, or for what it repeats."""
+    repeated = history.runs[run.of].out_of_memory if run.of else 0
+    return run.out_of_memory + repeated > 0
 
 
 def _asked(run: Run, history: History, settings: SearchSettings, machines: Machines) -> Share:
