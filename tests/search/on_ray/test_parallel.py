@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from ray.exceptions import ActorDiedError, WorkerCrashedError
 from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
 from torch.distributed import DistNetworkError
@@ -51,6 +52,7 @@ def processes(search: Running, name: str) -> set[int]:
 
 
 def assert_same_as_one_process(config: dict[str, Any], epochs: list[dict[str, Any]]) -> None:
+    torch.set_num_threads(1)  # as each worker has
     run = TrainingRun(TrialConfig.from_mapping(config))
     reports = [run.run_epoch() for _ in range(EPOCHS)]
     assert [event["epoch"] for event in epochs] == [report.epoch for report in reports]
