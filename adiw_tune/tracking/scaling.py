@@ -73,7 +73,7 @@ class Scale:
     def chart(self, curve: pd.DataFrame) -> Chart:
         """The figure of its points so far."""
         seeds = "1 seed" if self.seeds == 1 else f"{self.seeds} seeds"
-        return scale_chart(self.dial, self.axis, f"{self.name}, {seeds}, {self.machine}", curve)
+        return scale_chart(self.dial, self.axis, f"{self.name} on {self.device}, {seeds}", curve)
 
 
 class ScaleRun:

@@ -47,7 +47,7 @@ def _panels(dial: str, axis: str, drawn: pd.DataFrame) -> list[Panel]:
         yield Points(x, y, look, hover=[column] * len(x))
 
     workers = dial == "workers"
-    share = "efficiency of a worker" if workers else "throughput by the first's"
+    share = "efficiency of a worker" if workers else "relative throughput"
     return [
         panel(
             "training rows per second",
