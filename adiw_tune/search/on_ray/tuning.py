@@ -32,6 +32,7 @@ from adiw_tune.search.proposals import Proposer
 from adiw_tune.search.space import SpaceFile
 
 _ADDRESS_HINT = "give HOST:PORT of a running one, or leave --address out to start Ray here"
+_TOKEN = "set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH to its own"
 _ENVIRONMENT = {
     # The loggers write what events.jsonl holds already, and one of them imports torch here.
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -84,6 +85,10 @@ def devices_at(address: str) -> int:
         with _ray(address):
             return int(ray.cluster_resources().get("GPU", 0)) or len(ray.nodes())
     except (ConnectionError, RuntimeError, ValueError) as error:
+        if "InvalidAuthToken" in f"{error} {error.__context__}":
+            raise UserError(
+                f"the Ray cluster at '{address}' refuses the token: {_TOKEN}"
+            ) from error
         raise UserError(f"no Ray cluster at '{address}': {_ADDRESS_HINT}") from error
 
 
