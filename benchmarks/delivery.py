@@ -87,21 +87,21 @@ def _sent(
     }
 
 
-def run(folder: Path, workers: list[int], at_most: float) -> None:
+def run(folder: Path, workers: list[int], at_most: float, results: Path) -> None:
     found = {}
     for many in workers:
         found[many] = delivered(folder / f"workers-{many}" / "events.jsonl", at_most)
         print(many, json.dumps(found[many], indent=1), flush=True)
     about = {"commit": commit(), "machine": machine(), "at most, s": at_most}
-    RESULTS.write_text(json.dumps({**about, "workers": found}, indent=1) + "\n")
+    results.write_text(json.dumps({**about, "workers": found}, indent=1) + "\n")
 
 
-def table() -> None:
+def table(results: Path) -> None:
     print(
         "| workers | store | events/s, at most | behind, s | CPU of an event, ms: sender, store |"
     )
     print("|---|---|---|---|---|")
-    for many, stores in json.loads(RESULTS.read_text())["workers"].items():
+    for many, stores in json.loads(results.read_text())["workers"].items():
         for store, one in stores.items():
             cpu = [one[f"CPU of the {who}, ms per event"] for who in ("sending thread", "store")]
             print(
@@ -113,11 +113,12 @@ def table() -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=["run", "table"])
+    parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--workers", type=int, nargs="+", default=[100, 300, 1000])
     parser.add_argument("--at-most", type=float, default=60.0)
     asked = parser.parse_args()
     if asked.what == "run":
-        run(asked.folder, asked.workers, asked.at_most)
+        run(asked.folder, asked.workers, asked.at_most, asked.results)
     else:
-        table()
+        table(asked.results)

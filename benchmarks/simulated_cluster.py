@@ -95,8 +95,8 @@ class Cluster:
     courses: dict[str, list[Course]]
     stretch: float
     live: dict[TrackedActor, tuple[Any, None]] = field(default_factory=dict)
+    unwanted: set[TrackedActor] = field(default_factory=set)  # before they started
     workers: dict[TrackedActor, Worker] = field(default_factory=dict)
-    pending: set[TrackedActor] = field(default_factory=set)
     events: list[tuple[float, int, TrackedActor, Callable[[], None]]] = field(default_factory=list)
     count: Iterator[int] = field(default_factory=itertools.count)
     answers: int = 0
@@ -161,6 +161,8 @@ class Cluster:
         self.clock.charge(self.start_s)
 
         def started() -> None:
+            if actor in self.unwanted:  # another trial's process came first
+                return
             self.live[actor] = (_HANDLE, None)
             self.workers[actor] = Worker(self._reports(kwargs["config"]))
             on["on_start"](actor)
@@ -169,7 +171,9 @@ class Cluster:
         return actor
 
     def remove_actor(self, tracked_actor: TrackedActor, **how: Any) -> bool:
-        self.live.pop(tracked_actor, None)
+        if self.live.pop(tracked_actor, None) is None:
+            self.unwanted.add(tracked_actor)
+            return False
         if tracked_actor._on_stop:
             self._later(0.0, tracked_actor, lambda: tracked_actor._on_stop(tracked_actor))
         return True
@@ -183,6 +187,8 @@ class Cluster:
         on_result: Any = None,
         **others: Any,
     ) -> Any:
+        if method_name == "stop":  # remove_actor follows
+            return SimpleNamespace()
         worker = self.workers[tracked_actor]
         with self.clock.stopped():
             takes, answer = 0.002, None

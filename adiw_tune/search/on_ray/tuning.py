@@ -150,13 +150,16 @@ def _make_tuner(record: SearchRecord, programme: Programme) -> tune.Tuner:
     bound = tune.with_parameters(run_of_search, files=Files(settings.data_dir, rows, store))
     scheduler = ParetoScheduler(path) if settings.early_stopping else FIFOScheduler()
     here, together = machines(), settings.workers_per_trial > 1
+    at_once = _at_once(settings, here)
+    if at_once is None:
+        os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(_starting_at_once(settings)))
     return tune.Tuner(
         tune.with_resources(bound, _bundles),
         tune_config=tune.TuneConfig(
             search_alg=ProgrammeSearcher(programme, record, here),
             scheduler=scheduler,
             num_samples=-1,  # as many as the programme has
-            max_concurrent_trials=_at_once(settings, here),
+            max_concurrent_trials=at_once,
             # A process whose workers train on could not begin another trial.
             reuse_actors=not together,
             trial_dirname_creator=_folder_name,
@@ -174,6 +177,15 @@ def _make_tuner(record: SearchRecord, programme: Programme) -> tune.Tuner:
             verbose=0,
         ),
     )
+
+
+def _starting_at_once(settings: SearchSettings) -> int:
+    """How many runs may wait for their process, where no number of runs at once is given.
+
+    With one, as Tune has it then, 1,000 processes of 8 s each take more than two hours to start.
+    With many, what waits for a full cluster was proposed too early. So a tenth of what has room.
+    """
+    return max(1, int(ray.cluster_resources().get("CPU", 0) / settings.cpus_per_trial) // 10)
 
 
 def _at_once(settings: SearchSettings, here: Machines) -> int | None:
