@@ -45,11 +45,11 @@ class Hungry(MMD):
 DIVERGENCE = Hungry()
 """
 SPACE = """
-FILES = ["once.py", "always.py", "mmd"]
+FILES = ["once.py", "always.py"]
 
 
 def space(trial):
-    return {"divergence": FILES[trial.number % 3], "epochs": 2, "batch_size": 64}
+    return {"divergence": FILES[trial.number % 2], "epochs": 1, "warmup_epochs": 0, "batch_size": 64}
 """
 SEARCH = (
     "search",
@@ -82,11 +82,7 @@ def test_a_run_gets_a_larger_share_once_and_is_then_infeasible(tmp_path: Path) -
     assert (tmp_path / "once.had").read_text() == "2"
     assert (tmp_path / "always.tried").read_text() == "1 2 "
     ends = {event["trial"]: event for event in of_kind(events, "end")}
-    assert {trial: ends[trial]["status"] for trial in ("t0", "t1", "t2")} == {
-        "t0": "finished",
-        "t1": "infeasible",
-        "t2": "finished",
-    }
+    assert (ends["t0"]["status"], ends["t1"]["status"]) == ("finished", "infeasible")
     assert ends["t1"]["reason"].startswith("out of memory: RuntimeError: ")
     assert_each_trial_ran_once(events)
     assert_tells_the_same(tmp_path)
