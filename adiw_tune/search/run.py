@@ -157,7 +157,7 @@ def _settings(request: SearchRequest, devices: int) -> SearchSettings:
         search_id=uuid.uuid4().hex,
         trials=request.trials,
         seed=request.seed,
-        concurrency=runs_at_once(request.concurrency) if no_gpu else request.concurrency,
+        concurrency=_at_once(request) if no_gpu else request.concurrency,
         cpus_per_trial=request.cpus_per_trial,
         gpus_per_trial=request.gpus_per_trial,
         workers_per_trial=request.workers_per_trial,
@@ -176,6 +176,12 @@ def _settings(request: SearchRequest, devices: int) -> SearchSettings:
         address=request.address,
         version=version("adiw-tune"),
     )
+
+
+def _at_once(request: SearchRequest) -> int:
+    if request.concurrency is not None:
+        return request.concurrency
+    return max(1, runs_at_once(None) // (request.workers_per_trial * request.cpus_per_trial))
 
 
 def runs_at_once(asked: int | None) -> int:
@@ -225,6 +231,13 @@ def _check_resources(request: SearchRequest) -> None:
     ):
         if value < 1:
             raise UserError(f"{option} must be at least 1; got {value}")
+    cores = request.cpus_per_trial * request.workers_per_trial
+    here = os.cpu_count() or 1
+    if request.address is None and cores > here:
+        raise UserError(
+            f"a trial would take {cores} cores, of which this machine has {here}: choose fewer "
+            "--workers-per-trial or --cpus-per-trial"
+        )
     gpus = request.gpus_per_trial
     if gpus is not None and not (0 <= gpus < 1 or gpus == int(gpus) > 0):
         raise UserError(

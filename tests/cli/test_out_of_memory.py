@@ -49,7 +49,8 @@ FILES = ["once.py", "always.py"]
 
 
 def space(trial):
-    return {"divergence": FILES[trial.number % 2], "epochs": 1, "warmup_epochs": 0, "batch_size": 64}
+    divergence = FILES[trial.number % 2]
+    return {"divergence": divergence, "epochs": 1, "warmup_epochs": 0, "batch_size": 64}
 """
 SEARCH = (
     "search",
