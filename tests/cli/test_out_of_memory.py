@@ -52,18 +52,8 @@ def space(trial):
     divergence = FILES[trial.number % 2]
     return {"divergence": divergence, "epochs": 1, "warmup_epochs": 0, "batch_size": 64}
 """
-SEARCH = (
-    "search",
-    "space.py",
-    "--name",
-    "s",
-    "--trials",
-    "3",
-    "--seeds",
-    "0",
-    "--concurrency",
-    "1",
-)
+SEARCH = ("search", "space.py", "--name", "s", "--trials", "2", "--seeds", "0")
+SEARCH = (*SEARCH, "--concurrency", "1")
 
 
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="a larger share needs a second core")
