@@ -110,7 +110,7 @@ def find_job(client: Any, name: str) -> tuple[Job, str]:
     jobs = _all_jobs(client)
     found = _of_search(jobs, name)
     if not found:
-        known = sorted({job.metadata[_SEARCH] for job in jobs if _SEARCH in job.metadata})
+        known = sorted({job.metadata[_SEARCH] for job in jobs if _SEARCH in (job.metadata or {})})
         told = f"there are {', '.join(known)}" if known else "no search was submitted to it"
         raise UserError(f"no search '{name}' on this cluster: {told}")
     return Job(client, found[-1].submission_id), found[-1].metadata[_STORAGE]
@@ -118,7 +118,7 @@ def find_job(client: Any, name: str) -> tuple[Job, str]:
 
 def _of_search(jobs: list[Any], name: str) -> list[Any]:
     """In the order in which they were submitted."""
-    found = [job for job in jobs if job.metadata.get(_SEARCH) == name]
+    found = [job for job in jobs if (job.metadata or {}).get(_SEARCH) == name]
     return sorted(found, key=lambda job: job.start_time)
 
 

@@ -63,6 +63,7 @@ def _make_bucket(port: int) -> None:
             assert attempt < 99, "the server does not start"
 
 
+@pytest.mark.slow
 def test_a_search_goes_on_where_nothing_of_it_is_but_its_bucket(
     tmp_path: Path, bucket: str
 ) -> None:

@@ -116,6 +116,7 @@ def test_ctrl_c_then_a_kill_just_after_a_trial_ended(tmp_path: Path, through: li
     assert_whole(tmp_path, through)
 
 
+@pytest.mark.slow
 def test_a_kill_before_any_trial_then_one_in_the_finale(
     tmp_path: Path, through: list[Event]
 ) -> None:

@@ -78,6 +78,7 @@ def test_no_token_and_no_password_is_written_anywhere(cluster: Cluster, quick: s
     assert not list(cluster.nodes.folder.rglob("working_dir_files/**/.env"))
 
 
+@pytest.mark.slow
 def test_one_that_is_left_and_stopped_goes_on_when_it_is_submitted_again(cluster: Cluster) -> None:
     (cluster.folder / "long.py").write_text(LONG)
     submit = ("submit", "long.py", "--name", "long", "--trials", "1", "--seeds", "0")

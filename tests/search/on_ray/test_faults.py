@@ -82,6 +82,7 @@ def test_a_trial_then_a_node_then_the_driver_is_killed(tmp_path: Path, nodes: No
     assert_tells_the_same(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_search_whose_head_is_gone_goes_on_elsewhere(tmp_path: Path, nodes: Nodes) -> None:
     (tmp_path / "space.py").write_text(SPACE)
     nodes.start(cpus=1)

@@ -28,6 +28,7 @@ def space(trial):
 SEARCH = ("search", "space.py", "--name", "s", "--trials", "1", "--seeds", "0")
 
 
+@pytest.mark.slow
 def test_a_trial_of_two_workers_that_is_killed_leaves_none_and_goes_on(tmp_path: Path) -> None:
     (tmp_path / "space.py").write_text(SPACE)
     with Running(tmp_path, *SEARCH, "--workers-per-trial", "2") as search:
