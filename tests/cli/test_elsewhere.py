@@ -17,6 +17,7 @@ from .helpers import (
     adiw_tune,
     assert_each_trial_ran_once,
     assert_tells_the_same,
+    called,
     of_kind,
     read_events,
     trials_in,
@@ -104,7 +105,7 @@ def test_a_place_for_checkpoints_that_cannot_be(
     tmp_path: Path, checkpoints: str, told: str
 ) -> None:
     (tmp_path / "space.py").write_text(SPACE)
-    ran = adiw_tune(tmp_path, *SEARCH, checkpoints)
+    ran = called(tmp_path, *SEARCH, checkpoints)
     assert ran.returncode == 2
     assert ran.stderr.startswith(told)
     assert ran.stderr.count("\n") == 1

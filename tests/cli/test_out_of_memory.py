@@ -56,6 +56,7 @@ SEARCH = ("search", "space.py", "--name", "s", "--trials", "2", "--seeds", "0")
 SEARCH = (*SEARCH, "--concurrency", "1")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="a larger share needs a second core")
 def test_a_run_gets_a_larger_share_once_and_is_then_infeasible(tmp_path: Path) -> None:
     (tmp_path / "space.py").write_text(SPACE)

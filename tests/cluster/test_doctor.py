@@ -103,6 +103,7 @@ def test_a_token_that_is_not_the_cluster_s(cluster: Cluster) -> None:
     assert "set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN" in told
 
 
+@pytest.mark.slow
 def test_a_cluster_that_is_well_asked_by_a_job(cluster: Cluster) -> None:
     (cluster.folder / "space.py").write_text(OWN)
     shutil.copy(TASK, cluster.folder / "task.py")
