@@ -94,7 +94,7 @@ class Nodes:
         with printed.open("wb") as file:
             process = subprocess.Popen(
                 [*within, RAY, "start", "--block", f"--num-cpus={cpus}", *options],
-                env={**os.environ, **self.environment, **_QUICK, **environment},
+                env={**_of_a_machine(), **self.environment, **_QUICK, **environment},
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 cwd=self.folder.parent,
@@ -107,6 +107,12 @@ class Nodes:
         if process.poll() is not None:
             raise AssertionError(printed.read_text())
         return node
+
+
+def _of_a_machine() -> dict[str, str]:
+    """This process's environment without what tests, and MLflow itself, have set in it."""
+    ours = ("MLFLOW_TRACKING_URI", "RAY_ADDRESS", "RAY_API_SERVER_ADDRESS")
+    return {name: value for name, value in os.environ.items() if name not in ours}
 
 
 @contextmanager

@@ -120,7 +120,8 @@ def test_a_trial_whose_process_was_killed_goes_on_from_its_checkpoint(told: dict
     epochs = [report[1] for report in told["lost"]["reports"]]
     resumed = epochs.index(4)
     assert epochs[:3] == [1, 2, 3]
-    assert epochs[3:resumed] in ([], [3]), "no epoch before the last checkpoint ran again"
+    # The first epoch has a checkpoint, and later ones unless that would take too much of the time.
+    assert epochs[3:resumed] in ([], [3], [2, 3]), "no epoch before the last checkpoint ran again"
     assert told["lost"]["errors"] == 0
 
 
