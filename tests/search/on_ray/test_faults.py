@@ -61,6 +61,7 @@ def nodes() -> Nodes:
         yield started
 
 
+@pytest.mark.slow
 def test_a_trial_then_a_node_then_the_driver_is_killed(tmp_path: Path, nodes: Nodes) -> None:
     (tmp_path / "space.py").write_text(SPACE)
     workers = [nodes.start(cpus=1), nodes.start(cpus=1)]
