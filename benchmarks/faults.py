@@ -13,10 +13,8 @@ process and its imports included. ``lost`` is what had been recorded and is not 
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -25,11 +23,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from provenance import commit, machine
 
+from adiw_tune.tracking.runs import SearchRuns
+from adiw_tune.tracking.ui import serve_ui
 from tests.cli.helpers import (
     Running,
     assert_each_trial_ran_once,
@@ -79,11 +80,6 @@ def running(folder: Path) -> set[str]:
     return set(trials_in(events, "checkpoint")) - set(trials_in(events, "end"))
 
 
-def two_run(folder: Path) -> bool:
-    """Whether both workers have one."""
-    return len(running(folder)) == 2
-
-
 class Fault:
     """One fault, from just before it to the first sign of life after it."""
 
@@ -128,32 +124,47 @@ def again(events: list[dict[str, Any]]) -> int:
     return total
 
 
+@contextmanager
+def at_work(*options: str) -> Iterator[tuple[Path, Nodes, list[Node], Running]]:
+    """A search in its folder, with a trial on each of the two nodes beside the head."""
+    with folder_with(LONG) as folder, searched(folder, *options) as (nodes, workers, one):
+        yield folder, nodes, workers, one
+
+
+@contextmanager
+def searched(folder: Path, *options: str) -> Iterator[tuple[Nodes, list[Node], Running]]:
+    """The same in a folder that there is."""
+    with ray_nodes() as nodes:
+        workers = two_nodes(nodes)
+        with search(folder, nodes, *options) as one:
+            one.wait_until(lambda: len(running(folder)) == 2)
+            yield nodes, workers, one
+
+
+def two_nodes(nodes: Nodes) -> list[Node]:
+    """A head that runs no trials, and two that do."""
+    nodes.start_head(0)
+    return [nodes.start(1), nodes.start(1)]
+
+
 def trial_killed() -> dict[str, Any]:
     """SIGKILL to the process of one of two trials."""
-    with ray_nodes() as nodes, folder_with(LONG) as folder:
-        nodes.start_head(0)
-        workers = [nodes.start(1), nodes.start(1)]
-        with search(folder, nodes) as one:
-            one.wait_until(lambda: two_run(folder))
-            fault = Fault(folder, "trial's process")
-            workers[0].trials()[0].kill()
-            recovery_s = after_a_loss(fault)
-            assert one.ended() == 0, one.stderr()
+    with at_work() as (folder, _, workers, one):
+        fault = Fault(folder, "trial's process")
+        workers[0].trials()[0].kill()
+        recovery_s = after_a_loss(fault)
+        assert one.ended() == 0, one.stderr()
         return fault.told(recovery_s)
 
 
 def node_killed() -> dict[str, Any]:
-    """SIGKILL to everything of one of two nodes."""
-    with ray_nodes() as nodes, folder_with(LONG) as folder:
-        nodes.start_head(0)
-        workers = [nodes.start(1), nodes.start(1)]
-        with search(folder, nodes) as one:
-            one.wait_until(lambda: two_run(folder))
-            fault = Fault(folder, "worker node")
-            workers[0].kill()
-            nodes.start(1)  # a new one in its place
-            recovery_s = after_a_loss(fault)
-            assert one.ended() == 0, one.stderr()
+    """SIGKILL to everything of one of two nodes; a new one comes in its place."""
+    with at_work() as (folder, nodes, workers, one):
+        fault = Fault(folder, "worker node")
+        workers[0].kill()
+        nodes.start(1)
+        recovery_s = after_a_loss(fault)
+        assert one.ended() == 0, one.stderr()
         return fault.told(recovery_s)
 
 
@@ -164,134 +175,83 @@ def after_a_loss(fault: Fault) -> float:
     return fault.next_epoch({lost["trial"]})
 
 
+def resumed(fault: Fault, nodes: Nodes) -> dict[str, Any]:
+    """The search gone on with to its end."""
+    with resume(fault.folder, nodes) as one:
+        recovery_s = fault.next_epoch(fault.running)
+        assert one.ended() == 0, one.stderr()
+    return fault.told(recovery_s)
+
+
 def driver_killed() -> dict[str, Any]:
     """SIGKILL to the search's own process; it is resumed at once."""
-    with ray_nodes() as nodes, folder_with(LONG) as folder:
-        nodes.start_head(0)
-        for _ in range(2):
-            nodes.start(1)
-        with search(folder, nodes) as one:
-            one.wait_until(lambda: two_run(folder))
-            fault = Fault(folder, "driver")
-            one.send(signal.SIGKILL)
-        with resume(folder, nodes) as one:
-            recovery_s = fault.next_epoch(fault.running)
-            assert one.ended() == 0, one.stderr()
-        return fault.told(recovery_s)
+    with at_work() as (folder, nodes, _, one):
+        fault = Fault(folder, "driver")
+        one.send(signal.SIGKILL)
+        return resumed(fault, nodes)
 
 
 def head_killed() -> dict[str, Any]:
     """SIGKILL to the head; the search ends, and is resumed on a new cluster."""
     with folder_with(LONG) as folder:
-        with ray_nodes() as nodes:
-            nodes.start_head(0)
-            for _ in range(2):
-                nodes.start(1)
-            with search(folder, nodes) as one:
-                one.wait_until(lambda: two_run(folder))
-                fault = Fault(folder, "head")
-                nodes.nodes[0].kill()
-                assert one.ended() == 1, one.stderr()
+        with searched(folder) as (nodes, _, one):
+            fault = Fault(folder, "head")
+            nodes.nodes[0].kill()
+            assert one.ended() == 1, one.stderr()
         with ray_nodes() as others:
-            others.start_head(0)
-            for _ in range(2):
-                others.start(1)
-            with resume(folder, others) as one:
-                recovery_s = fault.next_epoch(fault.running)
-                assert one.ended() == 0, one.stderr()
-        return fault.told(recovery_s)
+            two_nodes(others)
+            return resumed(fault, others)
 
 
 def tracking_gone() -> dict[str, Any]:
     """MLflow's server killed for a minute: the search does not notice, and all arrives."""
-    with ray_nodes() as nodes, folder_with(LONG) as folder, MlflowServer(folder) as server:
-        nodes.start_head(0)
-        for _ in range(2):
-            nodes.start(1)
-        with search(folder, nodes, "--tracking-uri", server.uri) as one:
-            one.wait_until(lambda: two_run(folder))
+    with folder_with(LONG) as folder:
+        store = f"sqlite:///{folder / 'server.db'}"
+        SearchRuns.open(store, "made", {}, "0")  # the tables
+        server = serve_ui(store)
+        port = urlsplit(server.base_url).port
+        with searched(folder, "--tracking-uri", server.base_url) as (_, _, one):
             fault = Fault(folder, "MLflow's server, for a minute")
-            server.kill()
+            server.stop()
             recovery_s = fault.next_epoch(fault.running)
             time.sleep(max(0.0, MLFLOW_GONE_S - (time.time() - fault.at)))
-            server.start()
+            server = serve_ui(store, port=port)
             assert one.ended() == 0, one.stderr()
-        server.assert_has(read_events(folder))
+        try:
+            assert_has(server.base_url, read_events(folder))
+        finally:
+            server.stop()
         return fault.told(recovery_s)
 
 
-class MlflowServer:
-    """A real one, that can be killed and started again."""
+def assert_has(uri: str, events: list[dict[str, Any]]) -> None:
+    """MLflow has every epoch, once."""
+    from mlflow import MlflowClient
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self._port = free.getsockname()[1]
-        self.uri = f"http://127.0.0.1:{self._port}"
-
-    def __enter__(self) -> MlflowServer:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.kill()
-
-    def start(self) -> None:
-        """Until it answers."""
-        serve = [sys.executable, "-m", "mlflow", "server", "--port", str(self._port)]
-        serve += ["--backend-store-uri", f"sqlite:///{self._folder / 'server.db'}", "--workers=1"]
-        serve += ["--serve-artifacts", "--artifacts-destination", str(self._folder / "artifacts")]
-        environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-        quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        self._process = subprocess.Popen(serve, env=environment, start_new_session=True, **quiet)
-        wait_until(self._answers)
-
-    def kill(self) -> None:
-        """All its processes."""
-        os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-
-    def _answers(self) -> bool:
-        try:
-            socket.create_connection(("127.0.0.1", self._port), 1).close()
-        except OSError:
-            return False
-        return True
-
-    def assert_has(self, events: list[dict[str, Any]]) -> None:
-        """Every epoch, once."""
-        from mlflow import MlflowClient
-
-        client = MlflowClient(self.uri)
-        (found,) = [e for e in client.search_experiments() if e.name == "adiw-tune"]
-        runs = client.search_runs([found.experiment_id], max_results=1000)
-        by_trial = {r.data.tags["adiw.trial"]: r for r in runs if "adiw.trial" in r.data.tags}
-        for trial in trials_in(events, "trial"):
-            points = client.get_metric_history(by_trial[trial].info.run_id, "accuracy")
-            told = [e["epoch"] for e in of_kind(events, "epoch") if e["trial"] == trial]
-            assert sorted(point.step for point in points) == told, trial
+    client = MlflowClient(uri)
+    (found,) = [e for e in client.search_experiments() if e.name == "adiw-tune"]
+    runs = client.search_runs([found.experiment_id], max_results=1000)
+    by_trial = {r.data.tags["adiw.trial"]: r for r in runs if "adiw.trial" in r.data.tags}
+    for trial in trials_in(events, "trial"):
+        points = client.get_metric_history(by_trial[trial].info.run_id, "accuracy")
+        told = [e["epoch"] for e in of_kind(events, "epoch") if e["trial"] == trial]
+        assert sorted(point.step for point in points) == told, trial
 
 
 def storage_full() -> dict[str, Any]:
     """The disk that holds the record has no byte left; the search ends, and is resumed."""
-    with ray_nodes() as nodes, folder_with(LONG) as folder, small_disk(folder) as disk:
-        nodes.start_head(0)
-        for _ in range(2):
-            nodes.start(1)
-        with search(folder, nodes) as one:
-            one.wait_until(lambda: two_run(folder))
-            fault = Fault(folder, "storage full")
-            fill(disk)
-            assert one.ended() == 2, one.stderr()
-        ended = time.time()
+    with (
+        folder_with(LONG) as folder,
+        small_disk(folder) as disk,
+        searched(folder) as (nodes, _, one),
+    ):
+        fault = Fault(folder, "storage full")
+        fill(disk)
+        assert one.ended() == 2, one.stderr()
         (disk / "ballast").unlink()
-        fault.before = read_events(folder)
-        with resume(folder, nodes) as one:
-            fault.at = ended  # how long somebody takes to make room is not the search's time
-            recovery_s = fault.next_epoch(fault.running)
-            assert one.ended() == 0, one.stderr()
-        return fault.told(recovery_s)
+        # How long somebody takes to make room is not the search's time; a torn line is none.
+        fault.at, fault.before = time.time(), read_events(folder)
+        return resumed(fault, nodes)
 
 
 @contextmanager
@@ -323,8 +283,7 @@ def soak() -> dict[str, Any]:
     kills = dict.fromkeys(("trial", "node", "driver"), 0)
     start = time.time()
     with ray_nodes() as nodes, folder_with(SHORT) as folder:
-        nodes.start_head(0)
-        workers = [nodes.start(1), nodes.start(1)]
+        workers = two_nodes(nodes)
         one = search(folder, nodes, trials=TRIALS_OF_THE_SOAK)
         with one:
             while one.process.poll() is None:

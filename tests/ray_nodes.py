@@ -124,7 +124,7 @@ def ray_nodes() -> Iterator[Nodes]:
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
         "RAY_USAGE_STATS_ENABLED": "0",
     }
-    nodes = Nodes(folder / "r", _free_port(), environment)
+    nodes = Nodes(folder / "r", free_port(), environment)
     nodes.folder.mkdir()
     try:
         yield nodes
@@ -151,7 +151,8 @@ def _gone() -> Iterator[None]:
         yield
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """One that nobody listens on."""
     with socket.socket() as server:
         server.bind(("", 0))
         return int(server.getsockname()[1])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.ray_nodes import Nodes, ray_nodes
+from tests.ray_nodes import Nodes, free_port, ray_nodes
 
 PASSWORD = "open-sesame-4711"
 _NOT_OURS = ("MLFLOW_TRACKING_URI", "RAY_ADDRESS", "RAY_API_SERVER_ADDRESS")
@@ -66,18 +65,12 @@ class Cluster:
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     folder = tmp_path_factory.mktemp("user")
     storage = tmp_path_factory.mktemp("storage")
-    port = _free_port()
+    port = free_port()
     with ray_nodes() as nodes:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         nodes.environment |= {"PATH": path, "MLFLOW_DISABLE_TELEMETRY": "true"}
         dashboard = ("--dashboard-host=127.0.0.1", f"--dashboard-port={port}")
         # What takes jobs on a node has a port that is the same for all clusters of a machine.
-        agent = f"--dashboard-agent-listen-port={_free_port()}"
+        agent = f"--dashboard-agent-listen-port={free_port()}"
         nodes.start_head(1, "--include-dashboard=true", *dashboard, agent)
         yield Cluster(nodes, f"http://127.0.0.1:{port}", folder, storage)
-
-
-def _free_port() -> int:
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return int(server.getsockname()[1])
