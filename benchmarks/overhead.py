@@ -29,7 +29,7 @@ from provenance import commit, machine
 from ray import tune
 
 from adiw_tune.record.record import SearchRecord, SearchSettings
-from adiw_tune.search.on_ray import tuning
+from adiw_tune.search.on_ray import connection, tuning
 from adiw_tune.search.on_ray.rows import RowsKeeper
 from adiw_tune.search.programme import Programme
 from adiw_tune.search.proposals import Proposer
@@ -145,7 +145,7 @@ def rows(rounds: int) -> dict[str, Any]:
 def run(rounds: int, trials: int) -> None:
     folder = Path(tempfile.mkdtemp())
     try:
-        with tuning._ray(None):
+        with connection.connected(None):
             found = {"rows": rows(5 * rounds)}
             print(found, flush=True)
             found["trial"] = trial(rounds, trials, folder)

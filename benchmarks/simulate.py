@@ -42,7 +42,7 @@ import adiw_tune.search.programme
 from adiw_tune.record.log import EventLog
 from adiw_tune.record.record import SearchRecord, SearchSettings
 from adiw_tune.search.courses import Course, read_courses
-from adiw_tune.search.on_ray import tuning
+from adiw_tune.search.on_ray import connection, tuning
 from adiw_tune.search.on_ray.events import EventCallback
 from adiw_tune.search.on_ray.scheduler import ParetoScheduler
 from adiw_tune.search.on_ray.searcher import BudgetStopper, ProgrammeSearcher
@@ -238,7 +238,7 @@ def run(
 ) -> None:
     whole = [one.work_s[-1] for courses in by_divergence().values() for one in courses]
     stretch = 60 * minutes / median(whole)
-    for name, value in tuning._ENVIRONMENT.items():
+    for name, value in connection.ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level="CRITICAL")
     for name in ("ray", "ray.tune"):

@@ -77,7 +77,7 @@ def submit(
     from adiw_tune.cluster.dashboard import connect
     from adiw_tune.cluster.jobs import submit as hand_over
     from adiw_tune.cluster.order import Order
-    from adiw_tune.search.run import SearchRequest
+    from adiw_tune.search.request import SearchRequest
 
     folder, name = Path.cwd(), asked["name"]
     asked["tracking_uri"] = tracking_uri or ""

@@ -92,7 +92,8 @@ def search(
     if or_resume and (storage / name / "search.json").is_file():
         resume(name, None, address, storage)
         return
-    from adiw_tune.search.run import SearchRequest, start_search
+    from adiw_tune.search.request import SearchRequest
+    from adiw_tune.search.run import start_search
     from adiw_tune.tracking.check import default_tracking_uri
 
     request = SearchRequest(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from adiw_tune.cluster.package import sent_as
-from adiw_tune.search.run import SearchRequest, check_asked
+from adiw_tune.search.request import SearchRequest, check_asked
 from adiw_tune.user_file import is_file
 
 

@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 
 from pyarrow import fs
 
-from adiw_tune.errors import UserError
+from adiw_tune.errors import UserError, in_one_line
 
 
 class CheckpointStore:
@@ -76,7 +76,7 @@ class CheckpointStore:
             infos = self.filesystem.get_file_info(chosen)
         except OSError as error:
             raise UserError(
-                f"cannot read checkpoints '{self.root}': {_first_line(error)}"
+                f"cannot read checkpoints '{self.root}': {in_one_line(error)}"
             ) from error
         return sum(info.type == fs.FileType.Directory for info in infos)
 
@@ -87,9 +87,5 @@ def _by_fsspec(url: str) -> tuple[fs.FileSystem, str]:
     try:
         found, path = fsspec.core.url_to_fs(url)
     except (ImportError, ValueError, OSError) as error:
-        raise UserError(f"cannot open checkpoints '{url}': {_first_line(error)}") from error
+        raise UserError(f"cannot open checkpoints '{url}': {in_one_line(error)}") from error
     return fs.PyFileSystem(fs.FSSpecHandler(found)), str(path)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

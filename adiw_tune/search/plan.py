@@ -10,7 +10,7 @@ from statistics import mean, quantiles
 import torch
 
 from adiw_tune.record.runs import arm
-from adiw_tune.search.run import check_data, check_options, runs_at_once
+from adiw_tune.search.request import check_data, check_options, runs_at_once
 from adiw_tune.search.space import SpaceFile
 from adiw_tune.training import StepCost, TrainingRun, TrialConfig, peak_memory_bytes
 

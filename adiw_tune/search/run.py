@@ -1,85 +1,19 @@
 """A search from start to decision, and from a kill to its end: Ray runs, Optuna proposes."""
 
-import math
 import os
-import uuid
-from collections import defaultdict
-from dataclasses import dataclass
-from importlib.metadata import version
-from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
-import torch
 from rich.console import Console
 
-from adiw_tune.decide import MIN_SEEDS, parse_policy
-from adiw_tune.errors import SearchInterrupted, UserError
-from adiw_tune.record.budget import Budget
-from adiw_tune.record.checkpoints import CheckpointStore
+from adiw_tune.errors import SearchInterrupted
 from adiw_tune.record.mirror import mirrored
 from adiw_tune.record.provenance import provenance
-from adiw_tune.record.record import SearchRecord, SearchSettings, check_name, check_name_is_free
+from adiw_tune.record.record import SearchRecord
 from adiw_tune.search.ending import deliver, finish
 from adiw_tune.search.progress import show_progress
-from adiw_tune.search.space import SpaceFile
+from adiw_tune.search.request import SearchRequest, checked_settings
 from adiw_tune.tracking.check import check_tracking_uri
-from adiw_tune.training import TrialConfig, check_own_files, load_splits
 
 EXIT_HEAD_LOST = 1
-
-
-@dataclass(frozen=True)
-class SearchRequest:
-    """What a user asks for.
-
-    Args:
-        space: a Python file with ``space(trial)``.
-        name: of the search; its directory in ``storage``.
-        trials: how many trials to run, at least 1.
-        seed: of the trials and of the sampler.
-        policy: which trade-off the pick is to make, as :func:`adiw_tune.decide.parse_policy`.
-        seeds: over how many each divergence's pick is run again, at most, at least 3; 0 for none.
-        early_stopping: whether trials are cut that fall behind.
-        patience: finished trials without growth of the hypervolume that end the search; None:
-            none do.
-        budget: as :meth:`adiw_tune.record.budget.Budget.parse` reads it; None: no limit.
-        price: of one device for one hour.
-        cross_fit: folds that the clean rows are cut into; None: they are not.
-        concurrency: trials at once, at most; None is as many as the machines have room for, and on
-            this machine without a GPU all cores but one, which is left to the driver.
-        cpus_per_trial: cores of each worker of a trial, at least 1.
-        gpus_per_trial: a share of one GPU, or how many; None is by the memory that trials were
-            seen to need, where there are GPUs.
-        workers_per_trial: that share each mini-batch, each with those cores and GPUs; at least 1.
-        storage: the directory of all searches.
-        tracking_uri: MLflow's, without credentials.
-        data_dir: where tasks look for data first.
-        checkpoints: directory or URL (s3://bucket/path ...) where runs keep their checkpoints,
-            which every node reaches; None is the search's own directory.
-        address: of a running Ray cluster; None starts Ray on this machine.
-    """
-
-    space: Path
-    name: str
-    trials: int
-    seed: int
-    policy: str
-    seeds: int
-    early_stopping: bool
-    patience: int | None
-    budget: str | None
-    price: float | None
-    cross_fit: int | None
-    concurrency: int | None
-    cpus_per_trial: int
-    gpus_per_trial: float | None
-    workers_per_trial: int
-    storage: Path
-    tracking_uri: str
-    data_dir: Path | None
-    checkpoints: str | None
-    address: str | None
 
 
 def start_search(request: SearchRequest, console: Console) -> SearchRecord:
@@ -89,9 +23,7 @@ def start_search(request: SearchRequest, console: Console) -> SearchRecord:
         UserError: something asked for is not right; nothing was written.
         SearchInterrupted: stopped by Ctrl-C.
     """
-    check_request(request)
-    settings = _settings(request, _devices(request))
-    check_checkpoints(settings)
+    settings = checked_settings(request)
     record = SearchRecord.create(request.storage, settings, request.space)
     with record.claimed():
         _run(record, settings.address, console)
@@ -130,173 +62,10 @@ def _checked_address(record: SearchRecord, address: str | None) -> str | None:
     check_tracking_uri(record.settings.tracking_uri)
     address = address or record.settings.address
     if address is not None:
-        from adiw_tune.search.on_ray.tuning import devices_at
+        from adiw_tune.search.on_ray.connection import devices_at
 
         devices_at(address)
     return address
-
-
-def _devices(request: SearchRequest) -> int:
-    """What a budget counts: GPUs, or machines where there are none.
-
-    Those that there are now, or that trials at once will hold where a cluster grows by itself.
-    """
-    if request.address is None:
-        return max(1, torch.cuda.device_count())
-    from adiw_tune.search.on_ray.tuning import devices_at
-
-    held = (request.concurrency or 0) * (request.gpus_per_trial or 0) * request.workers_per_trial
-    return max(devices_at(request.address), math.ceil(held))
-
-
-def _settings(request: SearchRequest, devices: int) -> SearchSettings:
-    here = request.address is None
-    no_gpu = here and not torch.cuda.device_count()
-    return SearchSettings(
-        name=request.name,
-        search_id=uuid.uuid4().hex,
-        trials=request.trials,
-        seed=request.seed,
-        concurrency=_at_once(request) if no_gpu else request.concurrency,
-        cpus_per_trial=request.cpus_per_trial,
-        gpus_per_trial=request.gpus_per_trial,
-        workers_per_trial=request.workers_per_trial,
-        devices=devices,
-        policy=request.policy,
-        seeds=request.seeds,
-        early_stopping=request.early_stopping,
-        patience=request.patience,
-        budget=request.budget,
-        price=request.price,
-        folder=Path.cwd(),
-        folds=request.cross_fit or 1,
-        tracking_uri=request.tracking_uri,
-        data_dir=request.data_dir.absolute() if request.data_dir else None,
-        checkpoints=_absolute(request.checkpoints),
-        address=request.address,
-        version=version("adiw-tune"),
-    )
-
-
-def _at_once(request: SearchRequest) -> int:
-    if request.concurrency is not None:
-        return request.concurrency
-    return max(1, runs_at_once(None) // (request.workers_per_trial * request.cpus_per_trial))
-
-
-def runs_at_once(asked: int | None) -> int:
-    """As many as asked for; else one per GPU, or without a GPU one per core but one."""
-    return asked or torch.cuda.device_count() or max(1, (os.cpu_count() or 1) - 1)
-
-
-def _absolute(checkpoints: str | None) -> str | None:
-    if checkpoints is None or "://" in checkpoints:
-        return checkpoints
-    return str(Path(checkpoints).absolute())
-
-
-def check_request(request: SearchRequest) -> None:
-    """Refuse what can be refused without a cluster; nothing is written."""
-    check_name_is_free(request.storage, request.name)
-    check_data(check_asked(request), request.data_dir)
-    check_tracking_uri(request.tracking_uri)
-
-
-def check_asked(request: SearchRequest) -> list[TrialConfig]:
-    """Refuse what is wrong wherever it is to run; what was drawn from the space."""
-    check_name(request.name)
-    asked = (request.trials, request.seeds, request.cross_fit, request.concurrency)
-    check_options(*asked, request.patience)
-    _check_resources(request)
-    parse_policy(request.policy)
-    if request.budget is not None:
-        Budget.parse(request.budget, request.price, 1)
-    if urlsplit(request.tracking_uri).password:
-        raise UserError(
-            "the tracking URI holds a password, which would end up in records: set "
-            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead"
-        )
-    if urlsplit(request.checkpoints or "").username:
-        raise UserError(
-            "the URL of the checkpoints holds a key, which would end up in records: set "
-            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or what else its service reads"
-        )
-    return SpaceFile(request.space, request.seed, Path.cwd(), request.cross_fit or 1).check()
-
-
-def _check_resources(request: SearchRequest) -> None:
-    for option, value in (
-        ("--cpus-per-trial", request.cpus_per_trial),
-        ("--workers-per-trial", request.workers_per_trial),
-    ):
-        if value < 1:
-            raise UserError(f"{option} must be at least 1; got {value}")
-    cores = request.cpus_per_trial * request.workers_per_trial
-    here = os.cpu_count() or 1
-    if request.address is None and cores > here:
-        raise UserError(
-            f"a trial would take {cores} cores, of which this machine has {here}: choose fewer "
-            "--workers-per-trial or --cpus-per-trial"
-        )
-    gpus = request.gpus_per_trial
-    if gpus is not None and not (0 <= gpus < 1 or gpus == int(gpus) > 0):
-        raise UserError(
-            f"--gpus-per-trial must be a share of one such as 0.25, or a whole number; got {gpus}"
-        )
-
-
-def check_checkpoints(settings: SearchSettings) -> None:
-    """Refuse a place for checkpoints that cannot be reached, or where the name is taken."""
-    if settings.checkpoints is None:
-        return
-    store = CheckpointStore(settings.checkpoints, settings.name)
-    if store.sessions():
-        raise UserError(
-            f"'{settings.checkpoints}' holds checkpoints of a search '{settings.name}' already: "
-            "choose another --name or --checkpoints"
-        )
-
-
-def check_options(
-    trials: int,
-    seeds: int,
-    cross_fit: int | None,
-    concurrency: int | None,
-    patience: int | None = None,
-) -> None:
-    """Refuse numbers, as of :class:`SearchRequest`, that are too small to mean anything."""
-    for option, value, least in (
-        ("--trials", trials, 1),
-        ("--concurrency", concurrency, 1),
-        ("--seeds", seeds, 0),
-        ("--patience", patience, 1),
-        ("--cross-fit", cross_fit, 2),
-    ):
-        if value is not None and value < least:
-            raise UserError(f"{option} must be at least {least}; got {value}")
-    if 0 < seeds < MIN_SEEDS:
-        raise UserError(
-            f"--seeds must be 0 or at least {MIN_SEEDS}, as fewer say nothing of their spread; "
-            f"got {seeds}"
-        )
-
-
-def check_data(configs: list[TrialConfig], data_dir: Path | None) -> None:
-    """Load each data set that the space can ask for: what is missing shows before any trial."""
-    alike: dict[tuple[Any, ...], dict[tuple[Any, ...], TrialConfig]] = defaultdict(dict)
-    for config in configs:
-        data = (
-            config.task,
-            config.shift,
-            config.reference_size,
-            config.select_size,
-            config.folds,
-        )
-        alike[data][config.network, config.divergence, config.representation] = config
-    for of_the_same_data in alike.values():
-        splits = load_splits(next(iter(of_the_same_data.values())), data_dir)
-        for config in of_the_same_data.values():
-            check_own_files(config, splits)
 
 
 def _run(record: SearchRecord, address: str | None, console: Console) -> None:

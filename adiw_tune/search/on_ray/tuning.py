@@ -1,26 +1,21 @@
 """The part that Ray runs: the programme of a search, or what is left of it."""
 
-import gc
-import logging
 import math
 import os
-import secrets
-import signal
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import ray
 from ray import tune
-from ray._private import ray_constants
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 
 from adiw_tune.errors import UserError
 from adiw_tune.record.record import SearchRecord, SearchSettings
+from adiw_tune.search.on_ray.connection import connected, machines
 from adiw_tune.search.on_ray.events import EventCallback
-from adiw_tune.search.on_ray.head import answers, watched_head
+from adiw_tune.search.on_ray.head import watched_head
 from adiw_tune.search.on_ray.parallel import Sweeper
 from adiw_tune.search.on_ray.rows import RowsKeeper
 from adiw_tune.search.on_ray.scheduler import ParetoScheduler
@@ -30,17 +25,6 @@ from adiw_tune.search.on_ray.trainable import Files, run_id, run_of_search
 from adiw_tune.search.programme import Programme
 from adiw_tune.search.proposals import Proposer
 from adiw_tune.search.space import SpaceFile
-
-_ADDRESS_HINT = "give HOST:PORT of a running one, or leave --address out to start Ray here"
-_TOKEN = "set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH to its own"
-_ENVIRONMENT = {
-    # The loggers write what events.jsonl holds already, and one of them imports torch here.
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_GLOBAL_CHECKPOINT_S": "1e9",  # Tune's own state is never read again
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # spares each trial a warning about it
-}
 
 
 def run_programme(record: SearchRecord, address: str | None, lost: Callable[[], None]) -> bool:
@@ -55,7 +39,7 @@ def run_programme(record: SearchRecord, address: str | None, lost: Callable[[], 
     space = SpaceFile(record.space_path, settings.seed, settings.folder, settings.folds)
     programme = Programme(settings, Proposer(space, settings.seed, settings.trials))
     if not programme.over(record.history()):
-        with _ray(address), watched_head(lost) if address else nullcontext():
+        with connected(address), watched_head(lost) if address else nullcontext():
             _fit(_make_tuner(record, programme))
     return programme.over(record.history())
 
@@ -69,78 +53,6 @@ def _fit(tuner: tune.Tuner) -> None:
         while cause is not None and not isinstance(cause, UserError):
             cause = cause.__cause__ or cause.__context__
         raise cause or error from None
-
-
-def devices_at(address: str) -> int:
-    """How many GPUs a cluster has now, or nodes if it has none.
-
-    Raises:
-        UserError: no cluster answers; Ray itself would wait for minutes.
-    """
-    if not address.startswith(("auto", "local", "ray://")):
-        _, _, port = address.rpartition(":")
-        if not port.isdigit() or not answers(address):
-            raise UserError(f"no Ray cluster at '{address}': {_ADDRESS_HINT}")
-    try:
-        with _ray(address):
-            return int(ray.cluster_resources().get("GPU", 0)) or len(ray.nodes())
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        if "InvalidAuthToken" in f"{error} {error.__context__}":
-            raise UserError(
-                f"the Ray cluster at '{address}' refuses the token: {_TOKEN}"
-            ) from error
-        raise UserError(f"no Ray cluster at '{address}': {_ADDRESS_HINT}") from error
-
-
-@contextmanager
-def _ray(address: str | None) -> Iterator[None]:
-    """Ray started on this machine, or connected to; quiet, since the events tell what happens."""
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    for name in ("ray", "ray.tune", "ray.data"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    if address is None:
-        _keep_to_this_machine()
-    on_sigterm = signal.getsignal(signal.SIGTERM)
-    ray.init(
-        address=address or "local",  # whatever $RAY_ADDRESS says
-        include_dashboard=None if address else False,
-        log_to_driver=False,
-        logging_level=logging.CRITICAL,
-        configure_logging=False,
-    )
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, on_sigterm)  # Ray's own would end this process at once
-    try:
-        yield
-    finally:
-        # Ray ends this process at once if a thread frees one of its objects while it shuts down, as
-        # a collection of garbage in the thread that shows progress, or sends to MLflow, would.
-        gc.collect()
-        gc.disable()
-        try:
-            ray.shutdown()
-        finally:
-            gc.enable()
-
-
-def _keep_to_this_machine() -> None:
-    """Ray would listen on every interface, and leave a token in a file that others may read.
-
-    Where it makes no clusters, as on macOS, it takes the loopback address. It reads whether it does
-    from $RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER, but only when it is imported.
-    """
-    ray_constants.ENABLE_RAY_CLUSTER = False
-    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-
-
-def machines() -> Machines:
-    """What the nodes that are there now have."""
-    has = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    return Machines(
-        cpus=max(int(one.get("CPU", 0)) for one in has),
-        gpus=max(int(one.get("GPU", 0)) for one in has),
-    )
 
 
 def _make_tuner(record: SearchRecord, programme: Programme) -> tune.Tuner:
