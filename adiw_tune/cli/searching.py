@@ -90,7 +90,8 @@ def search(
 ) -> None:
     """Search a space for accuracy against work, and pick a divergence with evidence."""
     if or_resume and (storage / name / "search.json").is_file():
-        resume(name, None, address, storage)
+        # A cluster's job has the files that its space names in a new directory each time.
+        _go_on(SearchRecord.open(storage, name), address, Path.cwd())
         return
     from adiw_tune.search.request import SearchRequest
     from adiw_tune.search.run import start_search
@@ -135,15 +136,19 @@ def resume(
 ) -> None:
     """Go on with a search that was killed or stopped."""
     from adiw_tune.record.mirror import fetch
-    from adiw_tune.search.run import resume_search
     from adiw_tune.tracking.check import default_tracking_uri
 
     if checkpoints is not None and not (storage / name).exists():
         fetch(storage, name, checkpoints, default_tracking_uri())
-    record = SearchRecord.open(storage, name)
+    _go_on(SearchRecord.open(storage, name), address)
+
+
+def _go_on(record: SearchRecord, address: str | None, folder: Path | None = None) -> None:
+    from adiw_tune.search.run import resume_search
+
     if not record.finished:
-        with _telling_how_to_resume(name, storage):
-            resume_search(record, address, err)
+        with _telling_how_to_resume(record.settings.name, record.folder.parent):
+            resume_search(record, address, err, folder)
     show_result(record)
 
 

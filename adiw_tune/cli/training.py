@@ -104,7 +104,10 @@ def train(
     flags = locals()
     given = {f.name: flags[f.name] for f in fields(TrialConfig) if flags.get(f.name) is not None}
     search = SearchRecord.open(storage, from_search) if from_search else None
-    base = picked_config(search, policy) if search else {}
+    base = {}
+    if search is not None:
+        picked, folder = picked_config(search, policy), search.settings.files_from
+        base = TrialConfig.from_mapping(picked, folder).as_dict()
     config = TrialConfig.from_mapping({**base, **given})
     torch.set_num_threads(max(1, threads))
     run = TrainingRun(config, _device(device), data_dir)

@@ -1,6 +1,7 @@
 """A copy of the record beside the checkpoints, for searches whose machine may not come back."""
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,6 +13,7 @@ from adiw_tune.record.record import SearchRecord, SearchSettings, check_name_is_
 _FOLDER = "record"
 _FILES = ("search.json", "space.py", "events.jsonl", "decision.json")
 _SECONDS_BETWEEN_COPIES = 10.0
+_SHARE_OF_TIME = 0.05  # that copies may take: the log of a long search is sent whole
 
 
 @contextmanager
@@ -69,19 +71,27 @@ class _Mirror:
     def __init__(self, record: SearchRecord) -> None:
         self.over = threading.Event()
         self._record = record
-        self._copied: dict[str, bytes] = {}
+        self._copied: dict[str, tuple[int, int]] = {}
 
     def run(self) -> None:
-        while not self.over.wait(_SECONDS_BETWEEN_COPIES):
+        wait_s = _SECONDS_BETWEEN_COPIES
+        while not self.over.wait(wait_s):
+            start = time.monotonic()
             with suppress(OSError):
                 self.copy()
+            took_s = time.monotonic() - start
+            wait_s = max(_SECONDS_BETWEEN_COPIES, took_s / _SHARE_OF_TIME)
 
     def copy(self) -> None:
         for file in _FILES:
             path = self._record.folder / file
-            if path.exists() and (content := path.read_bytes()) != self._copied.get(file):
-                self._record.checkpoints.write(f"{_FOLDER}/{file}", content)
-                self._copied[file] = content
+            if not path.exists():
+                continue
+            found = path.stat()  # before it is read: what is added meanwhile is copied next time
+            as_it_is = (found.st_size, found.st_mtime_ns)
+            if as_it_is != self._copied.get(file):
+                self._record.checkpoints.write(f"{_FOLDER}/{file}", path.read_bytes())
+                self._copied[file] = as_it_is
 
     def copy_at_last(self) -> None:
         try:

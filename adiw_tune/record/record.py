@@ -21,7 +21,7 @@ DEFAULT_STORAGE = Path("adiw-searches")
 
 
 class SearchSettings(BaseModel):
-    """What fixes a search; ``search.json``. Only ``trials`` and ``budget`` change, by ``extend``.
+    """What fixes a search; ``search.json``. Only ``trials``, ``budget`` and ``folder`` change.
 
     Args:
         name, search_id: what users call it, and what MLflow knows it by.
@@ -38,7 +38,7 @@ class SearchSettings(BaseModel):
         early_stopping: whether trials are cut at rungs.
         patience: finished trials without growth of the hypervolume that end the search, or None.
         budget, price: as :meth:`Budget.parse` reads them; None: no limit.
-        folder: where it was started, from which its space names files.
+        folder: where it was started, or last by --or-resume: from which its space names files.
         folds: that the clean rows are cut into, 1 for a fixed share that selects.
         tracking_uri: MLflow's.
         data_dir: where to look for data first.
@@ -71,6 +71,11 @@ class SearchSettings(BaseModel):
     checkpoints: str | None
     address: str | None
     version: str
+
+    @property
+    def files_from(self) -> Path:
+        """The folder, or the working directory where that is gone, as a cluster's job's will be."""
+        return self.folder if self.folder.is_dir() else Path.cwd()
 
     @property
     def spending(self) -> Budget | None:
@@ -153,6 +158,10 @@ class SearchRecord:
         """What has happened so far."""
         return History(self.log)
 
+    def move_files(self, folder: Path) -> None:
+        """Have what the space names looked for from ``folder`` on."""
+        self._change(folder=folder)
+
     def extend(self, trials: int, budget: str | None) -> None:
         """Ask for more: ``trials`` more, and ``budget`` in all in place of the present one.
 
@@ -173,10 +182,13 @@ class SearchRecord:
                 f"budget '{settings.budget}' leaves no more trials, as {spent_s:.0f} s are spent: "
                 "give a larger --budget, in all"
             )
-        write_atomically(self.folder / "search.json", settings.model_dump_json(indent=2))
-        self.settings = settings
+        self._change(trials=settings.trials, budget=settings.budget)
         self.log.append("extended", trials=settings.trials)
         (self.folder / "decision.json").unlink(missing_ok=True)
+
+    def _change(self, **changes: Any) -> None:
+        self.settings = self.settings.model_copy(update=changes)
+        write_atomically(self.folder / "search.json", self.settings.model_dump_json(indent=2))
 
     @contextmanager
     def claimed(self) -> Iterator[None]:

@@ -117,7 +117,8 @@ def _checked(record: SearchRecord, request: ScaleRequest) -> _Turned:
     if request.seeds < 1:
         raise UserError(f"--seeds must be at least 1; got {request.seeds}")
     check_tracking_uri(record.settings.tracking_uri)
-    config = TrialConfig.from_mapping({**run.config, "epochs": len(run.epochs)})
+    as_far = {**run.config, "epochs": len(run.epochs)}
+    config = TrialConfig.from_mapping(as_far, record.settings.files_from)
     data_dir = request.data_dir or record.settings.data_dir
     points = dial.points(config, _room(config, data_dir), request.values)
     return _Turned(points, _scale(dial, run, points, request.seeds), data_dir)

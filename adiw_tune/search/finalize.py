@@ -97,7 +97,7 @@ def _trained(record: SearchRecord) -> TrainingRun:
     """The winner trained now, where no checkpoint of it is left."""
     torch.set_num_threads(1)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    config = TrialConfig.from_mapping(picked_config(record))
+    config = TrialConfig.from_mapping(picked_config(record), record.settings.files_from)
     run = TrainingRun(config, device, record.settings.data_dir)
     while not run.finished:
         run.run_epoch()

@@ -194,6 +194,12 @@ def _check_resources(request: SearchRequest) -> None:
         raise UserError(
             f"--gpus-per-trial must be a share of one such as 0.25, or a whole number; got {gpus}"
         )
+    taken, there = (gpus or 0) * request.workers_per_trial, torch.cuda.device_count()
+    if request.address is None and taken > there:
+        raise UserError(
+            f"a trial would take {taken:g} GPU, of which this machine has {there} that torch can "
+            "use: choose fewer --gpus-per-trial or --workers-per-trial"
+        )
 
 
 def check_checkpoints(settings: SearchSettings) -> None:

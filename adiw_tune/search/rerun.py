@@ -32,7 +32,7 @@ def repeat(record: SearchRecord, trial: str, data_dir: Path | None) -> Iterator[
     device = "cuda" if run.setup and run.setup.get("device_bytes") else "cpu"  # only GPUs tell it
     _refuse_other_conditions(run, history, device)
     torch.set_num_threads(1)  # as in a trial
-    config = TrialConfig.from_mapping(run.config)
+    config = TrialConfig.from_mapping(run.config, record.settings.files_from)
     again = TrainingRun(config, device, data_dir or record.settings.data_dir)
     _refuse_other_rows(run, again)
     differs = False

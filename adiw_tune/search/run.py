@@ -1,6 +1,7 @@
 """A search from start to decision, and from a kill to its end: Ray runs, Optuna proposes."""
 
 import os
+from pathlib import Path
 
 from rich.console import Console
 
@@ -30,16 +31,21 @@ def start_search(request: SearchRequest, console: Console) -> SearchRecord:
     return record
 
 
-def resume_search(record: SearchRecord, address: str | None, console: Console) -> None:
+def resume_search(
+    record: SearchRecord, address: str | None, console: Console, folder: Path | None = None
+) -> None:
     """Go on with a search that was killed or interrupted; nothing finished runs again.
 
     Args:
         record: of the search.
         address: of a running Ray cluster; None is the one that it was started on, if any.
         console: where progress is shown.
+        folder: from which its space names files from now on; None is as before.
     """
     address = _checked_address(record, address)
     with record.claimed():
+        if folder is not None:
+            record.move_files(folder)
         _run(record, address, console)
 
 
@@ -71,6 +77,9 @@ def _checked_address(record: SearchRecord, address: str | None) -> str | None:
 def _run(record: SearchRecord, address: str | None, console: Console) -> None:
     from adiw_tune.search.on_ray import tuning
 
+    def warn(line: str) -> None:
+        console.print(f"warning: {line}", markup=False)
+
     def head_lost() -> None:
         console.print(
             f"error: Ray's head at '{address}' is gone; what was recorded is kept. Once there is a "
@@ -82,7 +91,7 @@ def _run(record: SearchRecord, address: str | None, console: Console) -> None:
     record.log.append("session", **provenance())
     with mirrored(record):
         with deliver(record, console), show_progress(record, console):
-            complete = tuning.run_programme(record, address, head_lost)
+            complete = tuning.run_programme(record, address, warn, head_lost)
         finish(record, complete)
     if not complete:
         raise SearchInterrupted

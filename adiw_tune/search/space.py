@@ -13,7 +13,6 @@ from adiw_tune.user_file import run_file, why
 if TYPE_CHECKING:
     import optuna
 
-_MAY_BE_FILES = ("task", "divergence")
 _DRAWS = 50  # enough to meet every branch of a space
 _HOW_TO_MINIMISE = (
     "divergence",
@@ -32,9 +31,6 @@ class SpaceFile:
 
     An object that holds a path, so that Ray and Optuna can pickle it and a restored search loads
     the function anew. The file is code and runs with the rights of whoever starts the search.
-
-    A task or divergence of the user's own, which is the path of a Python file, is absolute in what
-    the space gives: trials run in directories of their own.
 
     Args:
         path: a Python file that defines ``space(trial: optuna.Trial) -> dict``.
@@ -65,14 +61,9 @@ class SpaceFile:
             )
         ours = {"seed": self.seed, "folds": self._folds}
         point = {**TrialConfig.defaults(), **ours, **trial.params, **values}
-        point |= self._absolute(point)
         with suppress(UserError):  # which the trial will meet again, and tell
-            point["shift"] = TrialConfig.from_mapping(point).shift
+            point["shift"] = TrialConfig.from_mapping(point, self._folder).shift
         return point
-
-    def _absolute(self, point: dict[str, Any]) -> dict[str, str]:
-        named = {name: point[name] for name in _MAY_BE_FILES if isinstance(point[name], str)}
-        return {n: str(self._folder / path) for n, path in named.items() if path.endswith(".py")}
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_space": None}
@@ -123,7 +114,7 @@ class SpaceFile:
             trial = study.ask()
             values = self(trial)
             try:
-                yield trial, TrialConfig.from_mapping(values)
+                yield trial, TrialConfig.from_mapping(values, self._folder)
             except UserError as error:
                 raise UserError(f"space file '{self.path}': {error}") from error
 

@@ -29,6 +29,7 @@ def _restored(record: SearchRecord, run: Run) -> TrainingRun | None:
         return None
     saved = io.BytesIO(record.checkpoints.read(path))
     state = torch.load(saved, map_location="cpu", weights_only=True)
-    restored = TrainingRun(TrialConfig.from_mapping(run.config), "cpu", record.settings.data_dir)
+    config = TrialConfig.from_mapping(run.config, record.settings.files_from)
+    restored = TrainingRun(config, "cpu", record.settings.data_dir)
     restored.load_state_dict(state)
     return restored if restored.finished else None

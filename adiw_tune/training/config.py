@@ -3,11 +3,13 @@
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 from adiw_tune.divergences import make_divergence
 from adiw_tune.errors import UserError
 from adiw_tune.tasks import find_task, parse_shift
+from adiw_tune.user_file import is_file
 from adiw_tune.weights import FeasibleSet, WeightSolver
 
 METHODS = (
@@ -180,19 +182,30 @@ class TrialConfig:
         return {"off": 0.0, "memory": 1.0, "decay": self.decay}[self.warm_start]
 
     @classmethod
-    def from_mapping(cls, values: Mapping[str, Any]) -> Self:
-        """From keyword values as a search space or a record gives them, types checked."""
+    def from_mapping(cls, values: Mapping[str, Any], folder: Path | None = None) -> Self:
+        """From keyword values as a search space or a record gives them, types checked.
+
+        Args:
+            values: of the fields; those left out have their defaults.
+            folder: from which a task or divergence is named that is a file of the user's own; it
+                is absolute in what comes out. None: those stay as they are.
+        """
         fields = {field.name: field.type for field in dataclasses.fields(cls)}
         for name, value in values.items():
             if name not in fields:
                 raise UserError(f"unknown parameter '{name}': choose from {', '.join(fields)}")
             if not _fits(value, str(fields[name])):
                 raise UserError(f"{name} must be of type {_type_name(fields[name])}; got {value!r}")
-        return cls(**values)
+        return cls(**{**values, **_located(values, folder)})
 
     def as_dict(self) -> dict[str, Any]:
         """Every field, for records."""
         return dataclasses.asdict(self)
+
+
+def _located(values: Mapping[str, Any], folder: Path | None) -> dict[str, str]:
+    named = {name: values[name] for name in ("task", "divergence") if name in values}
+    return {n: str(folder / path) for n, path in named.items() if folder and is_file(path)}
 
 
 def _type_name(annotation: Any) -> str:

@@ -106,6 +106,7 @@ def test_a_space_that_asks_for_what_there_is_not(
         (["good.py", "--workers-per-trial", "0"], "--workers-per-trial must be at least 1; got 0"),
         (["good.py", "--workers-per-trial", "1000"], "a trial would take 1000 cores"),
         (["good.py", "--gpus-per-trial", "1.5"], "or a whole number; got 1.5"),
+        (["good.py", "--gpus-per-trial", "1000"], "a trial would take 1000 GPU"),
         (["good.py", "--seeds", "-1"], "--seeds must be at least 0; got -1"),
         (["good.py", "--seeds", "2"], "--seeds must be 0 or at least 3"),
         (["good.py", "--patience", "0"], "--patience must be at least 1; got 0"),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from .conftest import Finished
-from .helpers import adiw_tune, assert_tells_the_same, called, of_kind
+from .helpers import adiw_tune, assert_tells_the_same, called, of_kind, read_events
 from .helpers import searched as search_trials
 
 TASK = """
@@ -66,9 +67,8 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Finished:
 
 def test_trials_find_the_files_wherever_they_run(searched: Finished) -> None:
     begun = search_trials(searched.events)
-    near, three = (str(searched.folder / "own" / name) for name in ("near.py", "three.py"))
-    assert [event["config"]["divergence"] for event in begun] == ["auto", near]
-    assert {event["config"]["task"] for event in begun} == {three}
+    assert [event["config"]["divergence"] for event in begun] == ["auto", "own/near.py"]
+    assert {event["config"]["task"] for event in begun} == {"own/three.py"}
     assert {end["status"] for end in of_kind(searched.events, "end")} == {"finished"}
     assert_tells_the_same(searched.folder)
 
@@ -109,6 +109,29 @@ def test_the_pick_trains_again_from_any_directory(searched: Finished, tmp_path: 
     again = called(tmp_path, "train", "--from", "s", *storage, "--format", "json")
     assert again.returncode == 0, again.stderr
     assert json.loads(again.stdout)["accuracy"]["select"] == best["accuracy"]
+
+
+def test_begun_again_elsewhere_it_takes_the_files_that_are_there(
+    searched: Finished, tmp_path: Path
+) -> None:
+    # As a cluster's job has them: each time in a directory of its own, which Ray deletes.
+    folder = tmp_path / "job-2"
+    shutil.copytree(searched.folder, folder)
+    record = folder / "adiw-searches" / "s"
+    (record / "decision.json").unlink()
+    lines = (record / "events.jsonl").read_text().splitlines(keepends=True)
+    second = next(n for n, line in enumerate(lines) if json.loads(line).get("trial") == "t1")
+    (record / "events.jsonl").write_text("".join(lines[:second]))  # killed before it began
+    three = folder / "own" / "three.py"
+    three.write_text(f"{TASK}\nopen(__file__ + '.used', 'w').close()\n")
+    options = ("--name", "s", "--trials", "2", "--seeds", "0", "--or-resume")
+    ran = adiw_tune(folder, "search", "space.py", *options)
+    assert ran.returncode == 0, ran.stderr
+    assert {end["status"] for end in of_kind(read_events(folder), "end")} == {"finished"}
+    assert (folder / "own" / "three.py.used").exists()
+
+    folder.rename(tmp_path / "job-3")
+    assert called(tmp_path / "job-3", "finalize", "s").returncode == 0
 
 
 @pytest.mark.parametrize(

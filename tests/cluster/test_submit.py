@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import sqlite3
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -25,7 +27,8 @@ def space(trial):
     assert os.environ["MLFLOW_TRACKING_PASSWORD"]
     return {"epochs": trial.suggest_int("epochs", 1, EPOCHS), "batch_size": 64, "method": "erm"}
 """
-LONG = "def space(trial):\n    return {'epochs': 9000, 'batch_size': 64, 'method': 'erm'}\n"
+LONG = "def space(trial):\n    return {'epochs': 9000, 'batch_size': 64, 'divergence': 'own.py'}\n"
+OWN = "from adiw_tune.divergences import Energy\n\nDIVERGENCE = Energy()\n"
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +84,7 @@ def test_no_token_and_no_password_is_written_anywhere(cluster: Cluster, quick: s
 @pytest.mark.slow
 def test_one_that_is_left_and_stopped_goes_on_when_it_is_submitted_again(cluster: Cluster) -> None:
     (cluster.folder / "long.py").write_text(LONG)
+    (cluster.folder / "own.py").write_text(OWN)
     submit = ("submit", "long.py", "--name", "long", "--trials", "1", "--seeds", "0")
     submit = (*submit, "--storage", str(cluster.storage), "--address", cluster.dashboard)
     name = ("long", "--address", cluster.dashboard)
@@ -110,8 +114,12 @@ def test_one_that_is_left_and_stopped_goes_on_when_it_is_submitted_again(cluster
     assert "stopped; go on by: adiw-tune resume long" in printed
     assert "RUNNING" not in runs(cluster).values()
     assert runs(cluster)["long"] == "KILLED"
-    before = events(cluster, "long")
+    before, sent = events(cluster, "long"), files_from(cluster, "long")
     assert not [event for event in before if event["event"] == "end"]
+
+    # Ray keeps each folder that was sent by what it holds, for as long as it likes.
+    (cluster.folder / "own.py").write_text(f"{OWN}# as it was\n")
+    shutil.rmtree(sent)
 
     with begun(cluster, *submit) as follower:
         wait_until(
@@ -119,6 +127,7 @@ def test_one_that_is_left_and_stopped_goes_on_when_it_is_submitted_again(cluster
         )
     epochs = [event["epoch"] for event in events(cluster, "long") if event["event"] == "epoch"]
     assert epochs == list(range(1, len(epochs) + 1))
+    assert files_from(cluster, "long") != sent
 
 
 @contextmanager
@@ -135,6 +144,11 @@ def events(cluster: Cluster, name: str) -> list[dict[str, object]]:
     path = cluster.storage / name / "events.jsonl"
     text = path.read_text() if path.exists() else ""
     return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+
+
+def files_from(cluster: Cluster, name: str) -> Path:
+    settings = json.loads((cluster.storage / name / "search.json").read_text())
+    return Path(settings["folder"])
 
 
 def runs(cluster: Cluster) -> dict[str, str]:

@@ -41,6 +41,19 @@ def test_an_extended_search_asks_for_more_and_is_not_over(tmp_path: Path) -> Non
     assert [event["trials"] for event in opened.log] == [24]
 
 
+def test_its_files_are_where_it_was_begun_or_here_if_that_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record, begun = create(tmp_path / "searches"), tmp_path / "begun"
+    begun.mkdir()
+    monkeypatch.chdir(tmp_path)
+    record.move_files(begun)
+    opened = SearchRecord.open(tmp_path / "searches", "s")
+    assert opened.settings.files_from == begun
+    begun.rmdir()
+    assert opened.settings.files_from == tmp_path
+
+
 def test_a_search_runs_once_at_a_time(tmp_path: Path) -> None:
     record = create(tmp_path / "searches")
     again = SearchRecord.open(tmp_path / "searches", "s")

@@ -141,6 +141,8 @@ def test_files_of_ones_own_are_found_from_where_the_space_was_made(
     monkeypatch.chdir(tmp_path)
     for one in (space, pickle.loads(pickle.dumps(space))):
         assert {config.divergence for config in one.check()} == {near, "mmd"}
+        drawn = one(optuna.trial.FixedTrial({"divergence": "own/near.py"}))
+        assert drawn["divergence"] == "own/near.py"
     assert {config.task for config in space.check()} == {"digits"}
 
 

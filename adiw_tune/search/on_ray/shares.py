@@ -66,6 +66,17 @@ def share_of(run: Run, history: History, settings: SearchSettings, machines: Mac
     return _grown(_asked(run, history, settings, machines), machines, _lacked(run, history))
 
 
+def missing(settings: SearchSettings, machines: Machines) -> str | None:
+    """What no machine has of what each worker of a trial is to have; None: one has room."""
+    for what, asked, most in (
+        ("core", settings.cpus_per_trial, machines.cpus),
+        ("GPU", settings.gpus_per_trial or 0, machines.gpus),
+    ):
+        if asked > most:
+            return f"{asked:g} {what}{'s' if asked > 1 else ''}"
+    return None
+
+
 def may_grow(run: Run, history: History, settings: SearchSettings, machines: Machines) -> bool:
     """Whether a run that is out of memory could be given more."""
     asked = _asked(run, history, settings, machines)

@@ -65,14 +65,20 @@ class Files:
     """Where the runs of a search find their data and their checkpoints.
 
     Args:
+        folder: from which their configurations name files of the user's own.
         data_dir: where to look for data first.
         rows: gives them out of the nodes' memory; None where no two runs would share them.
         checkpoints: of the search.
     """
 
+    folder: Path
     data_dir: Path | None
     rows: RowsKeeper | None
     checkpoints: CheckpointStore
+
+    def config(self, values: Mapping[str, Any]) -> TrialConfig:
+        """What a run is, as it can be trained here."""
+        return TrialConfig.from_mapping(values, self.folder)
 
     def splits(self, config: TrialConfig) -> Splits:
         """The data of a run."""
@@ -115,7 +121,7 @@ def _run_of_search(here: _Process, config: dict[str, Any], files: Files) -> None
     with turn.shared():
         speed = _speed(here, place, files)
         cost = StepCost(**place["cost"], speed=speed) if place["cost"] else None
-        trial = TrialConfig.from_mapping(config["config"])
+        trial = files.config(config["config"])
         run = TrainingRun(trial, _device(), None, cost, files.splits(trial), here.peers)
         if place["checkpoint"] is not None:
             _restore(run, files.checkpoints, place["checkpoint"])
@@ -174,7 +180,7 @@ def _speed(here: _Process, place: Mapping[str, Any], files: Files) -> float:
     if here.peers.agreed(known is not None or place["yardstick"] is None):
         return known or 1.0
     config, plain_s = place["yardstick"]
-    trial = TrialConfig.from_mapping(config)
+    trial = files.config(config)
     run = TrainingRun(trial, _device(), splits=files.splits(trial), peers=here.peers)
     return float(plain_s / run.calibrate(here.turn.exclusive).plain_s)
 

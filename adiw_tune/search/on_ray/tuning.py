@@ -20,26 +20,34 @@ from adiw_tune.search.on_ray.parallel import Sweeper
 from adiw_tune.search.on_ray.rows import RowsKeeper
 from adiw_tune.search.on_ray.scheduler import ParetoScheduler
 from adiw_tune.search.on_ray.searcher import BudgetStopper, ProgrammeSearcher
-from adiw_tune.search.on_ray.shares import Machines, Share
+from adiw_tune.search.on_ray.shares import Machines, Share, missing
 from adiw_tune.search.on_ray.trainable import Files, run_id, run_of_search
 from adiw_tune.search.programme import Programme
 from adiw_tune.search.proposals import Proposer
 from adiw_tune.search.space import SpaceFile
 
 
-def run_programme(record: SearchRecord, address: str | None, lost: Callable[[], None]) -> bool:
+def run_programme(
+    record: SearchRecord,
+    address: str | None,
+    warn: Callable[[str], None],
+    lost: Callable[[], None],
+) -> bool:
     """Run, or go on with, what is left of a search; whether it came to its end.
 
     Args:
         record: of the search.
         address: of a running Ray cluster; None starts Ray on this machine.
+        warn: called with a line if no machine has room for a trial.
         lost: called if the cluster's head is gone; see :func:`watched_head`.
     """
     settings = record.settings
-    space = SpaceFile(record.space_path, settings.seed, settings.folder, settings.folds)
+    space = SpaceFile(record.space_path, settings.seed, settings.files_from, settings.folds)
     programme = Programme(settings, Proposer(space, settings.seed, settings.trials))
     if not programme.over(record.history()):
         with connected(address), watched_head(lost) if address else nullcontext():
+            if wanted := missing(settings, machines()):
+                warn(f"no machine of the cluster has {wanted}: trials wait for one that joins")
             _fit(_make_tuner(record, programme))
     return programme.over(record.history())
 
@@ -59,7 +67,8 @@ def _make_tuner(record: SearchRecord, programme: Programme) -> tune.Tuner:
     settings, path, store = record.settings, record.log.path, record.checkpoints
     # Runs one after the other load their own rows: to keep them takes a process.
     rows = None if settings.concurrency == 1 else RowsKeeper(settings.data_dir)
-    bound = tune.with_parameters(run_of_search, files=Files(settings.data_dir, rows, store))
+    files = Files(settings.files_from, settings.data_dir, rows, store)
+    bound = tune.with_parameters(run_of_search, files=files)
     scheduler = ParetoScheduler(path) if settings.early_stopping else FIFOScheduler()
     here, together = machines(), settings.workers_per_trial > 1
     at_once = _at_once(settings, here)
