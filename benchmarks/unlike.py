@@ -26,9 +26,9 @@ from tests.ray_nodes import ray_nodes
 RESULTS = Path(__file__).with_suffix(".json")
 OLD = {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41"}
 SPACES = {
-    "digits, mmd on losses": '{"epochs": 6, "batch_size": 64, "divergence": "mmd"}',
+    "digits, mmd on losses": '{"epochs": 60, "batch_size": 64, "divergence": "mmd"}',
     "digits, kl on features": (
-        '{"epochs": 6, "batch_size": 64, "divergence": "kl", "representation": "feature"}'
+        '{"epochs": 60, "batch_size": 64, "divergence": "kl", "representation": "feature"}'
     ),
 }
 TRIALS = 8

@@ -193,14 +193,7 @@ class SearchRecord:
     @contextmanager
     def claimed(self) -> Iterator[None]:
         """While the body runs, no other process may run this search."""
-        with (self.folder / "running.lock").open("a") as file:
-            with suppress(ImportError):  # where there is no fcntl, nothing is claimed
-                import fcntl
-
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    raise UserError(f"search '{self.settings.name}' is running already") from None
+        with claimed(self.folder / "running.lock", f"search '{self.settings.name}' is running"):
             yield
 
     def train_command(self, policy: str | None = None) -> str:
@@ -227,6 +220,24 @@ class SearchRecord:
         if storage != DEFAULT_STORAGE.absolute():
             words += ["--storage", str(storage)]
         return shlex.join(words)
+
+
+@contextmanager
+def claimed(path: Path, whose: str) -> Iterator[None]:
+    """While the body runs, no other process may claim ``path``, a file made for that.
+
+    Raises:
+        UserError: ``whose`` already.
+    """
+    with path.open("a") as file:
+        with suppress(ImportError):  # where there is no fcntl, nothing is claimed
+            import fcntl
+
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UserError(f"{whose} already") from None
+        yield
 
 
 def check_name(name: str) -> None:

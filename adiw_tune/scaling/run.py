@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,12 @@ from rich.console import Console
 
 from adiw_tune.errors import UserError
 from adiw_tune.record.provenance import provenance
-from adiw_tune.record.record import SearchRecord
+from adiw_tune.record.record import SearchRecord, claimed
 from adiw_tune.record.runs import Run
 from adiw_tune.scaling.curve import curve
 from adiw_tune.scaling.dial import Dial, Point, Room, find_dial
 from adiw_tune.scaling.point import Failed, measure_point
+from adiw_tune.scaling.unfinished import Unfinished
 from adiw_tune.scaling.worker import Measured
 from adiw_tune.search.picking import pick
 from adiw_tune.search.rerun import named_run
@@ -62,6 +63,14 @@ class _Turned:
     scale: Scale
     data_dir: Path | None
 
+    def all_that_counts(self) -> dict[str, Any]:
+        """What the numbers depend on, for JSON."""
+        here = provenance()
+        points = [asdict(point) for point in self.points]
+        data = str(self.data_dir) if self.data_dir else None
+        code = {"code": here["code"], "packages": here["packages"], "python": here["python"]}
+        return {**asdict(self.scale), **code, "points": points, "data_dir": data}
+
 
 def scale(
     record: SearchRecord,
@@ -72,7 +81,8 @@ def scale(
     """Measure a configuration of a search at each point of a dial, one after another.
 
     A point that fails is told in its row, and the others go on. What there is is shown and
-    recorded at the end, also where Ctrl-C is the end.
+    recorded at the end, also where Ctrl-C is the end. Killed, and begun again as it was, it goes
+    on with the points that are left.
 
     Args:
         record: of the search.
@@ -89,26 +99,39 @@ def scale(
         KeyboardInterrupt: Ctrl-C, after what there is was shown and recorded.
     """
     turned = _checked(record, request)
-    run = _begun(record, turned.scale)
-    outcomes: Outcomes = []
-    status = "FINISHED"
-    try:
-        for point in turned.points:
-            outcomes.append((point, _measured(point, turned, _plain_s(point, outcomes), console)))
-            with suppress(UserError):  # it is sent again at the end
-                until_accepted(partial(run.record, curve(request.dial, outcomes)), 0)
-    except KeyboardInterrupt:
-        status = "KILLED"
-    table = curve(request.dial, outcomes)
-    if status == "FINISHED" and not table["accuracy"].notna().any():
-        status = "FAILED"
-    show(table)
-    until_accepted(partial(run.finish, table, status), _PATIENCE_S)
+    file = record.folder / f"scale-{request.dial}"
+    with claimed(file.with_suffix(".lock"), f"dial {request.dial} is being turned"):
+        unfinished = Unfinished(file.with_suffix(".json"), turned.all_that_counts())
+        run = _begun(record, turned.scale, unfinished)
+        table, status = _turn(turned, unfinished, run, console)
+        show(table)
+        until_accepted(partial(run.finish, table, status), _PATIENCE_S)
+        unfinished.over()
     if status == "KILLED":
         raise KeyboardInterrupt
     if status == "FAILED":
         raise UserError(f"no point of dial {request.dial} finished")
     return turned.scale.run_name
+
+
+def _turn(
+    turned: _Turned, unfinished: Unfinished, run: ScaleRun, console: Console
+) -> tuple[pd.DataFrame, str]:
+    """The curve, and what became of it, in MLflow's words."""
+    dial, outcomes = turned.scale.dial, Outcomes()
+    try:
+        for point in turned.points:
+            outcome = unfinished.outcomes.get(point.value)
+            if outcome is None:
+                outcome = _measured(point, turned, _plain_s(point, outcomes), console)
+                unfinished.add(point.value, outcome)
+            outcomes.append((point, outcome))
+            with suppress(UserError):  # it is sent again at the end
+                until_accepted(partial(run.record, curve(dial, outcomes)), 0)
+    except KeyboardInterrupt:
+        return curve(dial, outcomes), "KILLED"
+    table = curve(dial, outcomes)
+    return table, "FINISHED" if table["accuracy"].notna().any() else "FAILED"
 
 
 def _checked(record: SearchRecord, request: ScaleRequest) -> _Turned:
@@ -160,15 +183,23 @@ def _scale(dial: Dial, run: Run, points: list[Point], seeds: int) -> Scale:
     )
 
 
-def _begun(record: SearchRecord, scale: Scale) -> ScaleRun:
-    """A new run in MLflow: what is measured is never put to what was measured before."""
+def _begun(record: SearchRecord, scale: Scale, unfinished: Unfinished) -> ScaleRun:
+    """That of the curve if it was killed, or a new run: no curve is put to another one."""
     settings = record.settings
-    begin = partial(ScaleRun.start, settings.tracking_uri, settings.search_id, scale)
+
+    def begin() -> ScaleRun | None:
+        uri = settings.tracking_uri
+        if unfinished.left_run_id:
+            ScaleRun.leave(uri, unfinished.left_run_id)
+        killed = unfinished.run_id and ScaleRun.go_on(uri, unfinished.run_id, scale)
+        return killed or ScaleRun.start(uri, settings.search_id, scale)
+
     run = until_accepted(begin, 0)
     if run is None:
         raise UserError(
             f"search '{settings.name}' is not in MLflow yet: {record.resume_command()} sends it"
         )
+    unfinished.began(run.run_id)
     return run
 
 

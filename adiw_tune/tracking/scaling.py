@@ -77,7 +77,7 @@ class Scale:
 
 
 class ScaleRun:
-    """The run of one curve. Get one from `start`; the other methods may be called again.
+    """The run of one curve. Get one from `start` or `go_on`; `record` and `finish` may be repeated.
 
     A curve has a row for each point: dial, value, status (finished or failed), reason, and the
     columns of METRICS, NaN where it failed. The metrics' step is the value, so that MLflow's own
@@ -115,6 +115,29 @@ class ScaleRun:
         started = cls(client, run.info.run_id, scale)
         started._log_parameters()
         return started
+
+    @classmethod
+    def go_on(cls, uri: str, run_id: str, scale: Scale) -> Self | None:
+        """The run of a curve that was killed; None if it is not there any more."""
+        client = client_of(uri)
+        if not _is_there(client, run_id):
+            return None
+        run = cls(client, run_id, scale)
+        told = client.get_metric_history(run_id, METRICS[0])
+        run._times = {int(point.step): int(point.timestamp) for point in told}
+        return run
+
+    @staticmethod
+    def leave(uri: str, run_id: str) -> None:
+        """End the run of a curve that was killed and will not go on."""
+        client = client_of(uri)
+        if _is_there(client, run_id):
+            client.set_terminated(run_id, "KILLED")
+
+    @property
+    def run_id(self) -> str:
+        """MLflow's."""
+        return self._run_id
 
     def record(self, curve: pd.DataFrame) -> None:
         """Write the metrics of its finished points."""
@@ -158,6 +181,17 @@ class ScaleRun:
         told = {"dial": scale.dial, "device": scale.device, "seeds": str(scale.seeds)}
         params = [Param(*item) for item in (parameters({"config": scale.config}) | told).items()]
         self._client.log_batch(self._run_id, params=params)
+
+
+def _is_there(client: MlflowClient, run_id: str) -> bool:
+    from mlflow import MlflowException
+
+    try:
+        return bool(client.get_run(run_id).info.lifecycle_stage == "active")
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return False
+        raise
 
 
 def scale_cells(dial: str, curve: pd.DataFrame) -> tuple[list[str], list[list[str]]]:

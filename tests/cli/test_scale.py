@@ -13,11 +13,12 @@ from threading import Timer
 from typing import Any
 
 import pytest
+from mlflow import MlflowClient
 
 from adiw_tune.cli import main
 
 from .conftest import Finished
-from .helpers import called, of_kind
+from .helpers import Running, called, of_kind
 
 MMD, ERM, FAILED = "0", "3", "2"  # of the space in conftest.py
 
@@ -39,8 +40,6 @@ def folder(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 def scales(folder: Path) -> list[Any]:
     """The runs of kind scale, the last begun first."""
-    from mlflow import MlflowClient
-
     client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
     experiments = [found.experiment_id for found in client.search_experiments()]
     return list(client.search_runs(experiments, "tags.kind = 'scale'"))
@@ -118,6 +117,36 @@ def test_ctrl_c_keeps_the_points_that_finished(
     (point,) = csv.DictReader(io.StringIO(written.read_text()))
     assert point["value"] == "1"
     assert run.data.metrics["accuracy"] == float(point["accuracy"])
+
+
+def test_killed_and_begun_again_it_goes_on(folder: Path) -> None:
+    arguments = ("scale", "--dial", "steps", "--from", "s", "--trial", MMD, "--values")
+    others = {run.info.run_id for run in scales(folder)}
+    for values in ("1,2,3", "1,2"):
+        with Running(folder, *arguments, values) as running:
+            running.wait_until(lambda: "steps 1: " in running.stderr())
+            busy = called(folder, *arguments, values)
+            running.send(signal.SIGKILL)
+        assert (busy.returncode, busy.stdout) == (2, "")
+        assert busy.stderr == "error: dial steps is being turned already\n"
+    # What was measured of other values is another curve's, which nobody went on with.
+    new = [run for run in scales(folder) if run.info.run_id not in others]
+    assert [run.info.status for run in new] == ["RUNNING", "KILLED"]
+
+    ran = called(folder, *arguments, "1,2", "--format", "json")
+    assert ran.returncode == 0, ran.stderr
+    assert "steps 1" not in ran.stderr
+    assert "steps 2, seed 7: epoch 1/1" in ran.stderr
+    one, two = json.loads(ran.stdout)
+    (run, _) = [run for run in scales(folder) if run.info.run_id not in others]
+    assert run.info.status == "FINISHED"
+    store = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    points = store.get_metric_history(run.info.run_id, "wall_s")
+    assert [(point.step, point.value) for point in points] == [
+        (1, one["wall_s"]),
+        (2, two["wall_s"]),
+    ]
+    assert not (folder / "adiw-searches" / "s" / "scale-steps.json").exists()
 
 
 @pytest.mark.parametrize(
