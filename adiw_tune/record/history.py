@@ -120,21 +120,24 @@ class History:
         setup = run.setup or (self.runs[run.of].setup if run.of else None)
         return {name: setup[name] for name in ("plain_s", "ratio")} if setup else None
 
-    def speeds(self) -> dict[str, float]:
-        """Kind of device -> its speed, in units of the search's first kind of device."""
-        return {
-            run.setup["device"]: run.setup.get("speed", 1.0)
-            for run in self.runs.values()
-            if run.setup
-        }
+    def speeds(self) -> dict[str, tuple[float, float]]:
+        """Kind of device -> its speeds, in units of the search's first kind of device.
 
-    def yardstick(self) -> tuple[dict[str, Any], float] | None:
-        """Configuration of the first run that was set up, and seconds of its plain step there.
-
-        What a device of another kind takes for the same step tells its speed.
+        For a plain step, and for what a configuration's own takes beyond it.
         """
-        set_up = (run for run in self.runs.values() if run.setup)
-        return next(((run.config, run.setup["plain_s"]) for run in set_up if run.setup), None)
+        return {run.setup["device"]: _speeds(run.setup) for run in self.runs.values() if run.setup}
+
+    def yardstick(self) -> tuple[dict[str, Any], dict[str, float]] | None:
+        """Configuration of the first run that was set up, and what a step of it costs.
+
+        The first whose own steps take more than plain ones, if there is one. What a device of
+        another kind takes for the same steps tells its speeds.
+        """
+        set_up = [run for run in self.runs.values() if run.setup]
+        own = (run for run in set_up if run.setup and run.setup["ratio"] > 1)
+        run = next(own, set_up[0] if set_up else None)
+        cost = self.cost(run) if run else None
+        return (run.config, cost) if run and cost else None
 
     def spent_s(self, now: float | None = None) -> float:
         """Wall seconds that sessions lasted, each up to the last event it wrote.
@@ -207,6 +210,10 @@ def _row(run: Run, retimed_s: float | None) -> tuple[Any, ...]:
     return *place, *last, retimed_s, len(run.epochs), run.rung, run.reason, run.config
 
 
+def _speeds(setup: Event) -> tuple[float, float]:
+    return setup.get("speed", 1.0), setup.get("extra_speed", 1.0)
+
+
 def _whole_seconds(retime: Run, runs: dict[str, Run]) -> float | None:
     """Of the run that ``retime`` ran the first epochs of, alone; its last stands for the rest.
 
@@ -214,7 +221,9 @@ def _whole_seconds(retime: Run, runs: dict[str, Run]) -> float | None:
     """
     if retime.status != "finished" or retime.of not in runs:
         return None
-    speed = retime.setup.get("speed", 1.0) if retime.setup else 1.0
+    setup = retime.setup or {}
+    (speed, extra_speed), ratio = _speeds(setup), setup.get("ratio", 1.0)
+    speed = ratio / (1 / speed + (ratio - 1) / extra_speed)  # of one of its steps
     wall = [0.0, *(one["wall_s"] for one in retime.epochs)]
     rest = runs[retime.of].config["epochs"] - len(retime.epochs)
     return float(speed * (wall[-1] + rest * (wall[-1] - wall[-2])))

@@ -25,8 +25,9 @@ class EventLog:
         session     packages, code, commit, python, machine: the search was started, or gone on with
         extended    trials: how many it is to run in all from now on
         trial       trial, number, kind, of, config, params, distributions: a run begins
-        setup       trial, device, splits, plain_s, ratio, speed, memory_bytes, device_bytes: what
-                    it runs on, what a step costs there, and the memory that took (on GPUs)
+        setup       trial, device, splits, plain_s, ratio, speed, extra_speed, memory_bytes,
+                    device_bytes: what it runs on, what a step costs there, and the memory that
+                    took (on GPUs)
         epoch       trial, epoch, accuracy, work_s, wall_s, loss, shares
         checkpoint  trial, epoch, path: what it can go on from
         cut         trial, rung: the scheduler stops it at this epoch

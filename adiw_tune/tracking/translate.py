@@ -29,7 +29,7 @@ STATUSES = {
     "pruned": "KILLED",
 }
 NOTE = "mlflow.note.content"  # the description on a run's overview, in Markdown
-_TOLD = ("device", "plain_s", "ratio", "speed", "memory_bytes")  # of a run's set-up
+_TOLD = ("device", "plain_s", "ratio", "speed", "extra_speed", "memory_bytes")  # of a run's set-up
 _LONGEST_TAG = 5000  # MLflow takes 8,000 bytes
 
 

@@ -93,7 +93,10 @@ class TrainingRun:
         return self._work.seconds
 
     def calibrate(
-        self, alone: Alone = nullcontext, plain_s: float | None = None, speed: float = 1.0
+        self,
+        alone: Alone = nullcontext,
+        plain_s: float | None = None,
+        speeds: tuple[float, float] = (1.0, 1.0),
     ) -> StepCost:
         """Measure what a step costs, unless that is known. Changes no number of the run.
 
@@ -106,14 +109,14 @@ class TrainingRun:
                 the measurement alone, a second or two, and not for what comes before it.
             plain_s: of a plain step, where that has been measured before: runs that are to be
                 compared count in one unit. None takes what is measured now.
-            speed: of this device, see :class:`StepCost`: what is measured here is told in seconds
+            speeds: of this device, for a plain step and for what a step of the configuration
+                takes beyond it, see :class:`StepCost`: what is measured here is told in seconds
                 of the device that has speed 1.
         """
         self._alone = alone
         if self.peers.agreed(self._work.cost is None):
-            cost = self._measured()
-            unit = cost.plain_s * speed if plain_s is None else plain_s
-            self._work.cost = replace(cost, plain_s=unit, speed=speed)
+            cost = self._measured().told_with(*speeds)
+            self._work.cost = cost if plain_s is None else replace(cost, plain_s=plain_s)
         assert self._work.cost is not None
         return self._work.cost
 
@@ -178,9 +181,10 @@ class TrainingRun:
         start = self._work_clock()
         self.method.begin(self._learner)
         self._work.begin_s = self._work_clock() - start
-        if self._work.cost is not None:
+        if (known := self._work.cost) is not None:
             with self._clock_stopped():
-                self._work.cost = replace(self._work.cost, ratio=self._measured().ratio)
+                cost = self._measured().told_with(known.speed, known.extra_speed)
+                self._work.cost = replace(cost, plain_s=known.plain_s)
 
     def _epoch_order(self) -> Tensor:
         """Row numbers, as many as there are training rows for every method.

@@ -8,9 +8,11 @@ what one takes, measured once on the same device while nothing else runs there.
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
+
+_LEAST_EXTRA = 0.05  # of a plain step
 
 
 @dataclass(frozen=True)
@@ -25,13 +27,32 @@ class StepCost:
         ratio: of a step of this configuration, weights included, to a plain one: the median over
             pairs that ran one right after the other, so that a clock that drifts cancels. 1 for
             methods whose steps are plain.
-        speed: of the device that measured, in units of the one whose seconds ``plain_s`` is told
-            in: 1 on that one, 0.5 where a step takes twice as long.
+        speed: of the device that measured, in units of the one in whose seconds the cost is told:
+            1 on that one, 0.5 where a plain step takes twice as long.
+        extra_speed: the same for what a step of the configuration takes beyond a plain one: where
+            the network's passes are half as fast, weights need not be.
     """
 
     plain_s: float
     ratio: float
     speed: float = 1.0
+    extra_speed: float = 1.0
+
+    def speeds(self, there: Self) -> tuple[float, float]:
+        """Of the device that measured this, in units of the one where the step costs ``there``.
+
+        For a plain step, and for what the step takes beyond one: the same, where that is too little
+        for timings to tell.
+        """
+        speed = there.plain_s / self.plain_s
+        if min(there.ratio, self.ratio) < 1 + _LEAST_EXTRA:
+            return speed, speed
+        return speed, speed * (there.ratio - 1) / (self.ratio - 1)
+
+    def told_with(self, speed: float, extra_speed: float) -> Self:
+        """What was measured on a device of these speeds, in seconds of the one of speed 1."""
+        ratio = 1 + (self.ratio - 1) * extra_speed / speed
+        return type(self)(self.plain_s * speed, ratio, speed, extra_speed)
 
     def as_dict(self) -> dict[str, float]:
         """For records; ``StepCost(**it)`` is the same again."""

@@ -101,3 +101,37 @@ def test_what_a_kill_tore_is_passed_over_and_written_after(tmp_path: Path, torn:
     assert [event["trials"] for event in log] == [1, 2]
     _, behind_first = next(log.after(0))
     assert [event["trials"] for event, _ in log.after(behind_first)] == [2]
+
+
+def set_up(story: Story, trial: str, **numbers: float | str) -> None:
+    """A run has been set up, on the first device unless told otherwise."""
+    told = {"device": "first", "plain_s": 0.001, "ratio": 1.0, "speed": 1.0, "extra_speed": 1.0}
+    story.log.append("setup", trial=trial, splits={}, **{**told, **numbers})
+
+
+def test_devices_are_compared_by_the_first_run_whose_steps_are_its_own(tmp_path: Path) -> None:
+    story = Story(tmp_path)
+    history = story.history()
+    assert history.yardstick() is None
+    for trial, ratio in (("t0", 1.0), ("t1", 3.0), ("t2", 2.0)):
+        story.begins(Begin(trial, 0, "search", None, {"steps": int(ratio)}))
+        set_up(story, trial, ratio=ratio)
+        expected = 1.0 if trial == "t0" else 3.0  # until there is one
+        config, cost = history.refresh().yardstick() or ({}, {})
+        assert config == {"steps": int(expected)}
+        assert cost == {"plain_s": 0.001, "ratio": expected}
+    assert history.speeds() == {"first": (1.0, 1.0)}
+    set_up(story, "t2", device="second", speed=0.5, extra_speed=0.25)
+    assert history.refresh().speeds() == {"first": (1.0, 1.0), "second": (0.5, 0.25)}
+
+
+def test_seconds_alone_are_told_in_those_of_the_first_device(tmp_path: Path) -> None:
+    story = Story(tmp_path)
+    story.trial(0, work_s=3.0)
+    config = {**story.history().runs["t0"].config, "epochs": 3}
+    story.begins(Begin("t0-retime", 0, "retime", "t0", config))
+    # A plain step takes 2 ms there, and weights 2 ms more: 1 ms and 0.5 ms on the first device.
+    set_up(story, "t0-retime", device="second", ratio=1.5, speed=0.5, extra_speed=0.25)
+    story.ends("t0-retime", work_s=4.0)  # 8 s of wall time
+    (retimed,) = story.history().trials()["retimed_s"]
+    assert retimed == pytest.approx(8.0 * 1.5 / 4)

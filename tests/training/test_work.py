@@ -99,6 +99,36 @@ def test_a_step_with_weights_costs_more_the_more_it_does(small_run: MakeRun) -> 
     assert 1 < few < many / 3
 
 
+def test_what_another_device_measures_is_told_in_seconds_of_the_first() -> None:
+    first = StepCost(0.002, 1.5)  # 2 ms and 1 ms for weights
+    second = StepCost(0.008, 1.25)  # a quarter as fast, in weights half as fast
+    speeds = second.speeds(first)
+    assert speeds == (0.25, 0.5)
+    told = second.told_with(*speeds)
+    assert (told.plain_s, told.ratio) == (first.plain_s, first.ratio)
+    other = StepCost(0.004, 2.0).told_with(*speeds)  # 4 ms and 4 ms there: 1 ms and 2 ms here
+    assert (other.plain_s, other.ratio) == (0.001, 3.0)
+
+
+@pytest.mark.parametrize("ratios", [(1.0, 1.0), (1.5, 1.01), (0.99, 2.0)])
+def test_a_step_that_takes_little_more_than_a_plain_one_tells_of_those_alone(
+    ratios: tuple[float, float],
+) -> None:
+    there, here = StepCost(0.002, ratios[0]), StepCost(0.004, ratios[1])
+    assert here.speeds(there) == (0.5, 0.5)
+
+
+def test_a_cost_measured_anew_is_told_with_the_same_speeds(small_run: MakeRun) -> None:
+    run = small_run(method="static", warmup_epochs=1)
+    before = run.calibrate(speeds=(2.0, 100.0))
+    assert (before.speed, before.extra_speed) == (2.0, 100.0)
+    for _ in range(2):
+        run.run_epoch()
+    after = run.step_cost
+    assert after is not None
+    assert (after.plain_s, after.speed, after.extra_speed) == (before.plain_s, 2.0, 100.0)
+
+
 def test_a_cost_that_is_known_is_not_measured(small_run: MakeRun) -> None:
     run = small_run()
     turns = Turns()

@@ -18,7 +18,16 @@ from adiw_tune.search.on_ray.shares import Machines, may_grow
 from adiw_tune.search.on_ray.trainable import run_id
 
 _EPOCH = ("epoch", "accuracy", "work_s", "wall_s", "loss", "shares")
-_SETUP = ("device", "splits", "plain_s", "ratio", "speed", "memory_bytes", "device_bytes")
+_SETUP = (
+    "device",
+    "splits",
+    "plain_s",
+    "ratio",
+    "speed",
+    "extra_speed",
+    "memory_bytes",
+    "device_bytes",
+)
 _LOSSES_IN_A_ROW = 3  # after which a run is no victim of its machines, but kills its process
 
 

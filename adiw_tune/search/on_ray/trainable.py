@@ -119,14 +119,15 @@ def _run_of_search(here: _Process, config: dict[str, Any], files: Files) -> None
     place, turn = config["adiw"], here.turn
     _cap_memory(Share(**place["share"]))
     with turn.shared():
-        speed = _speed(here, place, files)
-        cost = StepCost(**place["cost"], speed=speed) if place["cost"] else None
+        speeds = _speeds(here, place, files)
+        of_device = dict(zip(("speed", "extra_speed"), speeds, strict=True))
+        cost = StepCost(**place["cost"], **of_device) if place["cost"] else None
         trial = files.config(config["config"])
         run = TrainingRun(trial, _device(), None, cost, files.splits(trial), here.peers)
         if place["checkpoint"] is not None:
             _restore(run, files.checkpoints, place["checkpoint"])
-        cost = run.calibrate(turn.exclusive, place["plain_s"], speed)
-        setup = _setup(run, cost, speed)
+        cost = run.calibrate(turn.exclusive, place["plain_s"], speeds)
+        setup = _setup(run, cost, of_device)
     here.tell({"epoch": 0, **setup}, None)
     _train(run, here, turn.exclusive if place["kind"] == "retime" else turn.shared)
 
@@ -171,28 +172,28 @@ def _load(run: TrainingRun, source: Path | io.BytesIO) -> None:
     run.load_state_dict(torch.load(source, map_location="cpu", weights_only=True))
 
 
-def _speed(here: _Process, place: Mapping[str, Any], files: Files) -> float:
-    """Of this device, in units of the search's first kind of device.
+def _speeds(here: _Process, place: Mapping[str, Any], files: Files) -> tuple[float, float]:
+    """Of this device, in units of the search's first kind of device, see :class:`StepCost`.
 
-    By a plain step that both have measured: that of the first run which was set up.
+    By a step that both have measured: that of the first run which was set up.
     """
     known = place["speeds"].get(device_name(_device()))
     if here.peers.agreed(known is not None or place["yardstick"] is None):
-        return known or 1.0
-    config, plain_s = place["yardstick"]
+        return known or (1.0, 1.0)
+    config, there = place["yardstick"]
     trial = files.config(config)
     run = TrainingRun(trial, _device(), splits=files.splits(trial), peers=here.peers)
-    return float(plain_s / run.calibrate(here.turn.exclusive).plain_s)
+    return run.calibrate(here.turn.exclusive).speeds(StepCost(**there))
 
 
-def _setup(run: TrainingRun, cost: StepCost, speed: float) -> dict[str, Any]:
+def _setup(run: TrainingRun, cost: StepCost, speeds: dict[str, float]) -> dict[str, Any]:
     """What the log is told of the run's place: device, rows, what a step costs, what memory."""
     on_gpu = run.device.type == "cuda"
     return {
         "device": device_name(run.device),
         "splits": run.splits.digests(),
         **cost.as_dict(),
-        "speed": speed,
+        **speeds,
         "memory_bytes": torch.cuda.max_memory_reserved() if on_gpu else None,
         "device_bytes": torch.cuda.mem_get_info()[1] if on_gpu else None,
     }
