@@ -9,7 +9,7 @@ import pytest
 from tests.cli.helpers import Event, Running, of_kind, read_events
 from tests.ray_nodes import ray_nodes
 
-SPACE = "def space(trial):\n    return {'epochs': 15, 'batch_size': 16, 'method': 'erm'}\n"
+SPACE = "def space(trial):\n    return {'epochs': 80, 'batch_size': 16, 'method': 'erm'}\n"
 
 
 @pytest.mark.slow
