@@ -2,7 +2,7 @@
 
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +21,12 @@ ClusterAddress = Annotated[
 ]
 OnCluster = Annotated[
     str, typer.Option(metavar="DIRECTORY", help="Of the searches, on the cluster.")
+]
+
+
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME", help="Of what not to send of this folder; repeatable."),
 ]
 
 
@@ -63,10 +69,7 @@ def submit(
             "repeatable. Sealed with the cluster's token, and not given to trials.",
         ),
     ] = None,
-    exclude: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="Of what not to send of this folder; repeatable."),
-    ] = None,
+    exclude: Exclude = None,
     **asked: Any,
 ) -> None:
     """Hand a search to a Ray cluster, or go on with it there, and follow it; Ctrl-C leaves it.
@@ -190,17 +193,22 @@ def doctor(
     tracking_uri: Annotated[
         str | None, typer.Option(help="MLflow's; by default as a search's.")
     ] = None,
+    exclude: Exclude = None,
 ) -> None:
     """Say what a search would lack, and what would help; exit code 2 where it would fail.
 
     A job server's address is asked by a job, which meets what a submitted search would.
     """
-    if address is not None and "://" in address:
-        sys.exit(_doctor_there(address, space, storage, checkpoints, tracking_uri))
-    from adiw_tune.cluster.doctor import Question, diagnose
+    from adiw_tune.record.addresses import check_no_secrets
     from adiw_tune.tracking.check import default_tracking_uri
 
     uri = tracking_uri or default_tracking_uri()
+    check_no_secrets(uri, checkpoints)
+    if address is not None and "://" in address:
+        sent = exclude or ()
+        sys.exit(_doctor_there(address, space, storage, checkpoints, tracking_uri, sent))
+    from adiw_tune.cluster.doctor import Question, diagnose
+
     where = Path(storage).expanduser() if storage else DEFAULT_STORAGE
     findings = diagnose(Question(address, space, where, checkpoints, uri))
     for finding in findings:
@@ -215,6 +223,7 @@ def _doctor_there(
     storage: str | None,
     checkpoints: str | None,
     tracking_uri: str | None,
+    exclude: Sequence[str],
 ) -> int:
     from adiw_tune.cluster.dashboard import connect
     from adiw_tune.cluster.jobs import run_there
@@ -227,7 +236,7 @@ def _doctor_there(
     for option, value in (("--checkpoints", checkpoints), ("--tracking-uri", tracking_uri)):
         words += [option, value] if value else []
     if space is not None:
-        words.append(sent_as(space, "space", folder, ()))
-    printed, code = run_there(connect(address), Order(words, storage or THERE, folder))
+        words.append(sent_as(space, "space", folder, exclude))
+    printed, code = run_there(connect(address), Order(words, storage or THERE, folder, exclude))
     _write(printed)
     return code

@@ -1,5 +1,6 @@
 """Commands that search: begin, go on, ask for more, and say beforehand what it will take."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -34,6 +35,13 @@ Address = Annotated[
     str | None,
     typer.Option(
         help="auto or HOST:PORT of a running Ray cluster; by default Ray starts on this machine."
+    ),
+]
+AddressAgain = Annotated[
+    str | None,
+    typer.Option(
+        help="auto or HOST:PORT of a running Ray cluster, or local for this machine; by default "
+        "where the search was begun."
     ),
 ]
 
@@ -89,12 +97,12 @@ def search(
     ] = False,
 ) -> None:
     """Search a space for accuracy against work, and pick a divergence with evidence."""
-    if or_resume and (storage / name / "search.json").is_file():
+    if or_resume and os.path.isfile(storage / name / "search.json"):
         # A cluster's job has the files that its space names in a new directory each time.
         _go_on(SearchRecord.open(storage, name), address, Path.cwd())
         return
     from adiw_tune.search.request import SearchRequest
-    from adiw_tune.search.run import start_search
+    from adiw_tune.search.run import LOCAL, start_search
     from adiw_tune.tracking.check import default_tracking_uri
 
     request = SearchRequest(
@@ -117,7 +125,7 @@ def search(
         tracking_uri=tracking_uri or default_tracking_uri(),
         data_dir=data_dir,
         checkpoints=checkpoints,
-        address=address,
+        address=None if address == LOCAL else address,
     )
     with _telling_how_to_resume(name, storage):
         record = start_search(request, err)
@@ -131,7 +139,7 @@ def resume(
         str | None,
         typer.Option(help="Where its checkpoints are, if its record is not on this machine."),
     ] = None,
-    address: Address = None,
+    address: AddressAgain = None,
     storage: Storage = DEFAULT_STORAGE,
 ) -> None:
     """Go on with a search that was killed or stopped."""
@@ -159,7 +167,7 @@ def extend(
     budget: Annotated[
         str | None, typer.Option(help="In all, in place of the one it was started with.")
     ] = None,
-    address: Address = None,
+    address: AddressAgain = None,
     storage: Storage = DEFAULT_STORAGE,
 ) -> None:
     """Add trials to a search, and decide anew."""

@@ -14,6 +14,7 @@ from adiw_tune.cluster.asking import Node, Refused, nodes_at, this_machine
 from adiw_tune.cluster.in_time import in_time
 from adiw_tune.cluster.look import Places, versions, word_left
 from adiw_tune.errors import UserError, in_one_line
+from adiw_tune.record.checkpoints import absolute
 from adiw_tune.search.space import SpaceFile
 from adiw_tune.tracking.check import check_tracking_uri, is_server, without_credentials
 from adiw_tune.user_file import is_file
@@ -126,7 +127,7 @@ def _kept(question: Question, places: Places, words: ExitStack) -> tuple[list[Fi
     findings = []
     for subject, root in (
         ("storage", str(question.storage.absolute())),
-        ("checkpoints", question.checkpoints),
+        ("checkpoints", question.checkpoints and absolute(question.checkpoints)),
     ):
         if root is None:
             continue
@@ -147,7 +148,7 @@ def _existing(root: str) -> str:
     path = Path(root)
     if "://" in root:
         return root
-    return str(next(place for place in (path, *path.parents) if place.exists()))
+    return str(next(place for place in (path, *path.parents) if os.path.exists(place)))
 
 
 def _nodes(address: str | None, places: Places) -> list[Node]:

@@ -1,6 +1,7 @@
 """A command to run on a cluster, with what it needs of this machine."""
 
 import os
+import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -81,10 +82,14 @@ class Order:
 
 
 def _requirements(name: str) -> list[str]:
-    if not name.endswith(".txt"):
-        return [name]
     try:
-        lines = [line.strip() for line in Path(name).read_text().splitlines()]
+        read = Path(name).read_text().splitlines() if name.endswith(".txt") else [name]
     except OSError as error:
         raise UserError(f"--pip {name}: {error.strerror}") from error
+    lines = [line.strip() for line in read]
+    if any(re.search(r"://[^/\s]*@", line) for line in lines):
+        raise UserError(
+            "--pip: an address holds a user's name or password, which Ray would log: set up the "
+            "package index on the cluster itself"
+        )
     return [line for line in lines if line and not line.startswith("#")]

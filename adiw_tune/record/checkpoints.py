@@ -1,7 +1,8 @@
 """Where the runs of a search keep their checkpoints: a directory, or a URL such as s3://bucket/x."""
 
+import uuid
 from functools import cached_property
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from pyarrow import fs
 
@@ -69,6 +70,28 @@ class CheckpointStore:
         with self.filesystem.open_output_stream(target) as file:
             file.write(content)
 
+    def check_writable(self) -> None:
+        """Leave a file beside the search's directory, and take it away again.
+
+        Raises:
+            UserError: that cannot be done.
+        """
+        probe = str(PurePosixPath(self._place[1]) / f".adiw-tune-{uuid.uuid4().hex}")
+        try:
+            self.filesystem.create_dir(self._place[1], recursive=True)
+            with self.filesystem.open_output_stream(probe) as file:
+                file.write(b"")
+            self.filesystem.delete_file(probe)
+        except OSError as error:
+            raise UserError(
+                f"cannot write checkpoints to '{self.root}': {in_one_line(error)}"
+            ) from error
+
+    def remove(self, path: str) -> None:
+        """A file, if it is there."""
+        if self.exists(path):
+            self.filesystem.delete_file(self.absolute(path))
+
     def sessions(self) -> int:
         """How many directories there are: one for each time the search was started."""
         chosen = fs.FileSelector(self.base, allow_not_found=True)
@@ -79,6 +102,11 @@ class CheckpointStore:
                 f"cannot read checkpoints '{self.root}': {in_one_line(error)}"
             ) from error
         return sum(info.type == fs.FileType.Directory for info in infos)
+
+
+def absolute(root: str) -> str:
+    """A directory's path from the top; a URL as it is."""
+    return root if "://" in root else str(Path(root).absolute())
 
 
 def _by_fsspec(url: str) -> tuple[fs.FileSystem, str]:

@@ -15,6 +15,7 @@ _SEARCHED = ["trial", "number", "divergence", "status", "accuracy", "work_s", "w
 _SEARCHED += ["epochs", "rung", "reason", "config"]
 _RERUN = ["trial", "divergence", "seed", "accuracy", "work_s"]
 _PLAIN = ("task", "network", "precision", "batch_size")  # what a plain step's seconds depend on
+_CLEARLY_MORE = 1.05  # plain steps that one takes: with fewer, timings tell nothing of the rest
 _BETWEEN_SESSIONS = ("extended", "test_read")
 _CURVE = ["trial", "divergence", "status", "epoch", "accuracy", "work_s"]
 
@@ -117,27 +118,36 @@ class History:
 
     def cost(self, run: Run) -> dict[str, float] | None:
         """What a step of ``run`` costs, if it or what it repeats measured that."""
-        setup = run.setup or (self.runs[run.of].setup if run.of else None)
-        return {name: setup[name] for name in ("plain_s", "ratio")} if setup else None
+        return self._measured(run) or (self._measured(self.runs[run.of]) if run.of else None)
 
-    def speeds(self) -> dict[str, tuple[float, float]]:
+    @staticmethod
+    def _measured(run: Run) -> dict[str, float] | None:
+        return {name: run.setup[name] for name in ("plain_s", "ratio")} if run.setup else None
+
+    def speeds(self) -> dict[str, tuple[float, float | None]]:
         """Kind of device -> its speeds, in units of the search's first kind of device.
 
-        For a plain step, and for what a configuration's own takes beyond it.
+        For a plain step, and for what a configuration's own takes beyond it; None for the latter
+        if only plain steps have been compared.
         """
-        return {run.setup["device"]: _speeds(run.setup) for run in self.runs.values() if run.setup}
+        known: dict[str, tuple[float, float | None]] = {}
+        for run in self.runs.values():
+            if run.setup and known.get(run.setup["device"], (0, None))[1] is None:
+                known[run.setup["device"]] = _speeds(run.setup)
+        return known
 
     def yardstick(self) -> tuple[dict[str, Any], dict[str, float]] | None:
         """Configuration of the first run that was set up, and what a step of it costs.
 
-        The first whose own steps take more than plain ones, if there is one. What a device of
-        another kind takes for the same steps tells its speeds.
+        The first whose own steps take clearly more than plain ones. Until there is one, the first
+        of all, by its plain steps alone: with ratio 1. What a device of another kind takes for the
+        same steps tells its speeds.
         """
-        set_up = [run for run in self.runs.values() if run.setup]
-        own = (run for run in set_up if run.setup and run.setup["ratio"] > 1)
-        run = next(own, set_up[0] if set_up else None)
-        cost = self.cost(run) if run else None
-        return (run.config, cost) if run and cost else None
+        set_up = [(run.config, cost) for run in self.runs.values() if (cost := self._measured(run))]
+        for config, cost in set_up:
+            if cost["ratio"] > _CLEARLY_MORE:
+                return config, cost
+        return next(((config, {**cost, "ratio": 1.0}) for config, cost in set_up), None)
 
     def spent_s(self, now: float | None = None) -> float:
         """Wall seconds that sessions lasted, each up to the last event it wrote.
@@ -210,7 +220,7 @@ def _row(run: Run, retimed_s: float | None) -> tuple[Any, ...]:
     return *place, *last, retimed_s, len(run.epochs), run.rung, run.reason, run.config
 
 
-def _speeds(setup: Event) -> tuple[float, float]:
+def _speeds(setup: Event) -> tuple[float, float | None]:
     return setup.get("speed", 1.0), setup.get("extra_speed", 1.0)
 
 
@@ -223,7 +233,7 @@ def _whole_seconds(retime: Run, runs: dict[str, Run]) -> float | None:
         return None
     setup = retime.setup or {}
     (speed, extra_speed), ratio = _speeds(setup), setup.get("ratio", 1.0)
-    speed = ratio / (1 / speed + (ratio - 1) / extra_speed)  # of one of its steps
+    speed = ratio / (1 / speed + (ratio - 1) / (extra_speed or speed))  # of one of its steps
     wall = [0.0, *(one["wall_s"] for one in retime.epochs)]
     rest = runs[retime.of].config["epochs"] - len(retime.epochs)
     return float(speed * (wall[-1] + rest * (wall[-1] - wall[-2])))

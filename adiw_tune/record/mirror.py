@@ -6,9 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from adiw_tune.errors import UserError
+from adiw_tune.errors import UserError, in_one_line
+from adiw_tune.record.addresses import check_no_secrets
 from adiw_tune.record.checkpoints import CheckpointStore
-from adiw_tune.record.record import SearchRecord, SearchSettings, check_name_is_free
+from adiw_tune.record.record import (
+    SearchRecord,
+    check_name_is_free,
+    make_whole,
+    read_settings,
+)
 
 _FOLDER = "record"
 _FILES = ("search.json", "space.py", "events.jsonl", "decision.json")
@@ -51,27 +57,37 @@ def fetch(storage: Path, name: str, checkpoints: str, tracking_uri: str) -> None
     Raises:
         UserError: there is none there.
     """
+    check_no_secrets(tracking_uri, checkpoints)
     check_name_is_free(storage, name)
     store = CheckpointStore(checkpoints, name)
-    if not store.exists(f"{_FOLDER}/search.json"):
-        raise UserError(f"no record of a search '{name}' in '{checkpoints}'")
-    found = {file: store.read(path) for file in _FILES if store.exists(path := f"{_FOLDER}/{file}")}
-    settings = SearchSettings.model_validate_json(found["search.json"])
+    try:
+        if not store.exists(f"{_FOLDER}/search.json"):
+            raise UserError(f"no record of a search '{name}' in '{checkpoints}'")
+        there = [file for file in _FILES if store.exists(f"{_FOLDER}/{file}")]
+        found = {file: store.read(f"{_FOLDER}/{file}") for file in there}
+    except OSError as error:
+        raise UserError(f"cannot read '{checkpoints}': {in_one_line(error)}") from error
+    settings = read_settings(found["search.json"], f"{checkpoints}/{name}/{_FOLDER}/search.json")
     if settings.tracking_uri.startswith("sqlite"):
         settings = settings.model_copy(update={"tracking_uri": tracking_uri})
         found["search.json"] = settings.model_dump_json(indent=2).encode()
-    partly = storage.absolute() / f".{name}.part"
-    partly.mkdir(parents=True, exist_ok=True)
-    for file, content in found.items():
-        (partly / file).write_bytes(content)
-    partly.rename(storage.absolute() / name)
+    make_whole(storage, name, found)
+
+
+def _state(path: Path) -> tuple[int, int] | None:
+    """Size and time of the last change; None if there is no such file."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_size, found.st_mtime_ns
 
 
 class _Mirror:
     def __init__(self, record: SearchRecord) -> None:
         self.over = threading.Event()
         self._record = record
-        self._copied: dict[str, tuple[int, int]] = {}
+        self._copied: dict[str, tuple[int, int] | None] = {}  # None: it is not there
 
     def run(self) -> None:
         wait_s = _SECONDS_BETWEEN_COPIES
@@ -83,15 +99,18 @@ class _Mirror:
             wait_s = max(_SECONDS_BETWEEN_COPIES, took_s / _SHARE_OF_TIME)
 
     def copy(self) -> None:
-        for file in _FILES:
-            path = self._record.folder / file
-            if not path.exists():
+        store, folder = self._record.checkpoints, self._record.folder
+        # What is gone goes first: the decision of a search that was extended, before its events.
+        for file in sorted(_FILES, key=lambda file: (folder / file).exists()):
+            path, there = folder / file, f"{_FOLDER}/{file}"
+            as_it_is = _state(path)  # before it is read: what is added meanwhile is copied later
+            if file in self._copied and as_it_is == self._copied[file]:
                 continue
-            found = path.stat()  # before it is read: what is added meanwhile is copied next time
-            as_it_is = (found.st_size, found.st_mtime_ns)
-            if as_it_is != self._copied.get(file):
-                self._record.checkpoints.write(f"{_FOLDER}/{file}", path.read_bytes())
-                self._copied[file] = as_it_is
+            if as_it_is is None:
+                store.remove(there)
+            else:
+                store.write(there, path.read_bytes())
+            self._copied[file] = as_it_is
 
     def copy_at_last(self) -> None:
         try:

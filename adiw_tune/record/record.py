@@ -1,9 +1,10 @@
 """What a search leaves on disk: enough to resume it, decide from it and train its winner again."""
 
 import json
+import os
 import shlex
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
@@ -109,28 +110,18 @@ class SearchRecord:
     def create(cls, storage: Path, settings: SearchSettings, space: Path) -> Self:
         """Make the directory; refuse a name that is taken."""
         check_name_is_free(storage, settings.name)
-        folder = storage.absolute() / settings.name
-        try:
-            folder.mkdir(parents=True)
-            shutil.copyfile(space, folder / "space.py")
-        except OSError as error:
-            raise UserError(f"cannot write to storage '{storage}': {error.strerror}") from error
-        write_atomically(folder / "search.json", settings.model_dump_json(indent=2))
-        return cls(folder, settings)
+        begun = (settings.model_dump_json(indent=2) + "\n").encode()
+        files = {"search.json": begun, "space.py": space.read_bytes()}
+        return cls(make_whole(storage, settings.name, files), settings)
 
     @classmethod
     def open(cls, storage: Path, name: str) -> Self:
         """The search called ``name``."""
         folder = storage.absolute() / name
         path = folder / "search.json"
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise UserError(f"no search '{name}' in '{storage}': {_known(storage)}")
-        try:
-            return cls(folder, SearchSettings.model_validate_json(path.read_text()))
-        except ValidationError as error:
-            what = error.errors()[0]
-            where = ".".join(str(part) for part in what["loc"])
-            raise UserError(f"'{path}' is damaged ({where}: {what['msg']})") from error
+        return cls(folder, read_settings(path.read_bytes(), str(path)))
 
     @cached_property
     def checkpoints(self) -> CheckpointStore:
@@ -237,6 +228,8 @@ def claimed(path: Path, whose: str) -> Iterator[None]:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise UserError(f"{whose} already") from None
+            except OSError:  # of a file system without locks
+                pass
         yield
 
 
@@ -249,18 +242,49 @@ def check_name(name: str) -> None:
 def check_name_is_free(storage: Path, name: str) -> None:
     """Refuse a name that is taken, or that is no plain file name."""
     check_name(name)
-    if (storage / name).exists():
+    if os.path.exists(storage / name):
         raise UserError(
             f"search '{name}' exists in '{storage}': go on with it by 'adiw-tune resume {name}', "
             "or choose another --name"
         )
 
 
+def read_settings(content: bytes, where: str) -> SearchSettings:
+    """Of a search.json; refuse one that is damaged, or of a version with other settings."""
+    try:
+        return SearchSettings.model_validate_json(content)
+    except ValidationError as error:
+        what = error.errors()[0]
+        place = ".".join(str(part) for part in what["loc"])
+        raise UserError(f"'{where}' is damaged ({place}: {what['msg']})") from error
+
+
+def make_whole(storage: Path, name: str, files: Mapping[str, bytes]) -> Path:
+    """A search's directory with all of these files or, also when killed, none at all."""
+    folder, partly = storage.absolute() / name, storage.absolute() / f".{name}.part"
+    try:
+        shutil.rmtree(partly, ignore_errors=True)  # of one that was killed
+        partly.mkdir(parents=True)
+        for file, content in files.items():
+            (partly / file).write_bytes(content)
+        partly.rename(folder)
+    except OSError as error:
+        raise UserError(f"cannot write to storage '{storage}': {error.strerror}") from error
+    return folder
+
+
 def write_atomically(path: Path, text: str) -> None:
-    """All of ``text`` or nothing, also when killed."""
+    """All of ``text`` or nothing, also when killed.
+
+    Raises:
+        UserError: it cannot be written, as where the disk is full.
+    """
     temporary = path.with_name(path.name + ".part")
-    temporary.write_text(text + "\n")
-    temporary.replace(path)
+    try:
+        temporary.write_text(text + "\n")
+        temporary.replace(path)
+    except OSError as error:
+        raise UserError(f"cannot write '{path}': {error.strerror}") from error
 
 
 def _known(storage: Path) -> str:

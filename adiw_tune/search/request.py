@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import torch
 
 from adiw_tune.decide import MIN_SEEDS, parse_policy
 from adiw_tune.errors import UserError
+from adiw_tune.record.addresses import check_no_secrets
 from adiw_tune.record.budget import Budget
-from adiw_tune.record.checkpoints import CheckpointStore
+from adiw_tune.record.checkpoints import CheckpointStore, absolute
 from adiw_tune.record.record import SearchSettings, check_name, check_name_is_free
 from adiw_tune.search.space import SpaceFile
 from adiw_tune.tracking.check import check_tracking_uri
@@ -123,7 +123,7 @@ def _settings(request: SearchRequest, devices: int) -> SearchSettings:
         folds=request.cross_fit or 1,
         tracking_uri=request.tracking_uri,
         data_dir=request.data_dir.absolute() if request.data_dir else None,
-        checkpoints=_absolute(request.checkpoints),
+        checkpoints=request.checkpoints and absolute(request.checkpoints),
         address=request.address,
         version=version("adiw-tune"),
     )
@@ -138,12 +138,6 @@ def _at_once(request: SearchRequest) -> int:
 def runs_at_once(asked: int | None) -> int:
     """As many as asked for; else one per GPU, or without a GPU one per core but one."""
     return asked or torch.cuda.device_count() or max(1, (os.cpu_count() or 1) - 1)
-
-
-def _absolute(checkpoints: str | None) -> str | None:
-    if checkpoints is None or "://" in checkpoints:
-        return checkpoints
-    return str(Path(checkpoints).absolute())
 
 
 def check_request(request: SearchRequest) -> None:
@@ -162,16 +156,7 @@ def check_asked(request: SearchRequest) -> list[TrialConfig]:
     parse_policy(request.policy)
     if request.budget is not None:
         Budget.parse(request.budget, request.price, 1)
-    if urlsplit(request.tracking_uri).password:
-        raise UserError(
-            "the tracking URI holds a password, which would end up in records: set "
-            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead"
-        )
-    if urlsplit(request.checkpoints or "").username:
-        raise UserError(
-            "the URL of the checkpoints holds a key, which would end up in records: set "
-            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or what else its service reads"
-        )
+    check_no_secrets(request.tracking_uri, request.checkpoints)
     return SpaceFile(request.space, request.seed, Path.cwd(), request.cross_fit or 1).check()
 
 
@@ -190,11 +175,14 @@ def _check_resources(request: SearchRequest) -> None:
             "--workers-per-trial or --cpus-per-trial"
         )
     gpus = request.gpus_per_trial
-    if gpus is not None and not (0 <= gpus < 1 or gpus == int(gpus) > 0):
+    if gpus is not None and not (0 <= gpus < 1 or (gpus >= 1 and float(gpus).is_integer())):
         raise UserError(
             f"--gpus-per-trial must be a share of one such as 0.25, or a whole number; got {gpus}"
         )
-    taken, there = (gpus or 0) * request.workers_per_trial, torch.cuda.device_count()
+    there = torch.cuda.device_count()
+    taken = min(there, 1) if gpus is None else gpus
+    if request.workers_per_trial > 1:
+        taken = math.ceil(taken) * request.workers_per_trial  # one each, or more
     if request.address is None and taken > there:
         raise UserError(
             f"a trial would take {taken:g} GPU, of which this machine has {there} that torch can "
@@ -212,6 +200,7 @@ def check_checkpoints(settings: SearchSettings) -> None:
             f"'{settings.checkpoints}' holds checkpoints of a search '{settings.name}' already: "
             "choose another --name or --checkpoints"
         )
+    store.check_writable()
 
 
 def check_options(

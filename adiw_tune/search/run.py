@@ -15,6 +15,7 @@ from adiw_tune.search.request import SearchRequest, checked_settings
 from adiw_tune.tracking.check import check_tracking_uri
 
 EXIT_HEAD_LOST = 1
+LOCAL = "local"
 
 
 def start_search(request: SearchRequest, console: Console) -> SearchRecord:
@@ -38,7 +39,8 @@ def resume_search(
 
     Args:
         record: of the search.
-        address: of a running Ray cluster; None is the one that it was started on, if any.
+        address: of a running Ray cluster, or local to start Ray on this machine; None is the one
+            that it was started on, if any.
         console: where progress is shown.
         folder: from which its space names files from now on; None is as before.
     """
@@ -67,6 +69,8 @@ def extend_search(
 def _checked_address(record: SearchRecord, address: str | None) -> str | None:
     check_tracking_uri(record.settings.tracking_uri)
     address = address or record.settings.address
+    if address == LOCAL:
+        return None
     if address is not None:
         from adiw_tune.search.on_ray.connection import devices_at
 

@@ -96,7 +96,7 @@ class TrainingRun:
         self,
         alone: Alone = nullcontext,
         plain_s: float | None = None,
-        speeds: tuple[float, float] = (1.0, 1.0),
+        speeds: tuple[float, float | None] = (1.0, 1.0),
     ) -> StepCost:
         """Measure what a step costs, unless that is known. Changes no number of the run.
 

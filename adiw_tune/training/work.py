@@ -12,8 +12,6 @@ from typing import Any, Self
 
 import torch
 
-_LEAST_EXTRA = 0.05  # of a plain step
-
 
 @dataclass(frozen=True)
 class StepCost:
@@ -30,28 +28,28 @@ class StepCost:
         speed: of the device that measured, in units of the one in whose seconds the cost is told:
             1 on that one, 0.5 where a plain step takes twice as long.
         extra_speed: the same for what a step of the configuration takes beyond a plain one: where
-            the network's passes are half as fast, weights need not be.
+            the network's passes are half as fast, weights need not be. None: not known, and
+            taken to be ``speed``.
     """
 
     plain_s: float
     ratio: float
     speed: float = 1.0
-    extra_speed: float = 1.0
+    extra_speed: float | None = 1.0
 
-    def speeds(self, there: Self) -> tuple[float, float]:
+    def speeds(self, there: Self) -> tuple[float, float | None]:
         """Of the device that measured this, in units of the one where the step costs ``there``.
 
-        For a plain step, and for what the step takes beyond one: the same, where that is too little
-        for timings to tell.
+        For a plain step, and for what the step takes beyond one; None where it takes no more.
         """
         speed = there.plain_s / self.plain_s
-        if min(there.ratio, self.ratio) < 1 + _LEAST_EXTRA:
-            return speed, speed
+        if min(there.ratio, self.ratio) <= 1:
+            return speed, None
         return speed, speed * (there.ratio - 1) / (self.ratio - 1)
 
-    def told_with(self, speed: float, extra_speed: float) -> Self:
+    def told_with(self, speed: float, extra_speed: float | None) -> Self:
         """What was measured on a device of these speeds, in seconds of the one of speed 1."""
-        ratio = 1 + (self.ratio - 1) * extra_speed / speed
+        ratio = 1 + (self.ratio - 1) * (extra_speed or speed) / speed
         return type(self)(self.plain_s * speed, ratio, speed, extra_speed)
 
     def as_dict(self) -> dict[str, float]:

@@ -107,6 +107,12 @@ def test_a_space_that_asks_for_what_there_is_not(
         (["good.py", "--workers-per-trial", "1000"], "a trial would take 1000 cores"),
         (["good.py", "--gpus-per-trial", "1.5"], "or a whole number; got 1.5"),
         (["good.py", "--gpus-per-trial", "1000"], "a trial would take 1000 GPU"),
+        (["good.py", "--gpus-per-trial", "nan"], "or a whole number; got nan"),
+        (["good.py", "--gpus-per-trial", "inf"], "or a whole number; got inf"),
+        (
+            ["good.py", "--gpus-per-trial", "0.5", "--workers-per-trial", "2"],
+            "a trial would take 2 GPU",
+        ),
         (["good.py", "--seeds", "-1"], "--seeds must be at least 0; got -1"),
         (["good.py", "--seeds", "2"], "--seeds must be 0 or at least 3"),
         (["good.py", "--patience", "0"], "--patience must be at least 1; got 0"),
@@ -123,6 +129,10 @@ def test_a_space_that_asks_for_what_there_is_not(
         (["good.py", "--tracking-uri", "sqlite:///file"], "file is not a usable SQLite database"),
         (["good.py", "--address", "127.0.0.1:9"], "no Ray cluster at '127.0.0.1:9'"),
         (["good.py", "--address", "here"], "no Ray cluster at 'here'"),
+        (["good.py", "--address", "a..b:1"], "no Ray cluster at 'a..b:1'"),
+        (["good.py", "--address", "ray://h:1"], "no Ray cluster at 'ray://h:1'"),
+        (["good.py", "--checkpoints", "/proc/x"], "cannot write checkpoints to '/proc/x'"),
+        (["good.py", "--checkpoints", "file"], "cannot write checkpoints to '"),
     ],
 )
 def test_a_search_that_cannot_start(

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import psutil
 import pytest
 
 from .helpers import (
+    Running,
     adiw_tune,
     assert_each_trial_ran_once,
     assert_tells_the_same,
@@ -44,6 +46,29 @@ class Hungry(MMD):
 
 DIVERGENCE = Hungry()
 """
+# Takes memory until Ray kills its process, which it does before the system would.
+GREEDY = """
+import time
+from pathlib import Path
+
+import ray
+
+from adiw_tune.divergences import MMD
+
+TRIED = Path(__file__).with_suffix(".tried")
+
+
+class Greedy(MMD):
+    def prepare(self, source, target):
+        if ray.is_initialized() and len(source) == 64 and not TRIED.exists():
+            TRIED.touch()
+            self.held = bytearray(b"x") * {size}
+            time.sleep(60)
+        return super().prepare(source, target)
+
+
+DIVERGENCE = Greedy()
+"""
 SPACE = """
 FILES = ["once.py", "always.py"]
 
@@ -78,3 +103,21 @@ def test_a_run_gets_a_larger_share_once_and_is_then_infeasible(tmp_path: Path) -
     assert ends["t1"]["reason"].startswith("out of memory: RuntimeError: ")
     assert_each_trial_ran_once(events)
     assert_tells_the_same(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="a larger share needs a second core")
+def test_a_run_that_ray_kills_for_its_memory_gets_a_larger_share_too(tmp_path: Path) -> None:
+    memory = psutil.virtual_memory()
+    (tmp_path / "greedy.py").write_text(GREEDY.format(size=int(0.3 * memory.total)))
+    (tmp_path / "space.py").write_text(SPACE.replace("FILES[trial.number % 2]", "'greedy.py'"))
+    allowed = 1 - memory.available / memory.total + 0.2
+    command = (*SEARCH, "--no-early-stopping")
+    with Running(tmp_path, *command, cluster={"RAY_memory_usage_threshold": f"{allowed:.2f}"}) as s:
+        assert s.ended() == 0, s.stderr()
+    events = read_events(tmp_path)
+    (lost,) = of_kind(events, "lost")
+    assert lost["why"] == "memory"
+    assert lost["reason"] == "Ray killed its process, as the machine ran low on memory"
+    assert {end["status"] for end in of_kind(events, "end")} == {"finished"}
+    assert_each_trial_ran_once(events)

@@ -124,8 +124,16 @@ def test_begun_again_elsewhere_it_takes_the_files_that_are_there(
     (record / "events.jsonl").write_text("".join(lines[:second]))  # killed before it began
     three = folder / "own" / "three.py"
     three.write_text(f"{TASK}\nopen(__file__ + '.used', 'w').close()\n")
+    settings = json.loads((record / "search.json").read_text())
+    settings["address"] = "127.0.0.1:9"  # of a cluster that is no more
+    (record / "search.json").write_text(json.dumps(settings))
     options = ("--name", "s", "--trials", "2", "--seeds", "0", "--or-resume")
-    ran = adiw_tune(folder, "search", "space.py", *options)
+    gone = called(folder, "search", "space.py", *options)
+    assert gone.returncode == 2
+    assert (
+        "no Ray cluster at '127.0.0.1:9': give HOST:PORT of a running one, or local" in gone.stderr
+    )
+    ran = adiw_tune(folder, "search", "space.py", *options, "--address", "local")
     assert ran.returncode == 0, ran.stderr
     assert {end["status"] for end in of_kind(read_events(folder), "end")} == {"finished"}
     assert (folder / "own" / "three.py.used").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -64,6 +65,7 @@ def refusal(
         (["good.py", "--env", "NOT_SET"], "--env NOT_SET: there is no such variable here"),
         (["good.py", "--env", "HOME"], "--env needs a cluster with a token"),
         (["good.py", "--pip", "none.txt"], "--pip none.txt: No such file"),
+        (["good.py", "--pip", "x @ https://me:s3cret@h/x"], "--pip: an address holds a user's"),
         (["good.py", "--address", "http://127.0.0.1:9"], "no Ray dashboard answers at 'http://127"),
         (["good.py", "--address", "127.0.0.1:9"], "no Ray cluster at '127.0.0.1:9'"),
         (["good.py", "--address", "here"], "no Ray cluster at 'here'"),
@@ -95,8 +97,34 @@ def test_a_job_server_that_does_not_answer(
     assert "ssh -L 8265:localhost:8265 HEAD" in line
 
 
-def test_what_a_cluster_refuses(cluster: Cluster) -> None:
+@pytest.mark.parametrize("address", ["auto", "http://127.0.0.1:9"])
+def test_a_doctor_repeats_no_secret(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], address: str
+) -> None:
+    for option, told in (
+        (("--tracking-uri", "http://me:s3cret@h"), "the tracking URI holds a password"),
+        (("--checkpoints", "s3://b/x?secret_key=s3cret"), "checkpoints holds a key"),
+    ):
+        line = refusal(["doctor", "--address", address, *option], monkeypatch, capsys)
+        assert told in line
+        assert "s3cret" not in line
+
+
+def test_a_storage_that_cannot_be_made_there() -> None:
+    job = [sys.executable, "-m", "adiw_tune.cluster.job", "/proc/here", "search", "space.py"]
+    ran = subprocess.run(job, text=True, capture_output=True)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert ran.stderr.startswith("error: cannot make storage '/proc/here' on ")
+    assert len(ran.stderr.splitlines()) == 1
+
+
+def test_what_a_cluster_refuses(cluster: Cluster, tmp_path: Path) -> None:
+    (cluster.folder / "refused.py").write_text(GOOD)
+    search = ("search", "refused.py", "--name", "refused", "--address", cluster.nodes.address)
     begun = {
+        "there is none here: set RAY_AUTH_MODE=token": cluster.begun(
+            *search, RAY_AUTH_TOKEN="", RAY_AUTH_TOKEN_PATH=str(tmp_path / "none")
+        ),
         "refuses the token: set RAY_AUTH_MODE=token": cluster.begun(
             "status", "s", "--address", cluster.nodes.address, RAY_AUTH_TOKEN="0" * 64
         ),

@@ -74,6 +74,13 @@ def test_a_search_that_runs_is_not_extended(tmp_path: Path) -> None:
     assert list(again.log) == []
 
 
+def test_what_a_kill_left_of_one_is_no_hindrance(tmp_path: Path) -> None:
+    (tmp_path / "searches" / ".s.part").mkdir(parents=True)
+    (tmp_path / "searches" / ".s.part" / "search.json").write_text("{")
+    create(tmp_path / "searches")
+    assert [path.name for path in (tmp_path / "searches").iterdir()] == ["s"]
+
+
 def test_a_name_is_taken_once(tmp_path: Path) -> None:
     create(tmp_path / "searches")
     with pytest.raises(UserError, match="adiw-tune resume s"):

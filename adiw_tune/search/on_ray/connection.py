@@ -11,12 +11,13 @@ from contextlib import contextmanager
 
 import ray
 from ray._private import ray_constants
+from ray.exceptions import AuthenticationError, RayError
 
 from adiw_tune.errors import UserError
 from adiw_tune.search.on_ray.head import answers
 from adiw_tune.search.on_ray.shares import Machines
 
-_ADDRESS_HINT = "give HOST:PORT of a running one, or leave --address out to start Ray here"
+_ADDRESS_HINT = "give HOST:PORT of a running one, or local to start Ray here"
 _TOKEN = "set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH to its own"
 ENVIRONMENT = {
     # The loggers write what events.jsonl holds already, and one of them imports torch here.
@@ -34,17 +35,18 @@ def devices_at(address: str) -> int:
     Raises:
         UserError: no cluster answers; Ray itself would wait for minutes.
     """
-    if not address.startswith(("auto", "local", "ray://")):
+    if address != "auto":
         _, _, port = address.rpartition(":")
         if not port.isdigit() or not answers(address):
             raise UserError(f"no Ray cluster at '{address}': {_ADDRESS_HINT}")
     try:
         with connected(address):
             return int(ray.cluster_resources().get("GPU", 0)) or len(ray.nodes())
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        if "InvalidAuthToken" in f"{error} {error.__context__}":
+    except (RayError, ConnectionError, RuntimeError, ValueError) as error:
+        told = f"{error} {error.__context__}"
+        if isinstance(error, AuthenticationError) or "InvalidAuthToken" in told:
             raise UserError(
-                f"the Ray cluster at '{address}' refuses the token: {_TOKEN}"
+                f"the Ray cluster at '{address}' refuses the token, or there is none here: {_TOKEN}"
             ) from error
         raise UserError(f"no Ray cluster at '{address}': {_ADDRESS_HINT}") from error
 
@@ -94,7 +96,5 @@ def _keep_to_this_machine() -> None:
 def machines() -> Machines:
     """What the nodes that are there now have."""
     has = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    return Machines(
-        cpus=max(int(one.get("CPU", 0)) for one in has),
-        gpus=max(int(one.get("GPU", 0)) for one in has),
-    )
+    cpus, gpus = ([int(one.get(what, 0)) for one in has] for what in ("CPU", "GPU"))
+    return Machines(max(cpus), max(gpus), sum(cpus), sum(gpus))

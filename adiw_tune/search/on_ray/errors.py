@@ -9,6 +9,15 @@ import torch
 from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+# Of torch's allocators, and of what CUDA's libraries take beside them.
+_NO_MEMORY = ("can't allocate memory", "out of memory", "ALLOC_FAILED")
+
+
+class KilledForMemoryError(RayActorError):
+    """Ray, which watches over the machine's memory, has killed a trial's process."""
+
+    def __init__(self) -> None:
+        super().__init__(error_msg="Ray killed its process, as the machine ran low on memory")
 
 
 def error_of(trial: Any) -> BaseException | None:
@@ -22,12 +31,11 @@ def error_of(trial: Any) -> BaseException | None:
 
 def is_out_of_memory(error: BaseException | None) -> bool:
     """Whether the device, or the machine, had not enough memory for it."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError | OutOfMemoryError):
+    if isinstance(error, torch.OutOfMemoryError | MemoryError | KilledForMemoryError):
         return True
-    told = str(error)
-    if isinstance(error, RayActorError):  # killed by Ray, which watches the machine's memory
-        return "running low on memory" in told or "OutOfMemory" in told
-    return isinstance(error, RuntimeError) and "can't allocate memory" in told
+    if isinstance(error, OutOfMemoryError):  # of a worker of several, which Ray Train passes on
+        return True
+    return isinstance(error, RuntimeError) and any(what in str(error) for what in _NO_MEMORY)
 
 
 def is_lost(error: BaseException | None) -> bool:
@@ -44,6 +52,8 @@ def is_storage_full(error: BaseException | None) -> bool:
 
 def one_line(error: BaseException | None) -> str:
     """The error's name and its first line."""
+    if isinstance(error, KilledForMemoryError):
+        return str(error)
     if error is None or isinstance(error, RayActorError):
         return "the trial's process ended unexpectedly"
     lines = str(error).strip().splitlines()

@@ -46,6 +46,6 @@ def answers(address: str) -> bool:
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), _SECONDS_TO_ANSWER).close()
-    except OSError:
+    except (OSError, UnicodeError):  # the latter of what is no name of a host
         return False
     return True

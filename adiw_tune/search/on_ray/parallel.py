@@ -29,7 +29,7 @@ def run_on_workers(
     By gloo on CPUs, by NCCL on GPUs, which wants whole ones. For use in a function trainable of Ray
     Tune, which is told what the first process tells ``ray.train.report``, and under
     ``checkpoint_path`` where a checkpoint is kept: in the trial's own directory, with the one
-    before it. Ray does not start anew what has failed.
+    before it. Ray does not start anew what has failed, but waits for room for as long as it takes.
 
     Args:
         train: called in every process. All report as often.
@@ -41,6 +41,7 @@ def run_on_workers(
     """
     from ray.train import (
         CheckpointConfig,
+        ControllerError,
         FailureConfig,
         RunConfig,
         ScalingConfig,
@@ -71,6 +72,8 @@ def run_on_workers(
         trainer.fit()
     except WorkerGroupError as error:
         raise first_cause(error.worker_failures) from error
+    except ControllerError as error:
+        raise error.controller_failure from error
 
 
 def _trainer_class() -> Any:

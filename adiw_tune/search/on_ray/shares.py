@@ -22,10 +22,13 @@ class Machines:
 
     Args:
         cpus, gpus: of the one that has most.
+        all_cpus, all_gpus: of all together.
     """
 
     cpus: int
     gpus: int
+    all_cpus: int
+    all_gpus: int
 
 
 @dataclass(frozen=True)
@@ -67,13 +70,20 @@ def share_of(run: Run, history: History, settings: SearchSettings, machines: Mac
 
 
 def missing(settings: SearchSettings, machines: Machines) -> str | None:
-    """What no machine has of what each worker of a trial is to have; None: one has room."""
-    for what, asked, most in (
-        ("core", settings.cpus_per_trial, machines.cpus),
-        ("GPU", settings.gpus_per_trial or 0, machines.gpus),
+    """What there is not of what a trial is to have, in a line; None: there is room.
+
+    No machine has as much as each worker needs, or all of them have not as much as all workers.
+    """
+    workers = settings.workers_per_trial
+    gpus = min(machines.gpus, 1) if settings.gpus_per_trial is None else settings.gpus_per_trial
+    for what, each, most, has in (
+        ("core", settings.cpus_per_trial, machines.cpus, machines.all_cpus),
+        ("GPU", _whole(gpus, workers), machines.gpus, machines.all_gpus),
     ):
-        if asked > most:
-            return f"{asked:g} {what}{'s' if asked > 1 else ''}"
+        if each > most:
+            return f"no machine of the cluster has {each:g} {what}{'s' if each > 1 else ''}"
+        if workers * each > has:
+            return f"the cluster has {has} {what}s, and a trial takes {workers * each:g}"
     return None
 
 
@@ -93,9 +103,13 @@ def _asked(run: Run, history: History, settings: SearchSettings, machines: Machi
     gpus = settings.gpus_per_trial
     if gpus is None:
         gpus = _measured(history.peak_memory(run.config)) if machines.gpus else 0.0
-    if settings.workers_per_trial > 1:
-        gpus = math.ceil(gpus)  # NCCL wants a GPU for each process
-    return Share(settings.cpus_per_trial, gpus, settings.workers_per_trial)
+    workers = settings.workers_per_trial
+    return Share(settings.cpus_per_trial, _whole(gpus, workers), workers)
+
+
+def _whole(gpus: float, workers: int) -> float:
+    """Of each of several workers: NCCL wants a GPU for each process."""
+    return gpus if workers == 1 else math.ceil(gpus)
 
 
 def _measured(peak: float | None) -> float:
@@ -113,4 +127,5 @@ def _grown(share: Share, machines: Machines, twice: bool) -> Share:
     if share.gpus:
         larger = min(1.0, 2 * share.gpus) if share.gpus < 1 else share.gpus
         return Share(share.cpus, larger, share.workers)
-    return Share(max(share.cpus, min(2 * share.cpus, machines.cpus)), 0.0, share.workers)
+    most = min(machines.cpus, machines.all_cpus // share.workers)
+    return Share(max(share.cpus, min(2 * share.cpus, most)), 0.0, share.workers)

@@ -119,15 +119,15 @@ def _run_of_search(here: _Process, config: dict[str, Any], files: Files) -> None
     place, turn = config["adiw"], here.turn
     _cap_memory(Share(**place["share"]))
     with turn.shared():
-        speeds = _speeds(here, place, files)
-        of_device = dict(zip(("speed", "extra_speed"), speeds, strict=True))
-        cost = StepCost(**place["cost"], **of_device) if place["cost"] else None
+        speed, extra = _speeds(here, place, files)
+        cost = StepCost(**place["cost"], speed=speed, extra_speed=extra) if place["cost"] else None
         trial = files.config(config["config"])
         run = TrainingRun(trial, _device(), None, cost, files.splits(trial), here.peers)
         if place["checkpoint"] is not None:
             _restore(run, files.checkpoints, place["checkpoint"])
-        cost = run.calibrate(turn.exclusive, place["plain_s"], speeds)
-        setup = _setup(run, cost, of_device)
+        cost = run.calibrate(turn.exclusive, place["plain_s"], (speed, extra))
+        # The cost of a run that goes on here may have been measured elsewhere.
+        setup = {**_setup(run, cost), "speed": speed, "extra_speed": extra}
     here.tell({"epoch": 0, **setup}, None)
     _train(run, here, turn.exclusive if place["kind"] == "retime" else turn.shared)
 
@@ -172,28 +172,31 @@ def _load(run: TrainingRun, source: Path | io.BytesIO) -> None:
     run.load_state_dict(torch.load(source, map_location="cpu", weights_only=True))
 
 
-def _speeds(here: _Process, place: Mapping[str, Any], files: Files) -> tuple[float, float]:
+def _speeds(here: _Process, place: Mapping[str, Any], files: Files) -> tuple[float, float | None]:
     """Of this device, in units of the search's first kind of device, see :class:`StepCost`.
 
-    By a step that both have measured: that of the first run which was set up.
+    By a step that both have measured, :meth:`History.yardstick`: of its plain part first, if there
+    is no other yet.
     """
-    known = place["speeds"].get(device_name(_device()))
-    if here.peers.agreed(known is not None or place["yardstick"] is None):
-        return known or (1.0, 1.0)
+    if place["yardstick"] is None:
+        return 1.0, 1.0
     config, there = place["yardstick"]
+    known = place["speeds"].get(device_name(_device()))
+    if here.peers.agreed(known is not None and (known[1] is not None or there["ratio"] == 1)):
+        return known or (1.0, 1.0)
     trial = files.config(config)
     run = TrainingRun(trial, _device(), splits=files.splits(trial), peers=here.peers)
-    return run.calibrate(here.turn.exclusive).speeds(StepCost(**there))
+    speed, extra_speed = run.calibrate(here.turn.exclusive).speeds(StepCost(**there))
+    return (known[0] if known else speed), extra_speed
 
 
-def _setup(run: TrainingRun, cost: StepCost, speeds: dict[str, float]) -> dict[str, Any]:
+def _setup(run: TrainingRun, cost: StepCost) -> dict[str, Any]:
     """What the log is told of the run's place: device, rows, what a step costs, what memory."""
     on_gpu = run.device.type == "cuda"
     return {
         "device": device_name(run.device),
         "splits": run.splits.digests(),
         **cost.as_dict(),
-        **speeds,
         "memory_bytes": torch.cuda.max_memory_reserved() if on_gpu else None,
         "device_bytes": torch.cuda.mem_get_info()[1] if on_gpu else None,
     }

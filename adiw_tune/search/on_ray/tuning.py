@@ -13,6 +13,7 @@ from ray.tune.schedulers import FIFOScheduler
 
 from adiw_tune.errors import UserError
 from adiw_tune.record.record import SearchRecord, SearchSettings
+from adiw_tune.search.on_ray.actors import use_our_actor_manager
 from adiw_tune.search.on_ray.connection import connected, machines
 from adiw_tune.search.on_ray.events import EventCallback
 from adiw_tune.search.on_ray.head import watched_head
@@ -47,13 +48,14 @@ def run_programme(
     if not programme.over(record.history()):
         with connected(address), watched_head(lost) if address else nullcontext():
             if wanted := missing(settings, machines()):
-                warn(f"no machine of the cluster has {wanted}: trials wait for one that joins")
+                warn(f"{wanted}: trials wait for a machine that joins")
             _fit(_make_tuner(record, programme))
     return programme.over(record.history())
 
 
 def _fit(tuner: tune.Tuner) -> None:
     """Run it; what one of our callbacks refuses comes wrapped in Tune's errors."""
+    use_our_actor_manager()
     try:
         tuner.fit()
     except Exception as error:

@@ -25,7 +25,7 @@ def test_trials_wait_for_a_node_and_share_its_gpu(tmp_path: Path) -> None:
             warned = search.stderr()
             nodes.start(3, "--num-gpus=1")  # cores for three trials
             assert search.ended() == 0, search.stderr()
-    assert "warning: no machine of the cluster has 1 core: trials wait for one that" in warned
+    assert "warning: no machine of the cluster has 1 core: trials wait for a machine that" in warned
     events = read_events(tmp_path)
     assert len(of_kind(events, "end")) == len(of_kind(events, "trial")) == 6  # and two of the pick
     assert most_at_once(events) == 2

@@ -12,8 +12,9 @@ from adiw_tune.search.programme import Begin
 from tests.search.made_up import Story, settings
 
 GIB = 2**30
-ONE_GPU = Machines(cpus=8, gpus=1)
-NO_GPU = Machines(cpus=8, gpus=0)
+ONE_GPU = Machines(cpus=8, gpus=1, all_cpus=8, all_gpus=1)
+NO_GPU = Machines(cpus=8, gpus=0, all_cpus=8, all_gpus=0)
+TWO = Machines(cpus=4, gpus=1, all_cpus=8, all_gpus=2)
 
 
 class Told(Story):
@@ -104,7 +105,7 @@ def test_a_share_that_is_asked_for_is_given(told: Told) -> None:
     told.begin("t1")
     assert told.share("t1", ONE_GPU, gpus_per_trial=0.25) == Share(1, 0.25)
     assert told.share("t1", ONE_GPU, gpus_per_trial=0.25).memory_fraction == pytest.approx(0.23)
-    assert told.share("t1", Machines(8, 4), gpus_per_trial=2.0).memory_fraction == 1.0
+    assert told.share("t1", Machines(8, 4, 8, 4), gpus_per_trial=2.0).memory_fraction == 1.0
 
 
 def test_each_of_several_workers_has_a_gpu_of_its_own(told: Told) -> None:
@@ -120,6 +121,7 @@ def test_each_of_several_workers_has_a_gpu_of_its_own(told: Told) -> None:
         ({"gpus_per_trial": 0.75}, ONE_GPU, Share(1, 0.75), Share(1, 1.0)),
         ({"cpus_per_trial": 3}, NO_GPU, Share(3, 0.0), Share(6, 0.0)),
         ({"cpus_per_trial": 6}, NO_GPU, Share(6, 0.0), Share(8, 0.0)),
+        ({"cpus_per_trial": 3, "workers_per_trial": 2}, NO_GPU, Share(3, 0, 2), Share(4, 0, 2)),
     ],
 )
 def test_a_run_out_of_memory_has_twice_as_much_once(
@@ -135,7 +137,11 @@ def test_a_run_out_of_memory_has_twice_as_much_once(
 
 @pytest.mark.parametrize(
     ("asked", "machines"),
-    [({"gpus_per_trial": 1.0}, ONE_GPU), ({"cpus_per_trial": 8}, NO_GPU)],
+    [
+        ({"gpus_per_trial": 1.0}, ONE_GPU),
+        ({"cpus_per_trial": 8}, NO_GPU),
+        ({"cpus_per_trial": 4, "workers_per_trial": 2}, NO_GPU),
+    ],
 )
 def test_what_has_all_that_there_is_cannot_have_more(
     told: Told, asked: dict[str, Any], machines: Machines
@@ -155,11 +161,25 @@ def test_what_repeats_a_run_that_lacked_memory_begins_with_more(told: Told) -> N
     ("asked", "wanted"),
     [
         ({}, None),
-        ({"cpus_per_trial": 8, "gpus_per_trial": 1.0}, None),
-        ({"cpus_per_trial": 9}, "9 cores"),
-        ({"gpus_per_trial": 2.0}, "2 GPUs"),
+        ({"cpus_per_trial": 4, "gpus_per_trial": 1.0, "workers_per_trial": 2}, None),
+        ({"cpus_per_trial": 5}, "no machine of the cluster has 5 cores"),
+        ({"gpus_per_trial": 2.0}, "no machine of the cluster has 2 GPUs"),
+        (
+            {"cpus_per_trial": 3, "workers_per_trial": 3, "gpus_per_trial": 0.0},
+            "the cluster has 8 cores, and a trial takes 9",
+        ),
+        # One GPU each, whether a share was asked for or nothing.
+        (
+            {"gpus_per_trial": 0.25, "workers_per_trial": 3},
+            "the cluster has 2 GPUs, and a trial takes 3",
+        ),
+        ({"workers_per_trial": 3}, "the cluster has 2 GPUs, and a trial takes 3"),
     ],
 )
-def test_what_no_machine_has_is_told(asked: dict[str, Any], wanted: str | None) -> None:
-    assert missing(settings(**asked), ONE_GPU) == wanted
-    assert missing(settings(gpus_per_trial=0.5), NO_GPU) == "0.5 GPU"
+def test_what_there_is_not_is_told(asked: dict[str, Any], wanted: str | None) -> None:
+    assert missing(settings(**asked), TWO) == wanted
+
+
+def test_where_there_is_no_gpu_a_share_of_one_is_missing() -> None:
+    assert missing(settings(gpus_per_trial=0.5), NO_GPU) == "no machine of the cluster has 0.5 GPU"
+    assert missing(settings(workers_per_trial=8), NO_GPU) is None
