@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -115,12 +116,26 @@ class Fault:
 
 
 def again(events: list[dict[str, Any]]) -> int:
-    """Epochs that had been recorded when a run was lost, and lay behind its last checkpoint."""
+    """Epochs that ran again: they had been recorded, and lay beyond their run's last checkpoint.
+
+    A run goes back to that where it is lost, and where a session begins before its end. What it
+    goes back by counts when it next trains, so once if it is lost and its driver is killed too.
+    """
     total = 0
-    for event in of_kind(events, "lost"):
-        before = [e for e in events[: events.index(event)] if e.get("trial") == event["trial"]]
-        saved = [e["epoch"] for e in of_kind(before, "checkpoint")]
-        total += len(of_kind(before, "epoch")) - (saved[-1] if saved else 0)
+    reached: Counter[str] = Counter()  # epochs recorded of each run that has not ended
+    saved: Counter[str] = Counter()  # those of them in its last checkpoint
+    behind: Counter[str] = Counter()  # those that it is to run again
+    for event in events:
+        kind, trial = event["event"], event.get("trial")
+        if kind == "session":
+            behind = reached - saved
+        elif kind == "lost":
+            behind[trial] = reached[trial] - saved[trial]
+        elif kind in ("epoch", "checkpoint"):
+            total += behind.pop(trial, 0)
+            (reached if kind == "epoch" else saved)[trial] = event["epoch"]
+        elif kind == "end":
+            del reached[trial], behind[trial]  # a Counter lets go of what it does not have, too
     return total
 
 

@@ -46,8 +46,9 @@ def space(trial):
 
 def empty(config: dict[str, Any], **bound: Any) -> None:
     """In place of a run: says what a run says, and does nothing."""
-    device = {"device": "cpu", "splits": {}, "plain_s": 1.0, "ratio": 1.0, "speed": 1.0}
-    tune.report({"epoch": 0, **device, "memory_bytes": None, "device_bytes": None})
+    cost = {"plain_s": 1.0, "ratio": 1.0, "speed": 1.0, "extra_speed": 1.0}
+    device = {"device": "cpu", "memory_bytes": None, "device_bytes": None}
+    tune.report({"epoch": 0, "splits": {}, **cost, **device})
     reached = {"accuracy": 0.5, "work_s": 1.0, "wall_s": 1.0, "loss": 1.0, "shares": {}}
     tune.report({"epoch": 1, **reached})
 

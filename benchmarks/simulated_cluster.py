@@ -216,9 +216,10 @@ class Cluster:
         course = self._course(place["trial"], settings["divergence"], settings["epochs"])
         about = {"config": {"adiw": place, "config": settings}, "done": False}
         about |= {"pid": 1, "hostname": "worker", "node_ip": "192.0.2.1", "time_total_s": 1.0}
-        device = {"device": "cpu", "splits": {}, "plain_s": 0.003, "ratio": 2.0, "speed": 1.0}
-        device |= {"memory_bytes": None, "device_bytes": None}
-        yield SETUP_S, {**about, "epoch": 0, "training_iteration": 1, **device}
+        cost = {"plain_s": 0.003, "ratio": 2.0, "speed": 1.0, "extra_speed": 1.0}
+        device = {"device": "cpu", "memory_bytes": None, "device_bytes": None}
+        setup = {"splits": {}, **cost, **device}
+        yield SETUP_S, {**about, "epoch": 0, "training_iteration": 1, **setup}
         work_s = since = 0.0
         for epoch in range(1, settings["epochs"] + 1):
             at = min(epoch, course.epochs)

@@ -46,7 +46,8 @@ class Point:
     @property
     def plain_step(self) -> tuple[int, int]:
         """What of a dial a plain step depends on: the rows in a mini-batch, and who shares them."""
-        return self.config.batch_size, self.workers
+        rows = self.config.batch_size  # at most: of fewer training rows it has all
+        return min(rows, self.train_rows or rows), self.workers
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,8 @@ _ALL = (
         name="batch",
         axis="rows in a mini-batch",
         turned=_field("batch_size"),
-        defaults=lambda config, room: _around(config.batch_size),
+        # A mini-batch has all training rows where it asks for more than there are.
+        defaults=lambda config, room: _around(min(config.batch_size, room.train_rows)),
         most=lambda room: room.train_rows,
         bound="number of training rows",
     ),

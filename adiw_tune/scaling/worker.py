@@ -9,7 +9,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -162,9 +162,7 @@ def _joined(job: Job) -> Iterator[Peers]:
 
 def _train(config: TrialConfig, job: Job, peers: Peers, tell: Tell) -> _Trained:
     run = TrainingRun(config, _device(job), splits=_splits(config, job), peers=peers)
-    # Workers on one processor have one turn there: the others wait in step with the first.
-    shares_turn = run.device.type == "cpu" and peers.rank > 0
-    alone: Alone = nullcontext if shares_turn else device_turn(run.device).exclusive
+    alone = _alone(job, peers)
     run.calibrate(alone, job.plain_s)
     while not run.finished:
         with alone():
@@ -175,6 +173,25 @@ def _train(config: TrialConfig, job: Job, peers: Peers, tell: Tell) -> _Trained:
     # As many as there are training rows for every method, those of clean-only counted again.
     rows = config.epochs * max(len(run.method.rows), len(run.splits.train))
     return _Trained(rows, run.train_seconds, run.work_s, report.accuracy, run.step_cost)
+
+
+def _alone(job: Job, peers: Peers) -> Alone:
+    """What makes contexts in which the workers of the job have all its devices to themselves.
+
+    The first worker alone takes the turns, in one order for all jobs: no two of them wait for what
+    the other one has. The others wait for it before any clock runs.
+    """
+    names = [f"cuda:{rank}" for rank in range(job.workers)] if job.device == "cuda" else ["cpu"]
+
+    @contextmanager
+    def alone() -> Iterator[None]:
+        with ExitStack() as turns:
+            for name in names if peers.rank == 0 else ():
+                turns.enter_context(device_turn(torch.device(name)).exclusive())
+            peers.agreed(True)
+            yield
+
+    return alone
 
 
 def _splits(config: TrialConfig, job: Job) -> Splits:

@@ -102,7 +102,7 @@ class Learner:
 
         ``n`` tells of how many rows ``rows`` are this process's share; None: they are all.
         """
-        with self.rounded(rows), self.lone_row_allowed(len(rows) if n is None else n):
+        with self.rounded(rows), self.few_rows_allowed(len(rows) if n is None else n):
             features, logits = self.network.outputs(rows.inputs)
         logits = logits.float()
         losses = functional.cross_entropy(logits, rows.labels, reduction="none")
@@ -146,9 +146,13 @@ class Learner:
                 norm.track_running_stats = tracked
 
     @contextmanager
-    def lone_row_allowed(self, n: int) -> Iterator[None]:
-        """Batch norm of a single row goes by the running statistics: one value has no variance."""
-        norms = [norm for norm in self._norms if norm.training and n == 1]
+    def few_rows_allowed(self, n: int) -> Iterator[None]:
+        """Batch norm of a single row goes by the running statistics: one value has no variance.
+
+        So does that of fewer rows than peers, whose stand-ins would count too.
+        """
+        few = n < max(2, self.peers.size)
+        norms = [norm for norm in self._norms if norm.training and few]
         for norm in norms:
             norm.eval()
         try:

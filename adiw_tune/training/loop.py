@@ -96,7 +96,7 @@ class TrainingRun:
         self,
         alone: Alone = nullcontext,
         plain_s: float | None = None,
-        speeds: tuple[float, float | None] = (1.0, 1.0),
+        speeds: tuple[float, float | None] | None = None,
     ) -> StepCost:
         """Measure what a step costs, unless that is known. Changes no number of the run.
 
@@ -111,12 +111,14 @@ class TrainingRun:
                 compared count in one unit. None takes what is measured now.
             speeds: of this device, for a plain step and for what a step of the configuration
                 takes beyond it, see :class:`StepCost`: what is measured here is told in seconds
-                of the device that has speed 1.
+                of the device that has speed 1. None for those of the cost that is known, or 1.
         """
         self._alone = alone
         if self.peers.agreed(self._work.cost is None):
-            cost = self._measured().told_with(*speeds)
+            cost = self._measured().told_with(*(speeds or (1.0, 1.0)))
             self._work.cost = cost if plain_s is None else replace(cost, plain_s=plain_s)
+        elif speeds is not None:
+            self._work.goes_on_at(*speeds)
         assert self._work.cost is not None
         return self._work.cost
 

@@ -6,7 +6,7 @@ what one takes, measured once on the same device while nothing else runs there.
 """
 
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -84,6 +84,14 @@ class Work:
             return None
         steps = self.plain_steps + self.cost.ratio * self.weighted_steps
         return self.cost.plain_s * steps + self.cost.speed * self.begin_s
+
+    def goes_on_at(self, speed: float, extra_speed: float | None) -> None:
+        """From here on the device has these speeds, by which what is done once will be told.
+
+        Where that has been done, the speed stays that of the device which did it.
+        """
+        if self.cost is not None and self.begin_s == 0:
+            self.cost = replace(self.cost, speed=speed, extra_speed=extra_speed)
 
     def count(self, weighted: bool) -> None:
         """One more step has been taken."""

@@ -20,6 +20,7 @@ def test_the_defaults_lie_around_the_configurations_own_value() -> None:
     assert values("workers") == [1, 2, 4]
     assert values("batch", batch_size=64) == [16, 32, 64, 128, 256]
     assert values("batch", batch_size=512) == [128, 256, 512, 1024]  # 2048 rows there are not
+    assert values("batch", batch_size=4401) == [275, 550, 1100]  # as it takes all 1100
     assert values("reference", reference_batch_size=20) == [5, 10, 20, 40]
     assert values("reference", reference_batch_size=256) == [12, 25, 50]  # as it takes all 50
     assert values("steps", steps=5) == [1, 2, 5, 10, 20]
@@ -41,6 +42,13 @@ def test_a_point_differs_from_the_configuration_in_its_dial_alone() -> None:
         assert point.config.as_dict() == {**config.as_dict(), **changed}
         assert point.workers == (3 if name == "workers" else 1)
         assert point.train_rows == (550 if name == "n-train" else None)
+
+
+def test_plain_steps_are_alike_where_mini_batches_have_as_many_rows() -> None:
+    points = find_dial("n-train").points(TrialConfig(batch_size=256), ROOM, None)
+    assert [point.plain_step for point in points] == [(137, 1), (256, 1), (256, 1), (256, 1)]
+    points = find_dial("workers").points(TrialConfig(batch_size=256), ROOM, None)
+    assert [point.plain_step for point in points] == [(256, 1), (256, 2), (256, 4)]
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from adiw_tune.scaling.dial import Point
-from adiw_tune.scaling.point import Failed, measure_point
-from adiw_tune.scaling.worker import Measured
+from adiw_tune.scaling.point import Failed, _running, measure_point
+from adiw_tune.scaling.worker import Job, Measured
+from adiw_tune.search.on_ray.exclusive import device_turn
 from adiw_tune.training import TrialConfig
 
 # Mini-batches of 16 rows kill their process, those of 32 become infinite.
@@ -66,6 +69,29 @@ def test_a_point_is_measured_over_its_seeds_and_by_its_own_memory(tmp_path: Path
     assert outcome.work_s == 0.5 * 4  # 96 training rows are four mini-batches
     assert outcome.rows_per_work_s == 96 / outcome.work_s
     assert outcome.wall_s == pytest.approx(96 / outcome.rows_per_s)
+
+
+def test_waiting_for_the_device_is_no_time_of_training_for_any_worker(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(TASK)
+    config = TrialConfig(
+        task=str(tmp_path / "own.py"), method="erm", batch_size=24, epochs=30, warmup_epochs=0
+    )
+    jobs = [
+        Job(config.as_dict(), 1, None, "cpu", None, 0.5, rank, 2, f"{tmp_path}/meeting")
+        for rank in range(2)
+    ]
+    wall_s: dict[int, float] = {}
+    waited_s = 0.0
+    with _running(jobs) as told:
+        while len(wall_s) < 2:
+            rank, message = told.get()
+            assert "failed" not in message or rank in wall_s, message
+            if "measured" in message:
+                wall_s[rank] = config.epochs * message["measured"]["wall_s"]
+            elif rank == 0 and not waited_s:
+                with device_turn(torch.device("cpu")).exclusive():  # between two of its epochs
+                    time.sleep(waited_s := 3.0)
+    assert 0 < max(wall_s.values()) < waited_s
 
 
 def test_one_that_is_killed_and_one_that_diverges_are_told(tmp_path: Path) -> None:

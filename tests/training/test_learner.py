@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from adiw_tune.tasks import TASKS, Network
-from adiw_tune.training import METHODS, TrainingRun, TrialConfig
+from adiw_tune.training import METHODS, Peers, TrainingRun, TrialConfig
 from adiw_tune.training.learner import Learner, represent
 
 from . import small
@@ -166,6 +166,18 @@ def test_one_row_goes_by_the_running_statistics_and_two_by_their_own() -> None:
     assert changed(made, before) == set()
     assert modes(made) == as_it_was
     assert not torch.equal(learner.forward(two).losses, learner.evaluate(two).losses)
+
+
+def test_fewer_rows_than_peers_go_by_the_running_statistics_and_as_many_by_their_own() -> None:
+    made = network("batch-norm")
+    learner = Learner(made, peers=Peers(size=3))
+    learner.forward(small.rows(64, seed=6))
+    before, as_it_was = copied(made), modes(made)
+    share = ROWS.take(torch.arange(2))
+    assert torch.equal(learner.forward(share, n=2).losses, learner.evaluate(share).losses)
+    assert changed(made, before) == set()
+    assert modes(made) == as_it_was
+    assert not torch.equal(learner.forward(share, n=3).losses, learner.evaluate(share).losses)
 
 
 class Watcher(nn.Module):

@@ -179,6 +179,28 @@ def test_a_resumed_run_is_not_measured_anew(tmp_path: Path, small_run: MakeRun) 
         assert resumed.report() == run.report()
 
 
+@pytest.mark.parametrize("method", ["giw", "static"])
+def test_what_a_method_does_once_is_told_by_the_device_that_does_it(
+    method: str, small_run: MakeRun
+) -> None:
+    run = small_run(method=method, warmup_epochs=1)
+    run.calibrate(speeds=(2.0, 3.0))
+    run.run_epoch()
+    between = small_run(method=method, warmup_epochs=1)
+    between.load_state_dict(run.state_dict())
+    there, here = run.step_cost, between.calibrate(speeds=(0.5, 0.25))
+    assert there is not None
+    assert here == replace(there, speed=0.5, extra_speed=0.25)
+    assert between.work_s == run.work_s
+    assert between.calibrate() is here
+    between.run_epoch()
+
+    last = small_run(method=method, warmup_epochs=1)
+    last.load_state_dict(between.state_dict())
+    assert last.calibrate(speeds=(1.0, 1.0)) == between.step_cost
+    assert (last.work_s, last.calibrate().speed) == (between.work_s, 0.5)
+
+
 def test_a_state_without_a_cost_leaves_the_one_that_is_known(small_run: MakeRun) -> None:
     run = small_run()
     run.run_epoch()

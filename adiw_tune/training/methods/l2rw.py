@@ -40,7 +40,7 @@ class LearningToReweight(Method):
                 logits = functional_call(network, values, (step.rows.inputs,))
             return functional.cross_entropy(logits.float(), step.rows.labels, reduction="none")
 
-        with learner.statistics_frozen(), learner.lone_row_allowed(len(step.index)):
+        with learner.statistics_frozen(), learner.few_rows_allowed(len(step.index)):
             drawn = self.reference.draw()
             rows = learner.augmented(learner.share(drawn))
             of_rows = peers.own(learner.forward(rows, len(drawn)).losses, len(drawn))
