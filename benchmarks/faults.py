@@ -91,10 +91,11 @@ class Fault:
         self.before = read_events(folder)
         self.at = time.time()
 
-    def next_epoch(self, trials: set[str]) -> float:
-        """Seconds until one of ``trials`` has run an epoch that is new."""
+    def next_epoch(self, trials: set[str], search: Running) -> float:
+        """Seconds until one of ``trials`` has run an epoch that is new, in ``search``."""
 
         def found() -> bool:
+            assert search.process.poll() is None, search.stderr()
             events = read_events(self.folder)[len(self.before) :]
             return any(e["trial"] in trials for e in of_kind(events, "epoch"))
 
@@ -167,7 +168,7 @@ def trial_killed() -> dict[str, Any]:
     with at_work() as (folder, _, workers, one):
         fault = Fault(folder, "trial's process")
         workers[0].trials()[0].kill()
-        recovery_s = after_a_loss(fault)
+        recovery_s = after_a_loss(fault, one)
         assert one.ended() == 0, one.stderr()
         return fault.told(recovery_s)
 
@@ -178,22 +179,22 @@ def node_killed() -> dict[str, Any]:
         fault = Fault(folder, "worker node")
         workers[0].kill()
         nodes.start(1)
-        recovery_s = after_a_loss(fault)
+        recovery_s = after_a_loss(fault, one)
         assert one.ended() == 0, one.stderr()
         return fault.told(recovery_s)
 
 
-def after_a_loss(fault: Fault) -> float:
+def after_a_loss(fault: Fault, search: Running) -> float:
     """Seconds until the run that was lost has a new epoch."""
     wait_until(lambda: bool(of_kind(read_events(fault.folder), "lost")), 300)
     (lost,) = of_kind(read_events(fault.folder), "lost")
-    return fault.next_epoch({lost["trial"]})
+    return fault.next_epoch({lost["trial"]}, search)
 
 
 def resumed(fault: Fault, nodes: Nodes) -> dict[str, Any]:
     """The search gone on with to its end."""
     with resume(fault.folder, nodes) as one:
-        recovery_s = fault.next_epoch(fault.running)
+        recovery_s = fault.next_epoch(fault.running, one)
         assert one.ended() == 0, one.stderr()
     return fault.told(recovery_s)
 
@@ -228,7 +229,7 @@ def tracking_gone() -> dict[str, Any]:
         with searched(folder, "--tracking-uri", server.base_url) as (_, _, one):
             fault = Fault(folder, "MLflow's server, for a minute")
             server.stop()
-            recovery_s = fault.next_epoch(fault.running)
+            recovery_s = fault.next_epoch(fault.running, one)
             time.sleep(max(0.0, MLFLOW_GONE_S - (time.time() - fault.at)))
             server = serve_ui(store, port=port)
             assert one.ended() == 0, one.stderr()
