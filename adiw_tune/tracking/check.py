@@ -121,8 +121,10 @@ def _check_sqlite(uri: str, path: Path) -> None:
 
 
 def _has_tables(uri: str, path: Path) -> bool:
+    # For writing: of a transaction in which its writer was killed SQLite keeps a journal, which
+    # whoever opens the file next must roll back.
     try:
-        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=5)) as database:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=5)) as database:
             return bool(database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
     except sqlite3.Error as error:
         raise UserError(

@@ -1,5 +1,8 @@
+import shutil
 import socket
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -100,6 +103,30 @@ def test_a_database_of_an_unknown_mlflow_is_refused(tmp_path: Path) -> None:
             database.execute(f"CREATE TABLE {table} (x)")
     database.close()
     assert "MLflow cannot open it" in refusal(f"sqlite:///{path}")
+
+
+KILLED_WHILE_WRITING = """
+import os, signal, sqlite3, sys
+
+database = sqlite3.connect(sys.argv[1], isolation_level=None)
+database.execute("PRAGMA cache_size = 1")  # so that what is not committed is in the file already
+database.execute("BEGIN IMMEDIATE")
+database.execute("CREATE TABLE rows (text)")
+for _ in range(1000):
+    database.execute("INSERT INTO rows VALUES (?)", ("x" * 1000,))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_one_whose_writer_was_killed_within_a_transaction_is_accepted(
+    uri: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "killed.db"
+    shutil.copyfile(uri.removeprefix("sqlite:///"), path)
+    subprocess.run([sys.executable, "-c", KILLED_WHILE_WRITING, str(path)], check=False)
+    assert path.with_name("killed.db-journal").stat().st_size > 0
+    check_tracking_uri(f"sqlite:///{path}")
+    assert not path.with_name("killed.db-journal").exists()
 
 
 def test_a_new_sqlite_file_is_accepted_and_not_created(tmp_path: Path) -> None:
