@@ -1,7 +1,6 @@
 """A command to run on a cluster, with what it needs of this machine."""
 
 import os
-import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 from adiw_tune.cluster.package import pack, package_modules
 from adiw_tune.cluster.sealed import SEALED, ray_token, seal
 from adiw_tune.errors import UserError
+from adiw_tune.tracking.check import without_credentials
 
 DEFAULT_STORAGE = "~/adiw-searches"
 # A job is stopped as by Ctrl-C. It then sends what is left to MLflow, for up to two minutes.
@@ -87,7 +87,7 @@ def _requirements(name: str) -> list[str]:
     except OSError as error:
         raise UserError(f"--pip {name}: {error.strerror}") from error
     lines = [line.strip() for line in read]
-    if any(re.search(r"://[^/\s]*@", line) for line in lines):
+    if any(without_credentials(line) != line for line in lines):
         raise UserError(
             "--pip: an address holds a user's name or password, which Ray would log: set up the "
             "package index on the cluster itself"

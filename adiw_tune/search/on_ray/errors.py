@@ -31,9 +31,9 @@ def error_of(trial: Any) -> BaseException | None:
 
 def is_out_of_memory(error: BaseException | None) -> bool:
     """Whether the device, or the machine, had not enough memory for it."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError | KilledForMemoryError):
-        return True
-    if isinstance(error, OutOfMemoryError):  # of a worker of several, which Ray Train passes on
+    # Ray's own is of a worker of several, which Ray Train passes on.
+    lacking = torch.OutOfMemoryError | MemoryError | KilledForMemoryError | OutOfMemoryError
+    if isinstance(error, lacking):
         return True
     return isinstance(error, RuntimeError) and any(what in str(error) for what in _NO_MEMORY)
 
