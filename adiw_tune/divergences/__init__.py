@@ -5,6 +5,7 @@ from dataclasses import fields
 from adiw_tune.divergences.base import Divergence, Local, WeightObjective
 from adiw_tune.divergences.contract import check_divergence, require_form
 from adiw_tune.divergences.energy import Energy
+from adiw_tune.divergences.kernels import DEFAULT_BANDWIDTHS
 from adiw_tune.divergences.kl import KL
 from adiw_tune.divergences.mmd import MMD
 from adiw_tune.divergences.own import load_divergence
@@ -12,6 +13,7 @@ from adiw_tune.divergences.pearson import Pearson
 from adiw_tune.divergences.squared import SquaredDistance
 from adiw_tune.divergences.wasserstein import Wasserstein
 from adiw_tune.errors import UserError
+from adiw_tune.ranges import check_positive, shown
 from adiw_tune.user_file import is_file
 
 # A new divergence is one file beside this one and one line here.
@@ -42,9 +44,14 @@ def make_divergence(name: str, bandwidth: float | None = None) -> Divergence:
         name: a key of :data:`DIVERGENCES`, or the path of a Python file, ending in ``.py``, that
             defines ``DIVERGENCE``, an object with the method of :class:`Divergence`. The file is
             code and runs with the rights of whoever names it.
-        bandwidth: kernel width in units of the median pairwise distance, above 0; None for the
-            default, and for a divergence without a kernel.
+        bandwidth: kernel width in units of the median pairwise distance, in [1e-6, 1e6]; None for
+            the default, which is that of losses or of features, whichever it is prepared with
+            (:data:`DEFAULT_BANDWIDTHS`), and for a divergence without a kernel.
     """
+    if not isinstance(name, str):
+        raise UserError(
+            f"divergence must be a name or the path of a Python file; got {shown(name):.100}"
+        )
     if is_file(name):
         if bandwidth is not None:
             raise UserError(f"divergence '{name}' sets its bandwidth itself: leave bandwidth out")
@@ -58,12 +65,12 @@ def make_divergence(name: str, bandwidth: float | None = None) -> Divergence:
         return DIVERGENCES[name]()  # type: ignore[no-any-return]
     if not has_bandwidth(name):
         raise UserError(f"divergence '{name}' has no kernel: leave bandwidth out")
-    if not bandwidth > 0:
-        raise UserError(f"bandwidth must be above 0; got {bandwidth}")
+    check_positive("bandwidth", bandwidth, 1e-6, 1e6)
     return DIVERGENCES[name](bandwidth=bandwidth)  # type: ignore[no-any-return]
 
 
 __all__ = [
+    "DEFAULT_BANDWIDTHS",
     "DIVERGENCES",
     "KL",
     "MMD",

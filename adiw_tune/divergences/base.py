@@ -26,6 +26,9 @@ class WeightObjective(Protocol):
 
     Everything returned lives on the device and in the dtype of the source it was prepared from,
     and nothing waits for the device: no ``.item()``, no branch on a value.
+
+    An objective may set ``diminishing = True`` if steps of 1/curvature do not converge, as where f
+    has kinks: the solver then takes ever shorter steps.
     """
 
     def at(self, w: Tensor) -> Local:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from adiw_tune.divergences.base import Divergence, Local, WeightObjective
-from adiw_tune.errors import UserError, in_one_line
+from adiw_tune.errors import UserError, in_one_line, told_as
 
 # name: (source, target); what training really meets, and what it should never meet
 DEGENERATE: dict[str, tuple[list[float], list[float]]] = {
@@ -45,7 +45,7 @@ def check_divergence(divergence: Divergence) -> list[str]:
     for what, (source, target) in {"losses": _losses(), "features": _features()}.items():
         found = _first(_form(divergence, source, target)) or [
             *_first(_off_host(divergence, source, target)),
-            *_tried(_body(divergence, source, target)),
+            *_told(_body(divergence, source, target)),
         ]
         violations += [f"on {what}: {line}" for line in found]
     if violations:
@@ -67,20 +67,24 @@ def require_form(divergence: Divergence, name: str) -> None:
     """
     for problem in _first(_form(divergence, *_losses())):
         raise UserError(
-            f"divergence '{name}': {problem}; 'adiw-tune check-divergence {name}' tells all"
+            f"divergence '{name}': {problem}; run 'adiw-tune check-divergence {name}' for all "
+            "problems"
         )
 
 
 def _first(lines: Iterator[str]) -> list[str]:
-    return [*islice(_tried(lines), 1)]
+    return _told(islice(lines, 1))
 
 
-def _tried(lines: Iterator[str]) -> Iterator[str]:
+def _told(lines: Iterator[str]) -> list[str]:
     """The lines; and one about what the divergence's own code raises."""
+    found: list[str] = []
     try:
-        yield from lines
-    except (Exception, SystemExit) as error:
-        yield f"prepare or at fails: {in_one_line(error)}"
+        with told_as(lambda error: f"prepare or at fails: {in_one_line(error)}"):
+            found.extend(lines)
+    except UserError as error:
+        found.append(str(error))
+    return found
 
 
 def _off_host(divergence: Divergence, source: Tensor, target: Tensor) -> Iterator[str]:

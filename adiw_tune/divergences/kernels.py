@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -11,6 +12,10 @@ _POINTS_FOR_MEDIAN = 64
 # A matrix of more entries (16 MiB in float32) is computed anew at each use, a 16th as many at a
 # time, so that a mini-batch takes memory linear in its rows.
 HELD_ENTRIES = 2048**2
+# By representation. Half of all pairs of losses are nearer than the median distance; rows of
+# features beside one-hot labels of 10 classes are of one class only in a pair of ten, and a kernel
+# that is to tell classes apart has to be narrower. Chosen on benchmarks/known_ratios.py.
+DEFAULT_BANDWIDTHS = {"loss": 1.0, "feature": 0.3}
 
 
 def as_points(z: Tensor) -> Tensor:
@@ -64,13 +69,16 @@ def _representatives(pooled: Tensor) -> Tensor:
     return pooled[position.argsort()[:: 1 + (len(pooled) - 1) // _POINTS_FOR_MEDIAN]]
 
 
-def in_bandwidths(source: Tensor, target: Tensor, bandwidth: float) -> tuple[Tensor, Tensor]:
+def in_bandwidths(source: Tensor, target: Tensor, bandwidth: float | None) -> tuple[Tensor, Tensor]:
     """Both samples in units of σ√2, [n, d] and [m, d]: the Gaussian kernel is exp(-‖a-b‖²).
 
-    σ = ``bandwidth`` × the median pairwise distance. Divided before anything is squared, so that
-    losses of 1e30 rarely overflow float32.
+    σ = ``bandwidth`` × the median pairwise distance; None is the default of losses, which are one
+    number a row, or of features. Divided before anything is squared, so that losses of 1e30 rarely
+    overflow float32.
     """
     z, v = as_points(source), as_points(target)
+    if bandwidth is None:
+        bandwidth = DEFAULT_BANDWIDTHS["loss" if z.shape[1] == 1 else "feature"]
     centre, spread = centre_and_spread(z, v)
     scale = spread * (bandwidth * 2**0.5)
     return (z - centre) / scale, (v - centre) / scale
@@ -81,14 +89,13 @@ class Recomputed:
     """A matrix [r, c] that is never held: ``entries`` gives some of its rows from some ``points``.
 
     Blocks of its rows are made, used and dropped. It can be multiplied from either side, as a
-    tensor can, in memory linear in r + c. A compiler is kept away: it would unroll the loops.
+    tensor can, in memory linear in r + c.
     """
 
     entries: Callable[[Tensor], Tensor]
     points: Tensor
     rows_at_once: int
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def __matmul__(self, w: Tensor) -> Tensor:
         """[r, c] @ [c] -> [r]."""
         product = w.new_empty(len(self.points))
@@ -96,7 +103,6 @@ class Recomputed:
             part.copy_(self.entries(points) @ w)
         return product
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def __rmatmul__(self, y: Tensor) -> Tensor:
         """[r] @ [r, c] -> [c], and [k, r] @ [r, c] -> [k, c]."""
         products = (part @ self.entries(points) for points, part in self._blocks(y))
@@ -110,6 +116,17 @@ class Recomputed:
     def held(self) -> Tensor:
         """The whole matrix after all."""
         return self.entries(self.points)
+
+
+@cache
+def keep_compiler_from_blocks() -> None:
+    """Keep ``torch.compile`` out of :class:`Recomputed`, whose loops it would unroll.
+
+    Called before the first compilation and not at import, since it imports the whole compiler,
+    which takes seconds. Whoever compiles around a weighter calls it too, or has them unrolled.
+    """
+    for name in ("__matmul__", "__rmatmul__"):
+        setattr(Recomputed, name, torch.compiler.disable(getattr(Recomputed, name)))
 
 
 def matrix(

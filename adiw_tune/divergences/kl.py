@@ -22,13 +22,14 @@ class KL:
     points at the rim of the sample would be pushed from 1.
 
     Args:
-        bandwidth: kernel width in units of the median pairwise distance, above 0.
+        bandwidth: kernel width in units of the median pairwise distance, above 0; None for the
+            default of losses or of features.
 
     Source: Sugiyama et al., "Direct importance estimation for covariate shift adaptation", AISM
     2008; Nguyen, Wainwright, Jordan, "Estimating divergence functionals", 2010, for the form.
     """
 
-    bandwidth: float = 1.0
+    bandwidth: float | None = None
 
     def prepare(self, source: Tensor, target: Tensor) -> "KLObjective":
         """The smoother at the target points, and its mean over the source points."""

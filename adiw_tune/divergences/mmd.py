@@ -21,12 +21,12 @@ class MMD:
     depend on w and would cost another kernel.
 
     Args:
-        bandwidth: dimensionless, above 0.
+        bandwidth: dimensionless, above 0; None for the default of losses or of features.
 
     Source: Huang et al., "Correcting sample selection bias by unlabeled data", NeurIPS 2007.
     """
 
-    bandwidth: float = 1.0
+    bandwidth: float | None = None
 
     def prepare(self, source: Tensor, target: Tensor) -> "MMDObjective":
         """The kernel within the source, and its mean across to the target."""

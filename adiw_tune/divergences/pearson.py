@@ -22,14 +22,15 @@ class Pearson:
     up stays bounded. At α = 0 it is the Pearson divergence itself (uLSIF).
 
     Args:
-        bandwidth: kernel width in units of the median pairwise distance, above 0.
+        bandwidth: kernel width in units of the median pairwise distance, above 0; None for the
+            default of losses or of features.
         alpha: the target's share of the mixture compared with, in [0, 1).
 
     Source: Yamada, Suzuki, Kanamori, Hachiya, Sugiyama, "Relative density-ratio estimation for
     robust distribution comparison", NeurIPS 2011 and Neural Computation 2013.
     """
 
-    bandwidth: float = 1.0
+    bandwidth: float | None = None
     alpha: float = 0.1
 
     def __post_init__(self) -> None:

@@ -10,7 +10,7 @@ from adiw_tune.divergences.kernels import Recomputed, distances, in_bandwidths, 
 
 
 def smoothers(
-    source: Tensor, target: Tensor, bandwidth: float
+    source: Tensor, target: Tensor, bandwidth: float | None
 ) -> tuple[Tensor | Recomputed, Tensor | Recomputed]:
     """The smoother's rows at the target points, A_t: [m, n], and at the source points, A_s: [n, n].
 

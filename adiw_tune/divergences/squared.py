@@ -20,13 +20,14 @@ class SquaredDistance:
     makes w = 1 optimal when source and target are the same sample.
 
     Args:
-        bandwidth: kernel width in units of the median pairwise distance, above 0.
+        bandwidth: kernel width in units of the median pairwise distance, above 0; None for the
+            default of losses or of features.
 
     Source: Kanamori, Hido, Sugiyama, "A least-squares approach to direct importance estimation",
     JMLR 2009.
     """
 
-    bandwidth: float = 1.0
+    bandwidth: float | None = None
 
     def prepare(self, source: Tensor, target: Tensor) -> "SquaredDistanceObjective":
         """The ratio estimate ρ."""

@@ -48,13 +48,11 @@ class Wasserstein:
 
     def prepare(self, source: Tensor, target: Tensor) -> "WassersteinObjective":
         """Sort the pooled sample once a line, and find the least cost of serving the target."""
-        z, v = as_points(source), as_points(target)
-        lines = fixed_directions(self.directions, z) if z.shape[1] > 1 else z.new_ones(1, 1)
-        z, v = lines @ z.T, lines @ v.T  # [lines, n], [lines, m]
+        z, v = (_on_lines(as_points(rows), self.directions) for rows in (source, target))
         pooled, order = torch.cat([z, v], dim=1).sort(stable=True)
-        span = (pooled[:, -1] - pooled[:, 0]).max().clamp_min(torch.finfo(z.dtype).tiny)
-        gaps = pooled.diff() / (span * len(z))
-        nearest = (_distance_to_nearest(v, z) / span).mean()
+        span = (pooled[:, -1] - pooled[:, 0]).max().clamp_min(torch.finfo(source.dtype).tiny)
+        gaps = (pooled.diff() / (span * len(z))).to(source.dtype)
+        nearest = (_distance_to_nearest(v, z) / span).mean().to(source.dtype)
         return WassersteinObjective(
             gaps=gaps,
             order=order,
@@ -64,6 +62,17 @@ class Wasserstein:
             least=torch.maximum(nearest, self.smoothing / 2 * gaps.sum()),
             smoothing=self.smoothing,
         )
+
+
+def _on_lines(points: Tensor, directions: int) -> Tensor:
+    """Losses on their one line, features on ``directions``: [n, d] -> [lines, n].
+
+    Features in float64, or an offset that they have in common would take the digits of the sums.
+    """
+    if points.shape[1] == 1:
+        return points.T.contiguous()
+    points = points.double()
+    return fixed_directions(directions, points) @ points.T
 
 
 def fixed_directions(count: int, like: Tensor) -> Tensor:
@@ -101,6 +110,14 @@ class WassersteinObjective:
     rank: Tensor
     least: Tensor
     smoothing: float
+
+    @property
+    def diminishing(self) -> bool:
+        """Whether Polyak's step is too long at the optimum, which lies above ``least`` if rounded.
+
+        Where nothing is rounded the two are one, unless the cap binds.
+        """
+        return self.smoothing > 0
 
     def at(self, w: Tensor) -> Local:
         """f, ∂f/∂w_i = (mean_j c(v_j) - c(z_i))/n, and one over Polyak's step: ‖g‖²/(f - least).

@@ -2,11 +2,12 @@
 
 from adiw_tune.training.calibration import Alone
 from adiw_tune.training.config import METHODS, TrialConfig
-from adiw_tune.training.data import check_own_files, load_splits
+from adiw_tune.training.data import check_own_files, check_seeded, load_splits
 from adiw_tune.training.loop import TrainingDivergedError, TrainingRun
+from adiw_tune.training.memory import peak_memory_bytes
 from adiw_tune.training.peers import Peers
 from adiw_tune.training.report import EpochReport
-from adiw_tune.training.work import StepCost, peak_memory_bytes
+from adiw_tune.training.work import StepCost
 
 __all__ = [
     "METHODS",
@@ -18,6 +19,7 @@ __all__ = [
     "TrainingRun",
     "TrialConfig",
     "check_own_files",
+    "check_seeded",
     "load_splits",
     "peak_memory_bytes",
 ]

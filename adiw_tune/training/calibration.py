@@ -1,18 +1,13 @@
 """Measuring what a step costs: plain steps and the configuration's own, in turns."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
-from adiw_tune.tasks import Split
-from adiw_tune.tasks.rows import loaded
-from adiw_tune.training.methods import Method
+from adiw_tune.training.preparation import held_mini_batches, steps_are_plain
 from adiw_tune.training.work import StepCost
 
 if TYPE_CHECKING:
@@ -21,7 +16,8 @@ if TYPE_CHECKING:
 Alone = Callable[[], AbstractContextManager[object]]
 
 _HELD = 8  # mini-batches that the steps go through, over and over
-_UNMEASURED = 5  # steps of each kind first: memory is allocated, code compiled, losses spread out
+_HELD = 8  # mini-batches that the steps go through, over and over
+_UNMEASURED = 5  # steps of each kind first: memory is allocated, losses spread out
 _AT_ONCE_ON_CUDA = 8  # steps timed together: to wait for each would time the waiting
 _LEAST, _MOST = 8, 60  # pairs of timings
 _SECONDS = 1.5  # after which no pair begins, once there are enough
@@ -29,15 +25,15 @@ _LOW = 0.2  # share of the plain timings that are below the one that counts
 
 
 def measure_step_cost(run: "TrainingRun", alone: Alone) -> StepCost:
-    """What a step of ``run`` costs. This trains it: give a copy.
+    """What a step of ``run`` costs. This trains it: the caller takes that back.
 
     Args:
-        run: at the point whose steps are meant.
+        run: at the point whose steps are meant, see :func:`adiw_tune.training.preparation.prepare`.
         alone: makes a context in which the device has nothing else to do; entered for the timings
             alone, a second or two, and not for what comes before them.
     """
     run.network.train()
-    mini_batches = _held_mini_batches(run)
+    mini_batches = itertools.cycle(held_mini_batches(run, _HELD))
 
     def take(count: int, weighted: bool) -> None:
         for index, rows in itertools.islice(mini_batches, count):
@@ -45,7 +41,7 @@ def measure_step_cost(run: "TrainingRun", alone: Alone) -> StepCost:
 
     count = _AT_ONCE_ON_CUDA if run.device.type == "cuda" else 1
     plain, own = partial(take, count, False), partial(take, count, True)
-    if _steps_are_plain(run.method):
+    if steps_are_plain(run.method):
         own = plain
     for steps in (plain, own):
         for _ in range(_UNMEASURED):
@@ -91,22 +87,3 @@ def _seconds(call: Callable[[], object], now: Callable[[], float]) -> float:
     start = now()
     call()
     return now() - start
-
-
-def _steps_are_plain(method: Method) -> bool:
-    kind = type(method)
-    return kind.weigh is Method.weigh and kind.loss is Method.loss
-
-
-def _held_mini_batches(run: "TrainingRun") -> Iterator[tuple[Tensor, Callable[[], Split]]]:
-    """A few mini-batches without end: their row numbers, and what gathers this process's share.
-
-    From memory: reading from files goes on beside the steps, and is no part of them.
-    """
-    rows, size, order = run.method.rows, run.config.batch_size, run._epoch_order()
-    order = order[: size * max(1, min(_HELD, len(order) // size))]
-    shares = [index[run.peers.share(len(index))] for index in order.split(size)]
-    held = loaded(rows.take(torch.cat(shares).to(rows.labels.device)))
-    places = torch.arange(len(held), device=run.device).split([len(share) for share in shares])
-    gathers = [partial(held.take, place) for place in places]
-    return itertools.cycle(zip(order.to(run.device).split(size), gathers, strict=True))

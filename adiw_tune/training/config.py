@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from adiw_tune.divergences import make_divergence
 from adiw_tune.errors import UserError
+from adiw_tune.ranges import FLOAT32, check_number, check_positive, check_whole, shown
 from adiw_tune.tasks import find_task, parse_shift
 from adiw_tune.user_file import is_file
 from adiw_tune.weights import FeasibleSet, WeightSolver
@@ -25,7 +26,10 @@ METHODS = (
 )
 AUTO = "auto"  # in place of a divergence's name: several mixed, by what helps held-out rows
 DEFAULT_SHIFT = "default"
-_TOO_LARGE = 2**62  # for torch, a few added
+MOST_EPOCHS = 1_000_000
+_MOST_RIDGE = 1e6  # weights of 1, to seven digits
+_MOST_ROWS = 10**9  # a mini-batch that asks for more than there are has all
+_MOST_SEED = 2**62  # for torch, a few added
 WARM_STARTS = ("off", "memory", "decay")
 REPRESENTATIONS = ("loss", "feature")
 PRECISIONS = ("float32", "bfloat16")
@@ -41,30 +45,33 @@ class TrialConfig:
         shift: as :func:`adiw_tune.tasks.parse_shift` reads it, such as pair:0.45; default stands
             for the task's own, which is none for a user's rows, and is replaced by it.
         method: adiw, or what it is compared with: giw (adiw, with the reference rows out of the
-            training rows' support trained on), diw (the QP solved exactly in each mini-batch),
-            diw-published (as its authors' code runs it), l2rw (learning to reweight), static
-            (weights once, after the warm-up), random (adiw's weights dealt out at random), erm
-            (all weights 1), clean-only (trained on the reference rows alone, with as many
+            training rows' support trained on), diw (the QP, with a ridge, solved exactly in each
+            mini-batch), diw-published (as its authors' code runs it), l2rw (learning to reweight),
+            static (weights once, after the warm-up), random (adiw's weights dealt out at random),
+            erm (all weights 1), clean-only (trained on the reference rows alone, with as many
             updates).
         divergence: what is minimised: a name of :data:`adiw_tune.divergences.DIVERGENCES`, the
             path of a Python file that defines one, or auto, for adiw, giw and random: a mixture
             learnt while training. diw and diw-published have mmd only.
-        steps: projected-gradient steps in each mini-batch, at least 1.
-        step_size: of one such step, dimensionless, in (0, 2); 1 is 1/L.
-        bandwidth: kernel width in units of the median pairwise distance, above 0; None is 1, and
-            the only choice for a divergence without a kernel.
+        steps: projected-gradient steps in each mini-batch, in [1, 10^6].
+        step_size: of one such step, dimensionless, in [1e-6, 2); 1 is 1/L.
+        bandwidth: kernel width in units of the median pairwise distance, in [1e-6, 1e6]; None is
+            the representation's (:data:`adiw_tune.divergences.DEFAULT_BANDWIDTHS`), and the only
+            choice for a divergence without a kernel.
+        ridge: λ of λ mean((w - 1)²)/2, which diw adds to what it solves, in [0, 10^6]; None is
+            0.01, and the only choice for other methods.
         warm_start: where the steps start: off (at 1), memory (at the sample's last weight) or
             decay (at 1 + decay * (last weight - 1)).
         decay: in (0, 1); of no effect unless warm_start is decay.
-        warmup_epochs: how many first epochs run with w = 1.
+        warmup_epochs: how many first epochs run with w = 1, in [0, 10^6].
         representation: what weights are estimated on: loss (one number a sample) or feature (the
             last hidden layer together with the label).
-        cap: largest weight, at least 1.
+        cap: largest weight, in [1, 1e6].
         slack: how far the mean weight may be from 1, in [0, 1).
-        epochs: passes over the training rows, at least 1.
-        batch_size: training rows in a mini-batch.
-        reference_batch_size: reference rows in a mini-batch.
-        learning_rate: Adam's, above 0.
+        epochs: passes over the training rows, in [1, 10^6].
+        batch_size: training rows in a mini-batch, in [1, 10^9]; of fewer rows it has all.
+        reference_batch_size: reference rows in a mini-batch, likewise.
+        learning_rate: Adam's, in [1e-38, 1e38], which is what float32 holds.
         precision: of the network's passes, float32 or bfloat16.
         compiled: whether the weight step is compiled, see
             :class:`adiw_tune.weights.ImportanceWeighter`: for adiw, giw and random.
@@ -88,6 +95,7 @@ class TrialConfig:
     steps: int = 5
     step_size: float = 1.0
     bandwidth: float | None = None
+    ridge: float | None = None
     warm_start: str = "decay"
     decay: float = 0.5
     warmup_epochs: int = 1
@@ -146,30 +154,43 @@ class TrialConfig:
             raise UserError(f"method {self.method} solves the mmd problem only: use divergence mmd")
 
     def _check_numbers(self) -> None:
-        for name, least in (
-            ("warmup_epochs", 0),
-            ("epochs", 1),
-            ("batch_size", 1),
-            ("reference_batch_size", 1),
-            ("folds", 1),
-            ("fold", 0),
-            ("seed", 0),
+        for name, least, most in (
+            ("warmup_epochs", 0, MOST_EPOCHS),
+            ("epochs", 1, MOST_EPOCHS),
+            ("batch_size", 1, _MOST_ROWS),
+            ("reference_batch_size", 1, _MOST_ROWS),
+            ("reference_size", 1, _MOST_ROWS),
+            ("select_size", 1, _MOST_ROWS),
+            ("folds", 1, _MOST_ROWS),
+            ("fold", 0, _MOST_ROWS),
+            ("seed", 0, _MOST_SEED),
         ):
-            value = getattr(self, name)
-            if value < least:
-                raise UserError(f"{name} must be at least {least}; got {value}")
-            if value >= _TOO_LARGE:
-                raise UserError(f"{name} must be below {_TOO_LARGE}; got {value}")
+            if getattr(self, name) is not None:
+                check_whole(name, getattr(self, name), least, most)
         if self.fold >= self.folds:
             raise UserError(f"fold must be below folds, {self.folds}; got {self.fold}")
+        check_number("decay", self.decay)
         if not 0 < self.decay < 1:
-            raise UserError(f"decay must lie in (0, 1); got {self.decay}")
-        if not self.learning_rate > 0:
-            raise UserError(f"learning_rate must be above 0; got {self.learning_rate}")
+            raise UserError(f"decay must lie in (0, 1); got {shown(self.decay)}")
+        if self.ridge is not None:
+            if self.method != "diw":
+                raise UserError(f"ridge is for method diw: leave it out for {self.method}")
+            check_number("ridge", self.ridge)
+            if not 0 <= self.ridge <= _MOST_RIDGE:
+                raise UserError(f"ridge must lie in [0, 10^6]; got {shown(self.ridge)}")
+        check_positive("learning_rate", self.learning_rate, *FLOAT32)
 
     def solver(self) -> WeightSolver:
         """The few-step solver that this configuration asks for."""
         return WeightSolver(self.steps, self.step_size, FeasibleSet(self.cap, self.slack))
+
+    def remarks(self) -> list[str]:
+        """What is probably a mistake, one line each."""
+        if self.method in ("erm", "clean-only") or self.warmup_epochs < self.epochs:
+            return []
+        return [
+            "warmup_epochs is not below epochs: no mini-batch is weighted; choose fewer of them"
+        ]
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:
@@ -195,7 +216,9 @@ class TrialConfig:
             if name not in fields:
                 raise UserError(f"unknown parameter '{name}': choose from {', '.join(fields)}")
             if not _fits(value, str(fields[name])):
-                raise UserError(f"{name} must be of type {_type_name(fields[name])}; got {value!r}")
+                raise UserError(
+                    f"{name} must be of type {_type_name(fields[name])}; got {shown(value)}"
+                )
         return cls(**{**values, **_located(values, folder)})
 
     def as_dict(self) -> dict[str, Any]:

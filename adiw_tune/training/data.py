@@ -1,24 +1,57 @@
 """What a run is trained on, loaded and tried before anything long begins."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from adiw_tune.divergences import make_divergence, require_form
-from adiw_tune.tasks import Splits, check_network, find_task, parse_shift
+from adiw_tune.errors import UserError
+from adiw_tune.tasks import (
+    Splits,
+    check_network,
+    class_remarks,
+    find_task,
+    other_rows,
+    parse_shift,
+    unlike_twice,
+)
 from adiw_tune.training.config import TrialConfig
 from adiw_tune.user_file import is_file
 
 
-def check_own_files(config: TrialConfig, splits: Splits) -> None:
+def check_own_files(config: TrialConfig, splits: Splits) -> list[str]:
     """Try a user's own network and divergence on a few rows, before anything long begins.
+
+    Returns:
+        What in the task's file is probably a mistake, one line each, as check-task remarks on it.
 
     Raises:
         UserError: training could not work with it.
     """
+    remarks: list[str] = []
     if is_file(config.task):
-        features = config.representation == "feature"
-        check_network(find_task(config.task), splits, config.network, features)
+        for role in ("train", "select", "test"):
+            _refuse(config, unlike_twice(role, getattr(splits, role)))
+        task, features = find_task(config.task), config.representation == "feature"
+        of_network = check_network(task, splits, config.network, features)
+        remarks = [*task.remarks, *class_remarks(splits), *of_network]
     if is_file(config.divergence):
         require_form(make_divergence(config.divergence), config.divergence)
+    return [f"{Path(config.task).name}: {remark}" for remark in remarks]
+
+
+def check_seeded(config: TrialConfig, splits: Splits, data_dir: Path | None) -> None:
+    """Load the rows of a user's own task once more, and refuse them if they differ.
+
+    Raises:
+        UserError: the file draws them anew at each call.
+    """
+    if is_file(config.task):
+        _refuse(config, other_rows(splits.digests(), load_splits(config, data_dir).digests()))
+
+
+def _refuse(config: TrialConfig, problems: Iterable[str]) -> None:
+    for problem in problems:
+        raise UserError(f"{problem}; run 'adiw-tune check-task {config.task}' for all problems")
 
 
 def load_splits(config: TrialConfig, data_dir: Path | None = None) -> Splits:

@@ -1,7 +1,7 @@
 """The network in training, and how mini-batches go through it."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import torch
@@ -10,6 +10,7 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from adiw_tune.tasks import Network, Split
+from adiw_tune.training.kernels import fast_kernels
 from adiw_tune.training.peers import Peers
 
 
@@ -108,11 +109,21 @@ class Learner:
         losses = functional.cross_entropy(logits, rows.labels, reduction="none")
         return Forward(features, logits, losses, rows.labels)
 
-    def rounded(self, rows: Split) -> AbstractContextManager[object]:
+    @contextmanager
+    def rounded(self, rows: Split) -> Iterator[None]:
         """The precision asked for, in which every pass of the network is to run."""
-        if self.precision == "float32":
-            return nullcontext()
-        return torch.autocast(rows.inputs.device.type, torch.bfloat16)
+        device = rows.inputs.device
+        with fast_kernels(device):
+            if self.precision == "float32":
+                yield
+            else:
+                with torch.autocast(device.type, torch.bfloat16):
+                    yield
+
+    def backward(self, loss: Tensor) -> None:
+        """Gradients of ``loss``, by the kernels of the passes that it came from."""
+        with fast_kernels(loss.device):
+            loss.backward()
 
     @torch.no_grad()
     def look(self, rows: Split, n: int | None = None) -> Forward:

@@ -1,6 +1,6 @@
 """The loop: losses -> weights -> weighted update, an epoch at a time, to be stopped and resumed."""
 
-import copy
+import io
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +18,9 @@ from adiw_tune.training.config import TrialConfig
 from adiw_tune.training.data import check_own_files, load_splits
 from adiw_tune.training.learner import Learner
 from adiw_tune.training.methods import Method, Step, make_method
+from adiw_tune.training.optimizer import load_optimizer, make_optimizer
 from adiw_tune.training.peers import Peers
+from adiw_tune.training.preparation import prepare
 from adiw_tune.training.report import EpochReport
 from adiw_tune.training.together import Streams, in_step, sum_gradients
 from adiw_tune.training.work import StepCost, Work
@@ -35,7 +37,9 @@ class TrainingRun:
     remembered weights, generators, seconds spent and work done. The seed sets torch's global
     generator too, which initialisation and dropout draw from. On the CPU a run continued from it
     gives the numbers of one that was never stopped. On CUDA, atomic additions in some backward
-    kernels make runs differ in the last digits.
+    kernels make runs differ in the last digits, and so does cuDNN's choice of algorithms, which it
+    makes by their times. ``remarks`` is what :meth:`TrialConfig.remarks` says of the configuration
+    and :func:`check_own_files` of the task's file.
 
     Args:
         config: what to run.
@@ -61,21 +65,23 @@ class TrainingRun:
         self.device = torch.device(device)
         self.peers = peers or Peers()
         self.splits = (splits or load_splits(config, data_dir)).to(self.device)
-        check_own_files(config, self.splits)
+        self.remarks = [*config.remarks(), *check_own_files(config, self.splits)]
         task = find_task(config.task)
         torch.manual_seed(config.seed)  # initialisation now, dropout and augmentation later
         network = task.network(self.splits, config.network).to(self.device)
         self.network = in_step(network, config.method, self.peers)
         self._streams = Streams(config.seed, self.device, self.peers)
-        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=config.learning_rate)
+        self.optimizer = make_optimizer(self.network, config.learning_rate, self.device)
         self.method = make_method(config, self.splits).to(self.device)
         self._learner = Learner(self.network, config.precision, task.augment, self.peers)
         self._order = torch.Generator().manual_seed(config.seed + 1)
         self.epoch = 0
         self.train_seconds = 0.0
         self.loss = math.nan  # of the last epoch
+        self.unweighed = 0  # mini-batches of the last epoch
         self._work = Work(step_cost)
         self._alone: Alone = nullcontext
+        self._prepared = False
 
     @property
     def finished(self) -> bool:
@@ -100,9 +106,10 @@ class TrainingRun:
     ) -> StepCost:
         """Measure what a step costs, unless that is known. Changes no number of the run.
 
-        Call it before the first epoch: a copy of the run takes the steps, and is thrown away. What
+        Call it before the first epoch: the run takes steps, and is then put back where it was. What
         a method does once after the warm-up decides what its later steps are (giw's have a second
-        part then, if need be), so their ratio is measured anew there.
+        part then, if need be), so their ratio is measured anew there. Code is compiled here, and
+        memory taken, also where the cost is known.
 
         Args:
             alone: makes a context in which the device has nothing else to do. It is entered for
@@ -114,6 +121,7 @@ class TrainingRun:
                 of the device that has speed 1. None for those of the cost that is known, or 1.
         """
         self._alone = alone
+        self._prepare()
         if self.peers.agreed(self._work.cost is None):
             cost = self._measured().told_with(*(speeds or (1.0, 1.0)))
             self._work.cost = cost if plain_s is None else replace(cost, plain_s=plain_s)
@@ -122,13 +130,18 @@ class TrainingRun:
         assert self._work.cost is not None
         return self._work.cost
 
-    def run_epoch(self, between: Callable[[], object] | None = None) -> EpochReport:
+    def run_epoch(self, between: Callable[[], float] | None = None) -> EpochReport:
         """Train one epoch, then measure on the select split.
 
-        ``between`` is called after each mini-batch. It may wait: that is no time of training.
+        ``between`` is called after each mini-batch, and returns how many seconds it waited: they
+        do not count as training time. Its wait for steps that this process has queued on CUDA does
+        count, so ``between`` must leave that wait out of what it returns.
         """
+        self._prepare()
         start = self._now()
+        unweighed = self.method.unweighed()
         loss = self._train_epoch(between)
+        self.unweighed = self.method.unweighed() - unweighed
         self.train_seconds += self._now() - start
         self.epoch += 1
         self.loss = loss
@@ -139,24 +152,32 @@ class TrainingRun:
     def report(self) -> EpochReport:
         """Measure on the select split where the run stands."""
         accuracy = self.accuracy(self.splits.select)
-        shares = self.method.shares()
-        return EpochReport(self.epoch, accuracy, self.train_seconds, self.loss, shares, self.work_s)
+        return EpochReport(
+            self.epoch,
+            accuracy,
+            self.train_seconds,
+            self.loss,
+            self.method.shares(),
+            self.unweighed,
+            self.work_s,
+        )
 
     @torch.no_grad()
     def accuracy(self, rows: Rows) -> float:
         """Share of ``rows`` that the network labels right, in [0, 1]."""
         self.network.eval()
         n = len(rows)
-        right = torch.cat(
-            [
-                self.network(some.inputs).argmax(dim=1) == some.labels
-                for some in in_order(rows, self.peers.share(n))
-            ]
-        )
+        right = torch.cat([self._right(some) for some in in_order(rows, self.peers.share(n))])
         (count,) = self.peers.summed([self.peers.own(right, n).sum()])
         return int(count) / n
 
-    def _train_epoch(self, between: Callable[[], object] | None) -> float:
+    def _right(self, rows: Split) -> Tensor:
+        with self._learner.rounded(rows):
+            logits = self.network(rows.inputs)
+        right: Tensor = logits.argmax(dim=1) == rows.labels
+        return right
+
+    def _train_epoch(self, between: Callable[[], float] | None) -> float:
         self.network.train()
         if self.epoch == self.config.warmup_epochs:
             self._begin()
@@ -173,20 +194,25 @@ class TrainingRun:
             total += self._step(index, rows, weighted) * len(index)
             self._work.count(weighted)
             if between is not None:
-                with self._clock_stopped():
-                    between()
+                self.train_seconds -= between()
         return float(*self.peers.summed([total])) / len(order)
 
     def _begin(self) -> None:
         if type(self.method).begin is Method.begin:
             return
-        start = self._work_clock()
-        self.method.begin(self._learner)
-        self._work.begin_s = self._work_clock() - start
-        if (known := self._work.cost) is not None:
-            with self._clock_stopped():
+        with self._clock_stopped():
+            # Wall time is work only for one who is alone; CPU time is work either way.
+            with nullcontext() if self._on_one_thread else self._alone():
+                start, work = self._now(), self._work_clock()
+                self.method.begin(self._learner)
+                self._work.begin_s = self._work_clock() - work
+                seconds = self._now() - start
+            self._prepared = False  # for the steps that it has decided on
+            self._prepare()
+            if (known := self._work.cost) is not None:
                 cost = self._measured().told_with(known.speed, known.extra_speed)
                 self._work.cost = replace(cost, plain_s=known.plain_s)
+        self.train_seconds += seconds
 
     def _epoch_order(self) -> Tensor:
         """Row numbers, as many as there are training rows for every method.
@@ -207,17 +233,42 @@ class TrainingRun:
         step = Step(self._learner, rows, index, self._learner.forward(rows, len(index)))
         loss = self.method.loss(step) if weighted else self.method.warm_up_loss(step)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        self._learner.backward(loss)
         sum_gradients(self.network, self.peers)
         self.optimizer.step()
         return loss.detach()
 
+    def _prepare(self) -> None:
+        """Have behind it what comes with first steps alone: code is compiled, kernels are chosen.
+
+        That takes from seconds to a minute, and is no time of training, but set-up.
+        """
+        if self._prepared or not (self._on_cuda or self.config.compiled):
+            return
+        with self._taken_back():
+            prepare(self)
+        self._prepared = True
+
     def _measured(self) -> StepCost:
-        """The cost of a step where the run stands: a copy takes some."""
-        with torch.random.fork_rng([self.device] if self._on_cuda else []):
-            scratch = TrainingRun(self.config, self.device, splits=self.splits, peers=self.peers)
-            scratch.load_state_dict(copy.deepcopy(self.state_dict()))  # Adam's would be shared
-            return measure_step_cost(scratch, self._alone)
+        """The cost of a step where the run stands."""
+        with self._taken_back():
+            return measure_step_cost(self, self._alone)
+
+    @contextmanager
+    def _taken_back(self) -> Iterator[None]:
+        """Afterwards the run is where it was, as one that goes on from a checkpoint is.
+
+        A copy of the run would compile once more, and hold memory on the device that a run alone
+        does not need.
+        """
+        kept = io.BytesIO()
+        torch.save(self.state_dict(), kept)
+        try:
+            yield
+        finally:
+            kept.seek(0)
+            self.load_state_dict(torch.load(kept, map_location="cpu", weights_only=False))
+            self.optimizer.zero_grad(set_to_none=True)
 
     @property
     def _on_cuda(self) -> bool:
@@ -234,14 +285,18 @@ class TrainingRun:
         Turns that the system gives to others do not enter there. They do with several threads or
         processes, whose wall time is what work takes, and on CUDA.
         """
-        alone = self.device.type == "cpu" and torch.get_num_threads() == 1 and self.peers.size == 1
-        return time.process_time() if alone else self._now()
+        return time.process_time() if self._on_one_thread else self._now()
+
+    @property
+    def _on_one_thread(self) -> bool:
+        on_cpu = self.device.type == "cpu"
+        return on_cpu and torch.get_num_threads() == 1 and self.peers.size == 1
 
     @contextmanager
     def _clock_stopped(self) -> Iterator[None]:
-        start = time.perf_counter()
+        start = self._now()  # what was begun before is time of training
         yield
-        self.train_seconds -= time.perf_counter() - start
+        self.train_seconds -= self._now() - start
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the rest of the run depends on, of types ``weights_only`` loads.
@@ -254,6 +309,7 @@ class TrainingRun:
             "train_seconds": self.train_seconds,
             "work": self._work.state_dict(),
             "loss": self.loss,
+            "unweighed": self.unweighed,
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "method": self.method.state_dict(),
@@ -267,8 +323,9 @@ class TrainingRun:
         self.train_seconds = state["train_seconds"]
         self._work.load_state_dict(state["work"])
         self.loss = state["loss"]
+        self.unweighed = state.get("unweighed", 0)  # not in the states of earlier versions
         self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        load_optimizer(self.optimizer, state["optimizer"])
         self.method.load_state_dict(state["method"])
         self._order.set_state(state["order"])
         self._streams.load_state_dict(state)

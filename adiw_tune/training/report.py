@@ -16,6 +16,9 @@ class EpochReport:
         loss: mean of the mini-batches' losses, as the method defines them.
         shares: of each divergence in the weights, where there is a choice of them; they add up
             to 1.
+        unweighed: how many of the epoch's mini-batches had a loss that is NaN or infinite, and so
+            weights of 1; for method static, how many of its groups of rows had one, told in the
+            first epoch after the warm-up.
         work_s: exclusive seconds of the work since the start of the run, see
             :class:`adiw_tune.training.work.Work`; None in a run that was not calibrated.
     """
@@ -25,6 +28,7 @@ class EpochReport:
     train_seconds: float
     loss: float
     shares: dict[str, float] = field(default_factory=dict)
+    unweighed: int = 0
     work_s: float | None = None
 
     def as_dict(self) -> dict[str, Any]:

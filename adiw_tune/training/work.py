@@ -5,12 +5,8 @@ beside three others. What it does is the same each time. So steps are counted, a
 what one takes, measured once on the same device while nothing else runs there.
 """
 
-import sys
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any, Self
-
-import torch
 
 
 @dataclass(frozen=True)
@@ -68,8 +64,8 @@ class Work:
         plain_steps: taken in the warm-up. A last short mini-batch counts as a whole one.
         weighted_steps: taken after it.
         begin_s: what the method did once after the warm-up (static's weights, giw's SVM), which
-            is no step, and is timed where it happens: seconds of CPU time; of wall time with
-            several threads and on CUDA.
+            is no step, and is timed where it happens: seconds of CPU time; with several threads
+            and on CUDA of wall time, alone on the device.
     """
 
     cost: StepCost | None = None
@@ -109,23 +105,3 @@ class Work:
         self.begin_s = state["begin_s"]
         if state["cost"] is not None:
             self.cost = StepCost(**state["cost"])
-
-
-def peak_memory_bytes(device: torch.device) -> int | None:
-    """The most memory that this process has had: on a GPU its tensors', else all of it.
-
-    None where the system does not tell, such as Windows.
-    """
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    if sys.platform == "win32":
-        return None
-    if sys.platform != "linux":
-        import resource
-
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak if sys.platform == "darwin" else 1024 * peak
-    # Of getrusage, a process starts there with the peak of the one that started it.
-    lines = Path("/proc/self/status").read_text().splitlines()
-    found = [1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM:")]
-    return found[0] if found else None

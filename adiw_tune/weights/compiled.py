@@ -2,10 +2,18 @@
 
 import warnings
 from collections.abc import Callable
+from functools import partial
 from types import FunctionType
+from typing import Any
 
 import torch
 from torch import Tensor
+
+from adiw_tune.divergences.kernels import keep_compiler_from_blocks
+from adiw_tune.errors import lacks_memory
+
+_Function = Callable[..., Tensor]
+_Way = tuple[str, Callable[[], _Function]]
 
 
 class Compiled:
@@ -17,36 +25,57 @@ class Compiled:
     machine, and some more when the mini-batch's size changes for the first time.
 
     Where compiling fails (no C++ compiler, something unsupported in a user's own divergence) the
-    function runs as it is from then on, and a warning says so once.
+    function runs as it is from then on, and a warning says so once. On CUDA it is compiled without
+    a graph before that: torch up to 2.13 records graphs in the main thread of a process alone.
+    Memory that runs out is no failure to compile, and is raised.
     """
 
-    def __init__(self, function: Callable[..., Tensor]) -> None:
+    def __init__(self, function: _Function) -> None:
         self.function = function
-        self._run: Callable[..., Tensor] | None = None
+        self._run: _Function | None = None
+        self._ways: list[_Way] = []  # still to be tried, that of ``_run`` first
 
     def __call__(self, *arguments: Tensor) -> Tensor:
         """``function(*arguments)``."""
-        try:
-            if self._run is None:
-                self._run = _compile(self.function, arguments[0].device)
-            return self._run(*arguments).clone()  # a replayed graph writes to the same memory
-        except Exception as error:
-            if self._run is self.function:
-                raise
-            self._run = self.function
-            result = self.function(*arguments)  # if this fails too, compiling is not to blame
-            reason = f"{type(error).__name__}: {error}".strip().splitlines()[0]
-            warnings.warn(f"weights run uncompiled: {reason}", RuntimeWarning, stacklevel=2)
-            return result
+        self._ways = self._ways or _ways(self.function, arguments[0].device)
+        failure: Exception | None = None
+        while True:
+            how, make = self._ways[0]
+            try:
+                self._run = self._run or make()
+                result = self._run(*arguments).clone()  # a replayed graph writes to the same memory
+                break
+            except Exception as error:
+                if len(self._ways) == 1 or lacks_memory(error):
+                    raise
+                failure = failure or error
+                self._run = None
+                del self._ways[0]
+        if failure is not None:  # and what comes after worked, so it was not the function's own
+            reason = f"{type(failure).__name__}: {failure}".strip().splitlines()[0]
+            warnings.warn(f"weights run {how}: {reason}", RuntimeWarning, stacklevel=2)
+        return result
 
 
-def _compile(function: Callable[..., Tensor], device: torch.device) -> Callable[..., Tensor]:
+def _ways(function: _Function, device: torch.device) -> list[_Way]:
+    """How ``function`` can run, each with what makes it run so: the fastest first."""
+    compiled = partial(_compile, function)
+    if device.type == "cuda":
+        first = [
+            ("compiled", partial(compiled, mode="reduce-overhead")),
+            ("without a CUDA graph", compiled),
+        ]
+    else:
+        first = [("compiled", partial(compiled, options={"cpp_wrapper": True}))]
+    return [*first, ("uncompiled", lambda: function)]
+
+
+def _compile(function: _Function, **options: Any) -> _Function:
     def call(*arguments: Tensor) -> Tensor:
         return function(*arguments)
 
+    keep_compiler_from_blocks()
     # torch.compile gives up on code that it has met in too many variants, over all weighters of
     # the process. Code of its own gives each weighter a count of its own.
     own = FunctionType(call.__code__.replace(), globals(), closure=call.__closure__)
-    if device.type == "cuda":
-        return torch.compile(own, mode="reduce-overhead")
-    return torch.compile(own, options={"cpp_wrapper": True})
+    return torch.compile(own, **options)

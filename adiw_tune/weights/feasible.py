@@ -7,6 +7,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from adiw_tune.errors import UserError
+from adiw_tune.ranges import check_number, shown
+
+_LARGEST_CAP = 1e6  # more than any mini-batch has rows: no cap at all
 
 
 @dataclass(frozen=True)
@@ -14,7 +17,7 @@ class FeasibleSet:
     """{w : 0 <= w_i <= cap, |mean(w) - 1| <= slack}.
 
     Args:
-        cap: largest weight, at least 1. 50 is the published DIW's.
+        cap: largest weight, in [1, 1e6]. 50 is the published DIW's.
         slack: how far the mean may be from 1, in [0, 1). 0 means mean(w) = 1. The published DIW
             takes (√n - 1)/√n, which at n = 256 is 0.94 and binds almost never.
     """
@@ -23,10 +26,16 @@ class FeasibleSet:
     slack: float = 0.0
 
     def __post_init__(self) -> None:
+        check_number("cap", self.cap)
+        check_number("slack", self.slack)
         if not self.cap >= 1:
-            raise UserError(f"cap must be at least 1, or no weights have mean 1; got {self.cap}")
+            raise UserError(
+                f"cap must be at least 1, or no weights have mean 1; got {shown(self.cap)}"
+            )
+        if self.cap > _LARGEST_CAP:
+            raise UserError(f"cap must be at most {_LARGEST_CAP:g}; got {shown(self.cap)}")
         if not 0 <= self.slack < 1:
-            raise UserError(f"slack must lie in [0, 1); got {self.slack}")
+            raise UserError(f"slack must lie in [0, 1); got {shown(self.slack)}")
 
     def project(self, w: Tensor) -> Tensor:
         """The point of the set nearest to ``w``: [..., n] -> [..., n], exactly, nothing waited for.

@@ -1,9 +1,12 @@
 """The last weight of every training sample, so that the solver starts where it left off."""
 
+import operator
+
 import torch
 from torch import Tensor, nn
 
 from adiw_tune.errors import UserError
+from adiw_tune.ranges import check_number, shown
 
 
 class WeightMemory(nn.Module):
@@ -12,7 +15,7 @@ class WeightMemory(nn.Module):
     A module with one buffer, so that ``.to(device)`` and ``state_dict()`` carry it.
 
     Args:
-        size: number of training samples.
+        size: number of training samples, at least 1.
         retention: how much of a weight's distance from 1 the next start keeps, in [0, 1]:
             start = 1 + retention * (last - 1). 1 starts at the last weight, 0 always at 1.
     """
@@ -21,8 +24,17 @@ class WeightMemory(nn.Module):
 
     def __init__(self, size: int, retention: float = 1.0) -> None:
         super().__init__()
+        try:
+            size = operator.index(size)
+        except TypeError:
+            raise UserError(
+                f"size must be a whole number, of training samples; got {size!r:.100}"
+            ) from None
+        if size < 1:
+            raise UserError(f"size must be at least 1, the number of training samples; got {size}")
+        check_number("retention", retention)
         if not 0 <= retention <= 1:
-            raise UserError(f"retention must lie in [0, 1]; got {retention}")
+            raise UserError(f"retention must lie in [0, 1]; got {shown(retention)}")
         self.retention = retention
         self.register_buffer("weights", torch.ones(size))
 

@@ -4,7 +4,6 @@ All over {0 <= w_i <= cap, mean(w) = 1}. Everything is float64 NumPy: [n] weight
 """
 
 import numpy as np
-from cvxopt import matrix, solvers
 from numpy.typing import NDArray
 from scipy.optimize import linprog, minimize
 
@@ -29,6 +28,8 @@ def qp_of_mmd(quadratic: Array, linear: Array, cap: float) -> Array:
 
 def qp_projection(x: Array, cap: float, slack: float = 0.0) -> Array:
     """The feasible point nearest to x by cvxopt's interior-point QP."""
+    from cvxopt import matrix, solvers
+
     n = len(x)
     rows = np.vstack([-np.eye(n), np.eye(n), np.ones((1, n)) / n, -np.ones((1, n)) / n])
     width = max(slack, 1e-10)  # the interior of the band must not be empty

@@ -219,6 +219,17 @@ def test_unit_of_the_losses_does_not_matter(name: str, scale: float) -> None:
     torch.testing.assert_close(scaled, w, rtol=1e-7, atol=1e-9)
 
 
+@pytest.mark.parametrize("on_features", [False, True], ids=["losses", "features"])
+def test_wasserstein_in_single_precision_bears_an_offset(on_features: bool) -> None:
+    samples = features(4, 90, 70, 20) if on_features else losses(4, 90, 70)
+    source, target = ((8 * z).round().float() / 8 for z in samples)  # 1e6 + z is exact then
+    divergence, solver, one = Wasserstein(), WeightSolver(), torch.ones(90)
+    w = solver.solve(divergence.prepare(source, target), one)
+    moved = solver.solve(divergence.prepare(source + 1e6, target + 1e6), one)
+    torch.testing.assert_close(moved, w, rtol=0, atol=1e-4)
+    assert float(w.std()) > 0.1
+
+
 @for_all
 def test_losses_as_one_column_are_the_same_as_losses(name: str) -> None:
     source, target = losses(2, 20, 15)

@@ -5,7 +5,6 @@ still missing.
 """
 
 import numpy as np
-import ot
 import pytest
 import torch
 from scipy.stats import energy_distance
@@ -27,6 +26,7 @@ from adiw_tune.weights.exact import solve_mmd_exactly
 from .oracles import em_of_kl, gap_bound, lp_of_slices, lp_of_wasserstein, qp_of_mmd, qp_projection
 from .problems import features, losses, random_weights
 
+ot = pytest.importorskip("ot")  # not where GPUs are
 SIZES = [(24, 24), (32, 16), (16, 32)]
 for_sizes = pytest.mark.parametrize(("n", "m"), SIZES)
 for_caps = pytest.mark.parametrize("cap", [50.0, 2.0])  # never reached; reached

@@ -1,9 +1,19 @@
 """Making a divergence by name."""
 
 import pytest
+import torch
 
-from adiw_tune.divergences import DIVERGENCES, Wasserstein, has_bandwidth, make_divergence
+from adiw_tune.divergences import (
+    DEFAULT_BANDWIDTHS,
+    DIVERGENCES,
+    Wasserstein,
+    has_bandwidth,
+    make_divergence,
+)
 from adiw_tune.errors import UserError
+from adiw_tune.training.config import REPRESENTATIONS
+
+from .problems import features, losses, random_weights
 
 
 @pytest.mark.parametrize("name", DIVERGENCES)
@@ -14,7 +24,28 @@ def test_name_makes_the_divergence_it_is_listed_under(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in DIVERGENCES if has_bandwidth(name)])
 def test_bandwidth_reaches_a_divergence_with_a_kernel(name: str) -> None:
     assert make_divergence(name, 0.25) == DIVERGENCES[name](bandwidth=0.25)
-    assert make_divergence(name) == DIVERGENCES[name](bandwidth=1.0)
+    assert make_divergence(name) == DIVERGENCES[name](bandwidth=None)
+
+
+@pytest.mark.parametrize("name", [name for name in DIVERGENCES if has_bandwidth(name)])
+@pytest.mark.parametrize("representation", DEFAULT_BANDWIDTHS)
+def test_the_default_bandwidth_is_that_of_what_weights_are_estimated_on(
+    name: str, representation: str
+) -> None:
+    samples = losses(0, 20, 15) if representation == "loss" else features(0, 20, 15, 4)
+    one = torch.ones(20, dtype=torch.float64)
+    w, other = random_weights(0, 20, 2)
+    default = make_divergence(name).prepare(*samples)
+    explicit = make_divergence(name, DEFAULT_BANDWIDTHS[representation]).prepare(*samples)
+    for at in (one, w, other):
+        assert all(map(torch.equal, default.at(at), explicit.at(at)))
+    narrow = make_divergence(name, 0.5).prepare(*samples)
+    assert not torch.equal(narrow.at(w).gradient, default.at(w).gradient)
+
+
+def test_losses_keep_the_bandwidth_that_they_had() -> None:
+    assert DEFAULT_BANDWIDTHS["loss"] == 1.0
+    assert set(DEFAULT_BANDWIDTHS) == set(REPRESENTATIONS)
 
 
 def test_wasserstein_energy_and_files_have_no_bandwidth() -> None:

@@ -1,6 +1,7 @@
 """The configuration: validated where it is made, each error one line that names the thing."""
 
-from dataclasses import FrozenInstanceError, fields
+import math
+from dataclasses import Field, FrozenInstanceError, fields
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,11 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"step_size": 0.0}, r"step_size must lie in \(0, 2\)"),
     ({"bandwidth": 0.0}, "bandwidth must be above 0; got 0.0"),
     ({"divergence": "wasserstein", "bandwidth": 1.0}, "'wasserstein' has no kernel"),
+    ({"method": "diw", "ridge": -0.1}, r"ridge must lie in \[0, 10\^6\]; got -0.1"),
+    ({"method": "diw", "ridge": float("nan")}, r"ridge must lie in \[0, 10\^6\]; got nan"),
+    ({"method": "diw", "ridge": float("inf")}, r"ridge must lie in \[0, 10\^6\]; got inf"),
+    ({"ridge": 0.01}, "ridge is for method diw: leave it out for adiw"),
+    ({"method": "diw-published", "ridge": 0.0}, "leave it out for diw-published"),
     ({"warm_start": "hot"}, "unknown warm_start 'hot': choose one of off, memory, decay"),
     ({"warm_start": "decay", "decay": 1.0}, r"decay must lie in \(0, 1\); got 1.0"),
     ({"warm_start": "decay", "decay": 0.0}, r"decay must lie in \(0, 1\); got 0.0"),
@@ -47,6 +53,15 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"reference_batch_size": 0}, "reference_batch_size must be at least 1; got 0"),
     ({"learning_rate": 0.0}, "learning_rate must be above 0; got 0.0"),
     ({"learning_rate": float("nan")}, "learning_rate must be above 0; got nan"),
+    ({"learning_rate": float("inf")}, r"learning_rate must lie in \[1e-38, 1e\+38\]; got inf"),
+    ({"learning_rate": 1e300}, r"learning_rate must lie in \[1e-38, 1e\+38\]; got 1e\+300"),
+    ({"bandwidth": float("inf")}, r"bandwidth must lie in \[1e-06, 1e\+06\]; got inf"),
+    ({"bandwidth": 1e-320}, r"bandwidth must lie in \[1e-06, 1e\+06\]; got 1e-320"),
+    ({"step_size": 1e-320}, r"step_size must lie in \[1e-06, 2\]; got 1e-320"),
+    ({"cap": float("inf")}, r"cap must be at most 1e\+06; got inf"),
+    ({"steps": 10**30}, "steps must be at most 1000000; got 1000000000000000000000000000000"),
+    ({"epochs": 10**5000}, "epochs must be at most 1000000; got a number of more than 4,000 dig"),
+    ({"reference_size": 0}, "reference_size must be at least 1; got 0"),
     ({"folds": 0}, "folds must be at least 1; got 0"),
     ({"fold": -1, "folds": 3}, "fold must be at least 0; got -1"),
     ({"fold": 1}, "fold must be below folds, 1; got 1"),
@@ -55,12 +70,31 @@ BAD: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("values", "message"), BAD, ids=[str(values) for values, _ in BAD])
+@pytest.mark.parametrize(("values", "message"), BAD, ids=[next(iter(values)) for values, _ in BAD])
 def test_bad_value_is_refused_in_one_line(values: dict[str, Any], message: str) -> None:
     for make in (TrialConfig, lambda **kwargs: TrialConfig.from_mapping(kwargs)):
         with pytest.raises(UserError, match=message) as caught:
             make(**values)
         assert "\n" not in str(caught.value)
+
+
+# Of numbers that seem extreme, those that are points of a range like any other.
+MEANT = {"warmup_epochs": [0], "slack": [0, 1e-320], "decay": [1e-320], "fold": [0], "seed": [0]}
+
+
+@pytest.mark.parametrize("field", fields(TrialConfig), ids=lambda field: field.name)
+def test_no_number_is_taken_that_means_nothing(field: Field[Any]) -> None:
+    """Each field that there is, also one that is new."""
+    extremes: dict[str, list[float]] = {
+        "int": [-1, 0, 10**30, 10**5000],
+        "float": [math.nan, math.inf, -math.inf, -1, 1e300, 1e-320, 10**400],
+    }
+    kind = str(field.type).removesuffix(" | None")
+    for value in extremes.get(kind, []):
+        if value not in MEANT.get(field.name, []):
+            with pytest.raises(UserError) as caught:
+                TrialConfig.from_mapping({field.name: value})
+            assert field.name in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -162,3 +196,25 @@ def test_value_of_another_type_is_refused(name: str, value: object, kind: str) -
 def test_unknown_parameter_is_refused_with_the_names_to_choose_from() -> None:
     with pytest.raises(UserError, match="unknown parameter 'lr': choose from task, network, shift"):
         TrialConfig.from_mapping({"lr": 0.1})
+
+
+def test_a_record_from_before_there_was_a_ridge_still_loads() -> None:
+    config = TrialConfig(method="diw")
+    before = {name: value for name, value in config.as_dict().items() if name != "ridge"}
+    assert TrialConfig.from_mapping(before) == config
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"epochs": 1}, True),
+        ({"epochs": 3, "warmup_epochs": 5, "method": "static"}, True),
+        ({"epochs": 2}, False),
+        ({"epochs": 1, "warmup_epochs": 0}, False),
+        ({"epochs": 1, "method": "erm"}, False),
+        ({"epochs": 1, "method": "clean-only"}, False),
+    ],
+)
+def test_a_warm_up_as_long_as_the_run_is_remarked_on(values: dict[str, Any], told: bool) -> None:
+    line = "warmup_epochs is not below epochs: no mini-batch is weighted; choose fewer of them"
+    assert TrialConfig(**values).remarks() == [line] * told

@@ -18,9 +18,9 @@ from . import together
 
 Results = dict[str, Any]
 
-# Weights of the runs' last mini-batches. Where a problem has many solutions that are nearly as
-# good, or kinks, losses that differ in the last digit give other ones.
-ILL_CONDITIONED = {"wasserstein": 1e-4, "diw": 1e-2, "diw, features": 1e-4}
+# Weights of the runs' last mini-batches. Where a problem has kinks, losses that differ in the last
+# digit give other ones.
+ILL_CONDITIONED = {"wasserstein": 1e-4}
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +127,10 @@ def test_each_reads_its_share_of_the_rows(alone: Results, first: Results, second
 
 def test_measuring_changes_no_number_of_a_run_of_two(first: Results) -> None:
     measured = first["calibrated"]
-    assert_close(measured["run"], first["same"]["static"], 0)
+    expected = first["same"]["static"]
+    # Of the weights, those of steps that were taken back have been noted too.
+    for kind in ("losses", "accuracies", "network", "method"):
+        assert_close(measured["run"][kind], expected[kind], 0)
     assert measured["cost"]["plain_s"] > 0
     assert measured["work_s"] > 0
 

@@ -214,10 +214,11 @@ def test_waiting_between_mini_batches_is_no_time_of_training(small_run: MakeRun)
     run = small_run()
     waits = []
 
-    def wait() -> None:
+    def wait() -> float:
         start = time.perf_counter()
         time.sleep(0.05)
         waits.append(time.perf_counter() - start)
+        return waits[-1]
 
     start = time.perf_counter()
     report = run.run_epoch(between=wait)

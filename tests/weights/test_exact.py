@@ -6,26 +6,28 @@ import torch
 from scipy.optimize import minimize
 from torch import Tensor
 
-from adiw_tune.divergences import MMD, kernels
+from adiw_tune.divergences import MMD, Energy, kernels
 from adiw_tune.divergences.mmd import MMDObjective
 from adiw_tune.weights import FeasibleSet, WeightSolver
 from adiw_tune.weights.exact import solve_mmd_exactly
 
 
-def objective(seed: int, dtype: torch.dtype = torch.float64) -> MMDObjective:
+def objective(
+    seed: int, dtype: torch.dtype = torch.float64, divergence: MMD | Energy | None = None
+) -> MMDObjective:
     generator = torch.Generator().manual_seed(seed)
     source = torch.randn(20, generator=generator, dtype=torch.float64).exp().to(dtype)
     target = torch.randn(15, generator=generator, dtype=torch.float64).mul(0.5).to(dtype)
-    return MMD(0.5).prepare(source, target)
+    return (divergence or MMD(0.5)).prepare(source, target)
 
 
-def least_by_scipy(problem: MMDObjective, feasible: FeasibleSet) -> float:
+def least_by_scipy(problem: MMDObjective, feasible: FeasibleSet, ridge: float = 0.0) -> float:
     assert isinstance(problem.kernel, Tensor)
     quadratic, linear = problem.kernel.numpy() / 20, problem.mean_to_target.numpy()
     result = minimize(
-        lambda w: w @ quadratic @ w / 2 - linear @ w,
+        lambda w: w @ quadratic @ w / 2 - linear @ w + ridge / 2 * ((w - 1) ** 2).sum(),
         np.ones(20),
-        jac=lambda w: quadratic @ w - linear,
+        jac=lambda w: quadratic @ w - linear + ridge * (w - 1),
         bounds=[(0, feasible.cap)] * 20,
         constraints=[
             {"type": "ineq", "fun": lambda w: 1 + feasible.slack - w.mean()},
@@ -53,6 +55,31 @@ def test_exact_weights_are_feasible_and_as_good_as_scipys(
     assert float(problem.at(w).value) == pytest.approx(
         least_by_scipy(problem, feasible), abs=1e-4 * possible
     )
+
+
+@pytest.mark.parametrize("divergence", [MMD(0.5), Energy()], ids=["mmd", "energy"])
+@pytest.mark.parametrize("ridge", [0.001, 0.03, 1.0])
+@pytest.mark.parametrize("slack", [0.0, 0.5])
+def test_a_ridge_adds_the_mean_squared_distance_from_one(
+    divergence: MMD | Energy, ridge: float, slack: float
+) -> None:
+    problem, feasible = objective(3, divergence=divergence), FeasibleSet(50.0, slack)
+
+    def penalised(w: Tensor) -> float:
+        return float(problem.at(w).value + ridge * (w - 1).square().mean() / 2)
+
+    w = solve_mmd_exactly(problem, feasible, ridge)
+    assert penalised(w) == pytest.approx(least_by_scipy(problem, feasible, ridge), abs=1e-7)
+    assert float(w.std()) > 1e-4
+
+
+def test_weights_come_to_one_as_the_ridge_grows() -> None:
+    spread = [
+        float(solve_mmd_exactly(objective(3), FeasibleSet(), ridge).std())
+        for ridge in (0.0, 0.001, 0.01, 0.1, 1.0, 1e6)
+    ]
+    assert spread == sorted(spread, reverse=True)
+    assert spread[-1] < 1e-5
 
 
 @pytest.mark.parametrize("slack", [0.0, 0.5])

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from cvxopt import matrix, solvers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -17,6 +16,8 @@ DTYPES = [torch.float32, torch.float64]
 
 def nearest_by_qp(x: NDArray[np.float64], feasible: FeasibleSet) -> NDArray[np.float64]:
     """argmin ‖w - x‖²/2 over the set, by cvxopt."""
+    from cvxopt import matrix, solvers
+
     n = len(x)
     rows = [-np.eye(n), np.eye(n)]
     bounds = [np.zeros(n), np.full(n, feasible.cap)]

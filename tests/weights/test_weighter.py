@@ -149,6 +149,66 @@ def test_double_precision_losses_give_double_precision_weights(name: str) -> Non
     assert float(w.mean()) == pytest.approx(1, abs=1e-12)
 
 
+@pytest.mark.parametrize("name", DIVERGENCES)
+@pytest.mark.parametrize("on_features", [False, True], ids=["losses", "features"])
+@pytest.mark.parametrize("role", [0, 1], ids=["training", "reference"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_mini_batch_with_a_loss_that_is_no_number_is_counted_and_has_weights_of_one(
+    name: str, on_features: bool, role: int, value: float
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    width = (4,) if on_features else ()
+    # More than those that give the scale, among which the bad one need not be.
+    samples = [torch.randn(n, *width, generator=generator) for n in (70, 40)]
+    index = torch.arange(70)
+    weighter = ImportanceWeighter(80, name)
+    for count, row in enumerate((0, 5, 33), start=1):
+        weighter(*samples, index)
+        bad = [sample.clone() for sample in samples]
+        bad[role][row] = value
+        assert torch.equal(weighter(*bad, index), torch.ones(70))
+        assert torch.equal(weighter.memory.weights, torch.ones(80))  # as if not seen yet
+        assert int(weighter.unweighed) == count
+    weighter(*samples, index)
+    assert int(weighter.unweighed) == count
+
+
+def test_losses_that_are_merely_huge_are_weighed() -> None:
+    source, target, index = batch()
+    source[5] = 1e38
+    weighter = ImportanceWeighter(40)
+    assert weighter(source, target, index)[5] < 0.9
+    assert int(weighter.unweighed) == 0
+
+
+@pytest.mark.parametrize("name", DIVERGENCES)
+def test_a_remembered_weight_that_is_no_number_is_forgotten(name: str) -> None:
+    # Of a state that was saved when it could be.
+    weighter = ImportanceWeighter(40, name)
+    source, target, index = batch()
+    state = weighter.state_dict()
+    state["memory.weights"][index[2]] = float("nan")
+    weighter.load_state_dict(state)
+    assert torch.equal(weighter(source, target, index), torch.ones(16))
+    assert int(weighter.unweighed) == 1
+    assert torch.equal(
+        weighter(source, target, index), ImportanceWeighter(40, name)(source, target, index)
+    )
+
+
+def test_a_divergence_that_gives_no_numbers_leaves_plain_training() -> None:
+    weighter = ImportanceWeighter(40, Nosy(lambda z: z.fill_(torch.nan)))
+    assert torch.equal(weighter(*batch()), torch.ones(16))
+    assert int(weighter.unweighed) == 1
+
+
+def test_a_state_of_a_version_without_a_count_is_loaded() -> None:
+    weighter = ImportanceWeighter(40)
+    assert weighter.state_dict().keys() == {"memory.weights"}
+    weighter.load_state_dict({"memory.weights": torch.full((40,), 2.0)})
+    assert torch.equal(weighter.memory.weights, torch.full((40,), 2.0))
+
+
 def test_a_users_own_divergence_is_as_good_as_a_listed_one() -> None:
     source, target, index = batch()
     w = ImportanceWeighter(40, NearTargetMean())(source, target, index)

@@ -33,6 +33,10 @@ class Adiw(Method):
         w: Tensor = self.estimator(step)
         return w
 
+    def unweighed(self) -> int:
+        """Of the estimator."""
+        return int(self.estimator.unweighed)
+
     def shares(self) -> dict[str, float]:
         """The estimator's."""
         return self.estimator.shares()

@@ -14,6 +14,7 @@ from adiw_tune.training.methods.base import Step
 from adiw_tune.training.stream import BatchStream
 from adiw_tune.weights import WeightMemory
 from adiw_tune.weights.compiled import Compiled
+from adiw_tune.weights.weighter import finite_or_one
 
 # One of each kind: kernel means, a density ratio, transport. A second of a kind costs time and
 # gives much the same weights.
@@ -57,6 +58,7 @@ class AutoEstimator(nn.Module):
     """
 
     gains: Tensor
+    unweighed: Tensor
 
     def __init__(self, config: TrialConfig, reference: Split, train_size: int) -> None:
         super().__init__()
@@ -69,6 +71,8 @@ class AutoEstimator(nn.Module):
             {name: WeightMemory(train_size, config.retention) for name in CANDIDATES}
         )
         self.register_buffer("gains", torch.zeros(len(CANDIDATES)))
+        # As the weighter's.
+        self.register_buffer("unweighed", torch.zeros((), dtype=torch.int64), persistent=False)
 
     def match_only(self, reference: Split) -> None:
         """Match these rows from now on."""
@@ -92,7 +96,8 @@ class AutoEstimator(nn.Module):
         """Each divergence's weights: [k, n]."""
         memories = [memory for memory in self.memories.values() if isinstance(memory, WeightMemory)]
         start = torch.stack([memory.read(index) for memory in memories]).to(source.dtype)
-        w = self._estimate(source, target, start)
+        w, failed = finite_or_one(self._estimate(source, target, start), source, target)
+        self.unweighed.add_(failed)
         for memory, row in zip(memories, w, strict=True):
             memory.write(index, row)
         return w
@@ -107,6 +112,7 @@ class AutoEstimator(nn.Module):
         unweighted = distance.at(torch.ones_like(w[0])).value
         gains = torch.stack([unweighted - distance.at(some).value for some in w])
         gains = torch.minimum(gains, gains * effective_share(w))
+        gains = gains.nan_to_num(0, 0, 0)  # losses that are no numbers tell of no divergence
         self.gains.mul_(_FORGETTING).add_((1 - _FORGETTING) * gains)
 
     def _shares(self) -> Tensor:
@@ -136,6 +142,11 @@ class SideBySide:
     """Several objectives of the same rows, to be solved at once: their projections cost one."""
 
     objectives: list[WeightObjective]
+
+    @property
+    def diminishing(self) -> list[bool]:
+        """Which of them ask for diminishing steps."""
+        return [getattr(one, "diminishing", False) for one in self.objectives]
 
     def at(self, w: Tensor) -> Local:
         """Each at its row of w: [k, n]; values [k], gradients [k, n], curvatures [k]."""

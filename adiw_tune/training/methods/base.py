@@ -86,6 +86,14 @@ class Method(nn.Module):
         """Its part of what is descended in the warm-up epochs."""
         return step.mean(step.forward.losses)
 
+    def unweighed(self) -> int:
+        """How many mini-batches had weights of 1 because a loss in them is NaN or infinite.
+
+        Since the method was made. Asking waits for the device. A method that estimates no weights,
+        or whose own become NaN then, has none: its training loss tells.
+        """
+        return 0
+
     def shares(self) -> dict[str, float]:
         """How much each divergence counts at present; empty where there is no choice of them."""
         return {}

@@ -43,6 +43,11 @@ class Estimator(nn.Module):
 
         return step.learner.peers.once(weigh, like=source.losses)
 
+    @property
+    def unweighed(self) -> Tensor:
+        """How many mini-batches had a loss that is no number: [], on the device."""
+        return self.weighter.unweighed
+
     def shares(self) -> dict[str, float]:
         """Nothing to choose from."""
         return {}

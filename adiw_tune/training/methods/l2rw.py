@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from adiw_tune.tasks import Splits
 from adiw_tune.training.config import TrialConfig
+from adiw_tune.training.kernels import fast_kernels
 from adiw_tune.training.methods.base import Method, Step
 from adiw_tune.training.stream import BatchStream
 
@@ -44,11 +45,12 @@ class LearningToReweight(Method):
             drawn = self.reference.draw()
             rows = learner.augmented(learner.share(drawn))
             of_rows = peers.own(learner.forward(rows, len(drawn)).losses, len(drawn))
-            part = torch.autograd.grad(
-                of_rows.sum() / len(drawn),
-                list(parameters.values()),
-                materialize_grads=True,  # 0 for a parameter that the loss does not reach
-            )
+            with fast_kernels(of_rows.device):
+                part = torch.autograd.grad(
+                    of_rows.sum() / len(drawn),
+                    list(parameters.values()),
+                    materialize_grads=True,  # 0 for a parameter that the loss does not reach
+                )
             direction = dict(zip(parameters, peers.summed(part), strict=True))
             fixed = {name: value.detach() for name, value in parameters.items()}
             slopes = peers.gathered(_slopes(losses, fixed, direction), len(step.index))

@@ -10,16 +10,15 @@ from adiw_tune.tasks import Rows, Splits, in_order
 from adiw_tune.training.config import TrialConfig
 from adiw_tune.training.learner import Forward, Learner, represent
 from adiw_tune.training.methods.base import Method, Step
-from adiw_tune.weights import ImportanceWeighter, WeightSolver
-
-_STEPS = 100  # they are taken once, so to convergence rather than few
+from adiw_tune.weights import ImportanceWeighter
 
 
 class Static(Method):
     """Weights by the network as the warm-up left it, never estimated again.
 
     Rows are matched to the reference rows a mini-batch at a time, in random groups, as the whole
-    problem at once would need a kernel of the square of their number.
+    problem at once would need a kernel of the square of their number. As many steps are taken as
+    in a mini-batch of ADIW: more would fit the sampling noise of the groups.
 
     Source: Huang et al., "Correcting sample selection bias by unlabeled data", NeurIPS 2007; in
     groups, Miao et al., "Ensemble kernel mean matching", ICDM 2015.
@@ -31,17 +30,19 @@ class Static(Method):
         super().__init__(config, splits)
         self.reference = splits.reference
         self.register_buffer("weights", torch.ones(len(splits.train)))
+        self._unweighed: Tensor | None = None
 
     def begin(self, learner: Learner) -> None:
         """Estimate the weights of all training rows."""
         config = self.config
-        solver = WeightSolver(_STEPS, config.step_size, config.solver().feasible)
         divergence = make_divergence(config.divergence, config.bandwidth)
-        weighter = ImportanceWeighter(len(self.rows), divergence, solver).to(self.weights.device)
+        weighter = ImportanceWeighter(len(self.rows), divergence, config.solver())
+        weighter = weighter.to(self.weights.device)
         target, seen = (self._passed(learner, rows) for rows in (self.reference, self.rows))
         self.weights.copy_(
             learner.peers.once(partial(self._estimated, weighter, seen, target), like=self.weights)
         )
+        self._unweighed = weighter.unweighed
 
     def _estimated(self, weighter: ImportanceWeighter, seen: Forward, target: Forward) -> Tensor:
         config, weights = self.config, torch.ones_like(self.weights)
@@ -59,6 +60,10 @@ class Static(Method):
         # Only what is needed: all rows' features may not fit in memory.
         parts = [learner.evaluate(some).needed(kind) for some in in_order(rows, share)]
         return learner.gathered(Forward.joined(parts), len(rows), kind)
+
+    def unweighed(self) -> int:
+        """Of the groups of rows that ``begin`` went through."""
+        return 0 if self._unweighed is None else int(self._unweighed)
 
     def weigh(self, step: Step) -> Tensor:
         """The weights that ``begin`` estimated."""

@@ -1,0 +1,75 @@
+"""First steps of a run, which take what later ones do not: compiling, and choosing kernels."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from adiw_tune.tasks import Split
+from adiw_tune.tasks.rows import at_once, loaded
+from adiw_tune.training.memory import begin_measuring_memory
+from adiw_tune.training.methods import Method
+
+if TYPE_CHECKING:
+    from adiw_tune.training.loop import TrainingRun
+
+MiniBatch = tuple[Tensor, Callable[[], Split]]
+
+_FIRST = 3  # steps until all is ready: a CUDA graph is warmed up, recorded, and replayed
+
+
+def prepare(run: "TrainingRun") -> None:
+    """Take steps of each kind and size that ``run`` will take. The caller takes them back.
+
+    An epoch's last mini-batch, if it is short, has code compiled for its size, and kernels chosen.
+    Memory is measured after that: what compiling and choosing took for once, no later step needs.
+    """
+    run.network.train()
+    mini_batches = held_mini_batches(run, 1) + _short_mini_batch(run)
+    kinds = (False,) if steps_are_plain(run.method) else (False, True)
+    some = torch.arange(min(len(run.splits.select), at_once(run.splits.select)))
+    evaluated = loaded(run.splits.select.take(some.to(run.splits.select.labels.device)))
+
+    def take(count: int) -> None:
+        for weighted in kinds:
+            for index, rows in mini_batches:
+                for _ in range(count):
+                    run._step(index, rows(), weighted)
+        run._learner.evaluate(evaluated)
+
+    take(_FIRST)
+    begin_measuring_memory(run.device)
+    take(1)
+
+
+def steps_are_plain(method: Method) -> bool:
+    """Whether all weights are 1, and the loss is their mean."""
+    kind = type(method)
+    return kind.weigh is Method.weigh and kind.loss is Method.loss
+
+
+def held_mini_batches(run: "TrainingRun", most: int) -> list[MiniBatch]:
+    """Whole ones, as far as there are: their row numbers, and what gathers this process's share.
+
+    From memory: reading from files goes on beside the steps, and is no part of them.
+    """
+    size, order = run.config.batch_size, run._epoch_order()
+    return _held(run, order[: size * max(1, min(most, len(order) // size))])
+
+
+def _short_mini_batch(run: "TrainingRun") -> list[MiniBatch]:
+    """The last one of an epoch, where it is smaller than the others; else none."""
+    size, order = run.config.batch_size, run._epoch_order()
+    rest = len(order) % size
+    return _held(run, order[-rest:]) if rest and rest < len(order) else []
+
+
+def _held(run: "TrainingRun", order: Tensor) -> list[MiniBatch]:
+    rows, size = run.method.rows, run.config.batch_size
+    shares = [index[run.peers.share(len(index))] for index in order.split(size)]
+    held = loaded(rows.take(torch.cat(shares).to(rows.labels.device)))
+    places = torch.arange(len(held), device=run.device).split([len(share) for share in shares])
+    gathers = [partial(held.take, place) for place in places]
+    return list(zip(order.to(run.device).split(size), gathers, strict=True))
