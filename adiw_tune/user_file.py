@@ -1,5 +1,6 @@
 """Python files of the user's own: a task, a divergence, a search space. They are code."""
 
+import os
 import runpy
 import sys
 import traceback
@@ -8,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from adiw_tune.errors import UserError, in_one_line
+from adiw_tune.errors import UserError, in_one_line, told_as
 
 
 def is_file(name: str) -> bool:
@@ -24,13 +25,11 @@ def run_file(path: Path, kind: str, holding: str) -> dict[str, Any]:
         kind: task, divergence or space, for errors.
         holding: what such a file defines, for errors.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise UserError(f"no {kind} file '{path}': give a Python file with {holding}")
-    try:
-        with importing_from_beside(path):
-            return runpy.run_path(str(path))
-    except (Exception, SystemExit) as error:
-        raise UserError(f"{kind} file '{path}' does not run: {why(error, path)}") from error
+    does_not_run = f"{kind} file '{path}' does not run"
+    with told_as(lambda error: f"{does_not_run}: {why(error, path)}"), importing_from_beside(path):
+        return runpy.run_path(str(path))
 
 
 @contextmanager

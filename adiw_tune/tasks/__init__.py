@@ -3,7 +3,9 @@
 from adiw_tune.errors import UserError
 from adiw_tune.tasks.base import Data, Network, Task
 from adiw_tune.tasks.catalogue import TASKS
+from adiw_tune.tasks.checks import other_rows, unlike_twice
 from adiw_tune.tasks.contract import check_task
+from adiw_tune.tasks.coverage import class_remarks
 from adiw_tune.tasks.own import load_task
 from adiw_tune.tasks.rows import Rows, Split, concatenated, in_order
 from adiw_tune.tasks.shifts import Shift, parse_shift
@@ -40,8 +42,11 @@ __all__ = [
     "Task",
     "check_network",
     "check_task",
+    "class_remarks",
     "concatenated",
     "find_task",
     "in_order",
+    "other_rows",
     "parse_shift",
+    "unlike_twice",
 ]

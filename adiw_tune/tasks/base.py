@@ -1,6 +1,6 @@
 """A task: data that is given roles, and a network that shows its features."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -90,6 +90,7 @@ class Task:
         default_shift: the shift where the user names none, as :func:`parse_shift` reads it. Clean
             public rows are shifted, or there would be nothing to weight; a user's own are used
             as they came.
+        remarks: on the file that defines it, if one does: what it says in vain, one line each.
     """
 
     name: str
@@ -99,6 +100,7 @@ class Task:
     select_size: int
     augment: Callable[[Tensor], Tensor] | None = None
     default_shift: str = "none"
+    remarks: Sequence[str] = ()
 
     def network(self, splits: Splits, name: str | None = None) -> Network:
         """An untrained network for these rows, drawn from torch's global generator.

@@ -5,7 +5,11 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
+from adiw_tune.tasks.overlap import row_digests
 from adiw_tune.tasks.rows import Rows, Split
+from adiw_tune.tasks.streamed import StreamedSplit
+
+_TWICE = 8  # rows that are read twice
 
 
 def row_problems(roles: Mapping[str, Rows], classes: int) -> Iterator[str]:
@@ -26,9 +30,34 @@ def row_problems(roles: Mapping[str, Rows], classes: int) -> Iterator[str]:
         yield from _label_problems(role, rows.labels, classes)
         if examples[role].dtype not in (torch.float32, torch.uint8):
             yield f"inputs of {role} are {examples[role].dtype}: give float32 or uint8"
-        if isinstance(rows, Split) and not _finite(rows.inputs):
+        elif isinstance(rows, Split) and not _finite(rows.inputs):
             yield f"{role} has inputs that are not finite"
     yield from _unlike(examples)
+
+
+def unlike_twice(role: str, rows: Rows) -> Iterator[str]:
+    """A problem if one of the first 8 streamed rows differs when it is read again."""
+    if not isinstance(rows, StreamedSplit):
+        return
+    some = torch.arange(min(len(rows), _TWICE))
+    first = row_digests(rows.read(some))
+    # The other way round: a data set that draws in order from one seed would look alike.
+    again = row_digests(rows.read(some.flip(0)))
+    if first != again[::-1]:
+        yield (
+            f"reading a row of {role} twice gives different inputs: what is random belongs in "
+            "augment(inputs)"
+        )
+
+
+def other_rows(first: Mapping[str, str], again: Mapping[str, str]) -> Iterator[str]:
+    """A problem if rows, told by their digests, differ when they are loaded again."""
+    other = [role for role, digest in first.items() if again[role] != digest]
+    if other:
+        yield (
+            f"rows of {', '.join(other)} differ from one load to the next, so no two runs would be "
+            "alike: seed every draw inside train(), test() and reference()"
+        )
 
 
 def _label_problems(role: str, labels: Tensor, classes: int) -> Iterator[str]:

@@ -7,7 +7,8 @@ import torch
 
 from adiw_tune.errors import UserError
 from adiw_tune.tasks.base import Data, Task
-from adiw_tune.tasks.checks import row_problems
+from adiw_tune.tasks.checks import other_rows, row_problems, unlike_twice
+from adiw_tune.tasks.coverage import class_remarks
 from adiw_tune.tasks.overlap import clean_source, overlaps, row_digests
 from adiw_tune.tasks.rows import Rows, at_once
 from adiw_tune.tasks.shifts import NoShift
@@ -15,7 +16,6 @@ from adiw_tune.tasks.streamed import StreamedSplit
 from adiw_tune.tasks.trial import Inspection, try_network
 
 _STREAMED_ROWS = 5000  # to look at; of rows in memory all are looked at
-_AGAIN = 8  # rows that are read twice
 
 
 def check_task(
@@ -27,11 +27,11 @@ def check_task(
     """What ``task`` does that training cannot work with, one line each; [] if all is well.
 
     Its rows are gone through: whether there are any, labels lie in [0, classes), inputs are
-    finite, of one shape and float32 or uint8, a row read twice is the same twice, the clean roles
-    can be drawn with these sizes (None takes the task's), and no row stands in two roles, as
-    :mod:`adiw_tune.tasks.overlap` tells. Each of its networks is tried on
-    a mini-batch: whether logits are finite and [n, classes], the same twice in evaluation mode,
-    and a gradient reaches the parameters.
+    finite, of one shape and float32 or uint8, a row read twice is the same twice, all are the same
+    when they are loaded again, the clean roles can be drawn with these sizes (None takes the
+    task's), and no row stands in two roles, as :mod:`adiw_tune.tasks.overlap` tells. Each of its
+    networks is tried on a mini-batch: whether logits are finite and [n, classes], the same twice
+    in evaluation mode, a gradient reaches the parameters, and a second network has its own.
     """
     return inspect_task(task, data_dir, reference_size, select_size).problems
 
@@ -42,12 +42,25 @@ def inspect_task(
     reference_size: int | None = None,
     select_size: int | None = None,
 ) -> Inspection:
-    """As :func:`check_task`, with a summary: rows, classes, the shape of inputs and the like."""
+    """As :func:`check_task`, with a summary: rows, classes, the shape of inputs and the like.
+
+    And with remarks: on names in the task's file, on classes that a role has no rows of, and on
+    a network that ends in an activation.
+    """
+    found = _inspected(task, data_dir, reference_size, select_size)
+    return replace(found, remarks=[*task.remarks, *found.remarks])
+
+
+def _inspected(
+    task: Task, data_dir: Path | None, reference_size: int | None, select_size: int | None
+) -> Inspection:
     try:
         data = task.load(data_dir)
         found = Inspection([*row_problems(data.roles, data.classes)])
         if all(len(rows) for rows in data.roles.values()):
             found = _look_at_rows(data, found)
+        if not found.problems:
+            found.problems.extend(other_rows(_digests(data), _digests(task.load(data_dir))))
     except UserError as error:
         return Inspection([str(error)])
     try:
@@ -60,13 +73,18 @@ def inspect_task(
     except UserError as error:
         found.problems.append(str(error))
         return found
+    found.remarks.extend(class_remarks(splits))
     for name in task.networks:
         found = _with(found, try_network(task, splits, name))
     return found
 
 
 def _with(first: Inspection, second: Inspection) -> Inspection:
-    return Inspection(first.problems + second.problems, first.summary + second.summary)
+    return Inspection(
+        first.problems + second.problems,
+        first.summary + second.summary,
+        first.remarks + second.remarks,
+    )
 
 
 def _look_at_rows(data: Data, found: Inspection) -> Inspection:
@@ -106,14 +124,11 @@ def _look(role: str, rows: Rows) -> _Look:
     problems = []
     if streamed and not finite:  # of rows in memory it has been told
         problems.append(f"{role} has inputs that are not finite")
-    # The other way round: two draws from one seed would be alike.
-    first = index[:_AGAIN]
-    if row_digests(next(rows.batches([first.flip(0)])).inputs)[::-1] != seen[: len(first)]:
-        problems.append(
-            f"reading a row of {role} twice gives different inputs: what is random belongs in "
-            "augment(inputs)"
-        )
-    return _Look(problems, seen)
+    return _Look([*problems, *unlike_twice(role, rows)], seen)
+
+
+def _digests(data: Data) -> dict[str, str]:
+    return {role: rows.digest() for role, rows in data.roles.items()}
 
 
 def _summary(data: Data) -> str:

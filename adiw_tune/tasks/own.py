@@ -2,6 +2,7 @@
 
 import inspect
 import operator
+import os
 from collections.abc import Callable
 from functools import lru_cache, partial
 from pathlib import Path
@@ -10,15 +11,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from adiw_tune.errors import UserError
+from adiw_tune.errors import UserError, told_as
 from adiw_tune.tasks.base import Data, Network, Task
-from adiw_tune.tasks.items import as_column, read_labels
+from adiw_tune.tasks.items import as_column, read_labels, without_values
+from adiw_tune.tasks.names import REQUIRED, name_remarks
 from adiw_tune.tasks.rows import Rows, Split
 from adiw_tune.tasks.streamed import stream
 from adiw_tune.tasks.watched import Watched
 from adiw_tune.user_file import importing_from_beside, run_file, why
 
-_REQUIRED = ("train", "test", "model")
 _HOLDING = "train(), test() and model()"
 _ROWS = "(inputs, labels) tensors, or a Dataset of (tensor, int) pairs"
 
@@ -35,16 +36,16 @@ def load_task(path: str) -> Task:
     It may define as well ``reference()``: rows to trust, which the reference and select rows are
     drawn from, so that the rows of ``train()`` are trained on as they came;
     ``augment(inputs)``: changes training inputs [n, ...] at random; and ``CLASSES``,
-    ``REFERENCE_SIZE`` and ``SELECT_SIZE``.
+    ``REFERENCE_SIZE`` and ``SELECT_SIZE``. What else it defines in vain is in the task's remarks.
     """
     file = Path(path)
-    return _load(path, file.resolve(), file.stat().st_mtime_ns if file.is_file() else 0)
+    return _load(path, file.resolve(), os.stat(file).st_mtime_ns if os.path.isfile(file) else 0)
 
 
 @lru_cache(maxsize=32)
 def _load(path: str, file: Path, modified: int) -> Task:
     names = run_file(Path(path), "task", _HOLDING)
-    missing = [name for name in _REQUIRED if not callable(names.get(name))]
+    missing = [name for name in REQUIRED if not callable(names.get(name))]
     if missing:
         raise UserError(f"task file '{path}' must define {'() and '.join(missing)}()")
     for name in ("reference", "augment"):
@@ -58,6 +59,7 @@ def _load(path: str, file: Path, modified: int) -> Task:
         reference_size=own.number("REFERENCE_SIZE", 500),
         select_size=own.number("SELECT_SIZE", 500),
         augment=names.get("augment"),
+        remarks=tuple(name_remarks(file, names)),
     )
 
 
@@ -97,26 +99,19 @@ class _OwnFile:
     def _rows(self, name: str, data_dir: Path | None) -> Rows:
         given = self._call(name, partial(_given_folder, self._names[name], data_dir))
         where = f"{name}() of '{self._path}'"
-        given = getattr(given, "tensors", given)  # a TensorDataset is in memory already
-        if isinstance(given, tuple | list):
-            return _in_memory(tuple(given), where)
-        if not (hasattr(given, "__len__") and hasattr(given, "__getitem__")):
-            raise UserError(f"{where} gives {type(given).__name__}: give {_ROWS}")
-        groups = getattr(given, "groups", None)
-        if groups is not None:
-            groups = as_column(groups, f"groups of {where}", len(given))
-        return stream(given, read_labels(given), groups)
+        fails = f"{where} gives {type(given).__name__}, which fails"
+        # What it asks of an object of the user's, such as its `targets`, is that one's code too.
+        with told_as(lambda error: f"{fails} ({why(error, self._file)}): give {_ROWS}"):
+            return _taken(given, where)
 
     def _call(self, name: str, function: Callable[[], Any]) -> Any:
-        try:
+        fails = f"{name}() of '{self._path}' fails"
+        with told_as(lambda error: f"{fails}: {why(error, self._file)}"):
             with importing_from_beside(self._file):
-                return function()
-        except UserError:
-            raise
-        except (Exception, SystemExit) as error:
-            raise UserError(
-                f"{name}() of '{self._path}' fails: {why(error, self._file)}"
-            ) from error
+                given = function()
+            if inspect.iscoroutine(given):  # of async def
+                given.close()  # or Python warns that nobody awaited it
+            return given
 
 
 def _given_folder(function: Callable[..., Any], data_dir: Path | None) -> Any:
@@ -129,14 +124,28 @@ def _given_folder(function: Callable[..., Any], data_dir: Path | None) -> Any:
     return function(data_dir) if asks else function()
 
 
+def _taken(given: Any, where: str) -> Rows:
+    given = getattr(given, "tensors", given)  # a TensorDataset is in memory already
+    if isinstance(given, tuple | list):
+        return _in_memory(tuple(given), where)
+    if not (hasattr(given, "__len__") and hasattr(given, "__getitem__")):
+        raise UserError(f"{where} gives {type(given).__name__}: give {_ROWS}")
+    labels, groups = read_labels(given, where), getattr(given, "groups", None)
+    if groups is not None:
+        groups = as_column(groups, f"groups of {where}", len(labels))
+    return stream(given, labels, groups, where)
+
+
 def _in_memory(given: tuple[Any, ...], where: str) -> Split:
     if len(given) not in (2, 3) or not all(isinstance(x, Tensor) for x in given):
         kinds = ", ".join(type(x).__name__ for x in given[:4])
         raise UserError(f"{where} gives ({kinds}): give {_ROWS}")
     inputs, labels, groups = (*given, None)[:3]
-    if inputs.layout != torch.strided or inputs.ndim == 0:
-        kind = f"{list(inputs.shape)} {inputs.layout}"
-        raise UserError(f"inputs of {where} are {kind}: give a dense tensor [n, ...]")
+    kind = without_values(inputs)
+    if kind is not None or inputs.ndim == 0:
+        raise UserError(
+            f"inputs of {where} are {kind or 'a single number'}: give a dense tensor [n, ...]"
+        )
     n = len(inputs)
     return Split(
         inputs.detach(),

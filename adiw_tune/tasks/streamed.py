@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from adiw_tune.cores import usable_cores
 from adiw_tune.errors import UserError
 from adiw_tune.tasks.items import read_inputs
 from adiw_tune.tasks.rows import Split, digest
@@ -34,6 +35,7 @@ class StreamedSplit:
         groups: [n], int64, or None.
         device: where mini-batches go; read into pinned memory where that is CUDA.
         workers: processes that read; 0 reads in this one.
+        name: what errors call the data set.
     """
 
     dataset: Dataset[Any]
@@ -42,6 +44,7 @@ class StreamedSplit:
     groups: Tensor | None = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     workers: int = 0
+    name: str = "the data set"
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -49,10 +52,11 @@ class StreamedSplit:
     @property
     def example(self) -> Tensor:
         """The inputs of the first row, [1, ...], read in this process."""
-        read = _Reader(self.dataset).__getitems__(self.index[:1].tolist())
-        if isinstance(read, UserError):
-            raise read
-        return read
+        return self.read(torch.arange(1))
+
+    def read(self, index: Tensor) -> Tensor:
+        """The inputs of the rows ``index``, read in this process, on the CPU."""
+        return torch.stack(read_inputs(self.dataset, self.index[index].tolist(), self.name))
 
     def take(self, index: Tensor) -> "StreamedSplit":
         """The rows ``index``."""
@@ -83,8 +87,7 @@ class StreamedSplit:
         another way of reading them (a crop, a scale) from these, but may not tell one changed file.
         """
         some = torch.linspace(0, len(self) - 1, min(len(self), _TOLD_BY)).long()
-        inputs = torch.stack(read_inputs(self.dataset, self.index[some].tolist()))
-        return digest(self.index, self.labels, inputs)
+        return digest(self.index, self.labels, self.read(some))
 
     def _moved(self, rows: Tensor) -> Tensor:
         """On the device, without waiting for it, for which the copy must be of pinned memory."""
@@ -93,18 +96,23 @@ class StreamedSplit:
         return rows.to(self.device, non_blocking=True)
 
 
-def stream(dataset: Dataset[Any], labels: Tensor, groups: Tensor | None = None) -> StreamedSplit:
-    """All of ``dataset`` as rows with these ``labels``, read by :func:`default_workers`."""
-    return StreamedSplit(
-        dataset, labels, torch.arange(len(labels)), groups, workers=default_workers()
-    )
+def stream(
+    dataset: Dataset[Any], labels: Tensor, groups: Tensor | None = None, name: str | None = None
+) -> StreamedSplit:
+    """All of ``dataset`` as rows with these ``labels``, read by :func:`default_workers`.
+
+    ``name`` is what errors call it; None takes the name of its class.
+    """
+    name = name or type(dataset).__name__
+    index = torch.arange(len(labels))
+    return StreamedSplit(dataset, labels, index, groups, workers=default_workers(), name=name)
 
 
 def default_workers() -> int:
     """$ADIW_WORKERS, else one process for each core but one, at most 8."""
     text = os.environ.get("ADIW_WORKERS")
     if text is None:
-        return min(8, (os.cpu_count() or 1) - 1)
+        return min(8, usable_cores() - 1)
     if not text.isdecimal():
         raise UserError(f"ADIW_WORKERS must be a number of processes, 0 or more; got '{text}'")
     return int(text)
@@ -115,7 +123,7 @@ def _read_ahead(rows: StreamedSplit, items: Iterator[list[int]]) -> Iterator[Ten
     # Forked, since what a user's file defines can not be pickled for a new process.
     can_fork = "fork" in multiprocessing.get_all_start_methods()
     loader: DataLoader[Any] = DataLoader(
-        _Reader(rows.dataset),
+        _Reader(rows.dataset, rows.name),
         batch_sampler=items,
         collate_fn=_as_read,
         num_workers=rows.workers,
@@ -149,12 +157,13 @@ class _Reader(Dataset[Any]):
     An error is handed over rather than raised: a worker process would raise it as a traceback.
     """
 
-    def __init__(self, dataset: Dataset[Any]) -> None:
+    def __init__(self, dataset: Dataset[Any], name: str) -> None:
         self._dataset = dataset
+        self._name = name
 
     def __getitems__(self, items: list[int]) -> Tensor | UserError:
         try:
-            return torch.stack(read_inputs(self._dataset, items))
+            return torch.stack(read_inputs(self._dataset, items, self._name))
         except UserError as error:
             return error
 

@@ -8,13 +8,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from adiw_tune.errors import UserError, in_one_line
+from adiw_tune.errors import UserError, in_one_line, told_as
 from adiw_tune.tasks.base import Network, Task
 from adiw_tune.tasks.rows import Split
 from adiw_tune.tasks.splits import Splits
 from adiw_tune.tasks.watched import Watched
 
 _BATCH = 8  # rows that a network is tried on
+# What bounds logits, as autograd calls it. Of log-softmax the cross-entropy is that of the logits.
+_ENDINGS = {"SigmoidBackward0": "sigmoid", "TanhBackward0": "tanh", "ReluBackward0": "ReLU"}
 
 
 @dataclass(frozen=True)
@@ -24,14 +26,20 @@ class Inspection:
     Args:
         problems: one line each; [] if all is well.
         summary: what is worth knowing, one line each.
+        remarks: what training works with, and is probably a mistake, one line each.
     """
 
     problems: list[str]
     summary: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
 
 
-def check_network(task: Task, splits: Splits, name: str | None, features: bool = False) -> None:
+def check_network(
+    task: Task, splits: Splits, name: str | None, features: bool = False
+) -> list[str]:
     """Refuse a network that training cannot work with, after trying it on 8 training rows.
+
+    Returns remarks, one line each.
 
     It is tried as :func:`check_task` does, on the CPU, and torch's global generator of the CPU is
     left as it is.
@@ -45,7 +53,8 @@ def check_network(task: Task, splits: Splits, name: str | None, features: bool =
     tried = try_network(task, splits, name or next(iter(task.networks)))
     problems = tried.problems + tried.summary * features
     if problems:
-        raise UserError(f"{problems[0]}: 'adiw-tune check-task {task.name}' tells all")
+        raise UserError(f"{problems[0]}; run 'adiw-tune check-task {task.name}' for all problems")
+    return tried.remarks
 
 
 def try_network(task: Task, splits: Splits, name: str) -> Inspection:
@@ -53,17 +62,29 @@ def try_network(task: Task, splits: Splits, name: str) -> Inspection:
     index = torch.arange(min(_BATCH, len(splits.train)))
     rows = next(splits.train.batches([index])).to(torch.device("cpu"))
     with torch.random.fork_rng(devices=[]):
+        fails = f"{name} fails on inputs {list(rows.inputs.shape)}"
         try:
-            network = task.network(splits, name)
-            found = [*islice(_evaluation(network, rows, splits.classes), 1)]
-            found = found or [*_training(network, rows, task.augment)]
-            summary = [] if found else [*_features(network, rows)]
+            with told_as(lambda error: f"{fails}: {in_one_line(error)}"):
+                network = task.network(splits, name)
+                found = [*_shared(network, task.network(splits, name))]
+                found = found or [*islice(_evaluation(network, rows, splits.classes), 1)]
+                found = found or [*_training(network, rows, task.augment, splits.classes)]
+                summary = [] if found else [*_features(network, rows)]
+                remarks = [] if found else [*_ending(network, rows)]
         except UserError as error:
             return Inspection([str(error)])
-        except (Exception, SystemExit) as error:  # whatever the network's own code raises
-            shape = list(rows.inputs.shape)
-            return Inspection([f"{name} fails on inputs {shape}: {in_one_line(error)}"])
-    return Inspection(*([f"{name}: {line}" for line in lines] for lines in (found, summary)))
+    lines = ([f"{name}: {line}" for line in some] for some in (found, summary, remarks))
+    return Inspection(*lines)
+
+
+def _shared(network: Network, another: Network) -> Iterator[str]:
+    """Whether training one network would train the next. Frozen parameters may be common."""
+    own, others = ({p for p in n.parameters() if p.requires_grad} for n in (network, another))
+    if own & others:
+        yield (
+            "two calls share trainable parameters, so one run would go on from where another "
+            "ended: make the network anew in each call"
+        )
 
 
 def _evaluation(network: Network, rows: Split, classes: int) -> Iterator[str]:
@@ -72,16 +93,19 @@ def _evaluation(network: Network, rows: Split, classes: int) -> Iterator[str]:
     network.eval()
     with torch.no_grad():
         logits, again = network(rows.inputs), network(rows.inputs)
-    if not isinstance(logits, Tensor) or logits.shape != (n, classes):
-        got = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        yield (
-            f"logits of {n} rows must be [{n}, {classes}]; they are {got} (is the number of "
-            "classes right?)"
-        )
+    if told := _misshapen(logits, n, classes):
+        yield f"{told} (is the number of classes right?)"
     if not logits.isfinite().all():
         yield "logits must be finite"
     if not torch.allclose(logits, again, rtol=1e-4, atol=1e-5):
         yield "the same rows give other logits the second time in evaluation mode"
+
+
+def _misshapen(logits: object, n: int, classes: int) -> str | None:
+    if isinstance(logits, Tensor) and logits.shape == (n, classes):
+        return None
+    got = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+    return f"logits of {n} rows must be [{n}, {classes}]; they are {got}"
 
 
 def _features(network: Network, rows: Split) -> Iterator[str]:
@@ -98,12 +122,28 @@ def _features(network: Network, rows: Split) -> Iterator[str]:
         )
 
 
+def _ending(network: Network, rows: Split) -> Iterator[str]:
+    """The activation that a network in training mode ends in, by values or by its graph."""
+    network.train()
+    logits = network(rows.inputs)
+    last = _ENDINGS.get(logits.grad_fn.name()) if logits.grad_fn else None
+    sums = (logits.sum(dim) for dim in (1, 0))  # over dim 0 as well: a softmax over the wrong axis
+    if (logits >= 0).all() and any(torch.allclose(s, torch.ones_like(s), atol=1e-4) for s in sums):
+        last = "softmax"
+    if last:
+        yield f"it ends in {last}: cross-entropy takes logits, so return what comes before {last}"
+
+
 def _training(
-    network: Network, rows: Split, augment: Callable[[Tensor], Tensor] | None
+    network: Network, rows: Split, augment: Callable[[Tensor], Tensor] | None, classes: int
 ) -> Iterator[str]:
     inputs = rows.inputs if augment is None else _augmented(augment, rows.inputs)
     network.train()
-    loss = functional.cross_entropy(network(inputs).float(), rows.labels)
+    logits = network(inputs)
+    if told := _misshapen(logits, len(rows), classes):
+        yield f"{told} in training mode"
+        return
+    loss = functional.cross_entropy(logits.float(), rows.labels)
     if not loss.requires_grad:
         yield "the loss has no gradient: are all parameters frozen?"
         return
@@ -117,10 +157,8 @@ def _training(
 
 def _augmented(augment: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
     kind = f"{list(inputs.shape)} {inputs.dtype}"
-    try:
+    with told_as(lambda error: f"augment fails on inputs {kind}: {in_one_line(error)}"):
         changed: object = augment(inputs)
-    except (Exception, SystemExit) as error:
-        raise UserError(f"augment fails on inputs {kind}: {in_one_line(error)}") from error
     if not isinstance(changed, Tensor):
         raise UserError(f"augment gives {type(changed).__name__} for inputs {kind}: give a tensor")
     if (changed.shape, changed.dtype) != (inputs.shape, inputs.dtype):

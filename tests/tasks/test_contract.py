@@ -73,12 +73,36 @@ class Mine(Mine):
         ),
         (
             "def train():\n    return torch.tensor(1.0), torch.tensor(1)",
-            "inputs of train() of '{path}' are [] torch.strided: give a dense tensor [n, ...]",
+            "inputs of train() of '{path}' are a single number: give a dense tensor [n, ...]",
         ),
         (
             "def train():\n    x, y = rows(80, 0)\n    return x.to_sparse(), y",
             "inputs of train() of '{path}' are [80, 4] torch.sparse_coo: give a dense tensor "
             "[n, ...]",
+        ),
+        (
+            "def train():\n    x, y = rows(80, 0)\n    return x.to('meta'), y",
+            "inputs of train() of '{path}' are [80, 4] on the meta device: give a dense tensor "
+            "[n, ...]",
+        ),
+        (
+            "def train():\n    x, y = rows(80, 0)\n    return x, y.to('meta')",
+            "labels of train() of '{path}' are [80] on the meta device: give a dense tensor [80]",
+        ),
+        (
+            "def train():\n    x, y = rows(80, 0)\n"
+            "    return torch.nested.nested_tensor(list(x), layout=torch.jagged), y",
+            "inputs of train() of '{path}' are nested: give a dense tensor [n, ...]",
+        ),
+        (
+            "def train():\n    x, y = rows(80, 0)\n    return x.to(torch.float8_e5m2), y",
+            "inputs of train are torch.float8_e5m2: give float32 or uint8",
+        ),
+        (
+            DATASET + "\nclass Mine(Mine):\n    def __getitem__(self, i):\n"
+            "        return torch.zeros(4, device='meta'), int(self.labels[i])",
+            "item 0 of train() of '{path}' has inputs that are [4] on the meta device: make them "
+            "dense",
         ),
         (
             "def test():\n    x, y = rows(30, 1)\n    return x[:, :3], y",

@@ -40,7 +40,7 @@ def with_targets(targets: Any, labels: Any = LABELS) -> Labelled:
     "labels", [LABELS, torch.tensor(LABELS), torch.tensor(LABELS).float(), np.array(LABELS), []]
 )
 def test_labels_are_read_from_the_items_where_there_are_no_targets(labels: Any) -> None:
-    found = read_labels(Labelled(labels))
+    found = read_labels(Labelled(labels), "Labelled")
     assert found.dtype == torch.int64
     assert found.tolist() == [int(label) for label in labels]
 
@@ -48,7 +48,7 @@ def test_labels_are_read_from_the_items_where_there_are_no_targets(labels: Any) 
 @pytest.mark.parametrize("targets", [LABELS, torch.tensor(LABELS).int(), np.array(LABELS)])
 def test_few_items_are_read_where_there_are_targets(targets: Any) -> None:
     dataset = with_targets(targets)
-    assert read_labels(dataset).tolist() == LABELS
+    assert read_labels(dataset, "Labelled").tolist() == LABELS
     assert len(dataset.read) == 8
     assert (min(dataset.read), max(dataset.read)) == (0, ROWS - 1)
 
@@ -56,14 +56,14 @@ def test_few_items_are_read_where_there_are_targets(targets: Any) -> None:
 def test_targets_that_are_transformed_on_the_way_are_not_the_labels() -> None:
     dataset = with_targets([0] * ROWS)
     dataset.target_transform = lambda target: target + 1  # type: ignore[attr-defined]
-    assert read_labels(dataset).tolist() == LABELS
+    assert read_labels(dataset, "Labelled").tolist() == LABELS
 
 
 def test_few_rows_with_targets_are_read_once_each() -> None:
     dataset = with_targets([1, 0], labels=[1, 0])
-    assert read_labels(dataset).tolist() == [1, 0]
+    assert read_labels(dataset, "Labelled").tolist() == [1, 0]
     assert dataset.read == [0, 1]
-    assert read_labels(with_targets([], labels=[])).tolist() == []
+    assert read_labels(with_targets([], labels=[]), "Labelled").tolist() == []
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_targets_that_are_not_the_labels_are_refused_in_one_line(
     targets: Any, message: str
 ) -> None:
     with pytest.raises(UserError, match=message) as caught:
-        read_labels(with_targets(targets))
+        read_labels(with_targets(targets), "Labelled")
     assert "\n" not in str(caught.value)
 
 
@@ -96,14 +96,15 @@ def test_targets_that_are_not_the_labels_are_refused_in_one_line(
         (torch.tensor(1.7), r"the label tensor\(1.7000\)"),
         (float("inf"), "the label inf"),
         (float("nan"), "the label nan"),
+        (2**63, "the label 9223372036854775808"),
         (torch.eye(100)[3], r"a label of shape \[100\]"),
         (np.eye(100)[3], r"a label of shape \[100\]"),
     ],
 )
 def test_label_that_is_no_whole_number_is_named_in_one_line(label: Any, told: str) -> None:
-    message = f"item 2 of Labelled has {told}: labels are whole numbers"
+    message = f"item 2 of Labelled has {told}: labels must be whole numbers that int64 holds"
     with pytest.raises(UserError, match=message) as caught:
-        read_labels(Labelled([0, 1, label]))
+        read_labels(Labelled([0, 1, label]), "Labelled")
     assert "\n" not in str(caught.value)
 
 

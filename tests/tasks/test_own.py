@@ -150,6 +150,15 @@ def test_path_that_a_file_adds_stays(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert len(task_of(tmp_path, adds, later).load(None).rows) == 70
 
 
+def test_a_file_may_change_the_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    task_of(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "moves.py").write_text(
+        f"import os\nos.chdir('/')\n{(tmp_path / 'mine.py').read_text()}"
+    )
+    assert find_task("moves.py").name == "moves.py"
+
+
 def test_constants_may_be_numpys(tmp_path: Path) -> None:
     task = task_of(tmp_path, "import numpy as np", "CLASSES = SELECT_SIZE = np.int64(3)")
     assert (task.select_size, task.load(None).classes) == (3, 3)
@@ -201,6 +210,13 @@ def test_dataset_is_streamed_and_trained_on(
             run = TrainingRun(TrialConfig(task=task.name, epochs=2, batch_size=16))
             losses.append([run.run_epoch().loss, run.run_epoch().loss])
     assert all(loss == losses[0] for loss in losses)
+
+
+def test_the_length_of_a_dataset_may_be_numpys(tmp_path: Path) -> None:
+    code = DATASET.replace("return len(self.inputs)", "return np.int64(len(self.inputs))")
+    task = task_of(tmp_path, "import numpy as np", code)
+    assert len(task.load(None).rows) == 80
+    assert check_task(task) == []
 
 
 def test_dataset_may_have_groups(tmp_path: Path) -> None:
@@ -272,72 +288,7 @@ def test_network_of_the_files_is_taken_as_it_is(tmp_path: Path) -> None:
     assert network.outputs(torch.rand(3, 4))[0].shape == (3, 8)
 
 
-@pytest.mark.parametrize(
-    ("code", "message"),
-    [
-        ("1 / 0", r"task file '.*mine.py' does not run: ZeroDivisionError: .* \(line 21\)"),
-        ("def (", "task file '.*mine.py' does not run: SyntaxError"),
-        ("raise SystemExit(1)", "does not run: SystemExit"),
-        ("del train", r"task file '.*mine.py' must define train\(\)"),
-        ("del train, test\nmodel = 3", r"must define train\(\) and test\(\) and model\(\)"),
-        ("augment = 0.5", "'augment' in task file '.*mine.py' must be a function"),
-        ("SELECT_SIZE = True", "SELECT_SIZE in '.*mine.py' must be a whole number above 0; got T"),
-        ("SELECT_SIZE = 2.5", "SELECT_SIZE in '.*mine.py' must be a whole number above 0; got 2"),
-        ("SELECT_SIZE = 0", "SELECT_SIZE in '.*mine.py' must be a whole number above 0; got 0"),
-        ("SELECT_SIZE = 'many'", "SELECT_SIZE in '.*mine.py' must be a whole number above 0"),
-    ],
-)
-def test_file_that_is_no_task_is_refused_in_one_line(
-    tmp_path: Path, code: str, message: str
-) -> None:
-    with pytest.raises(UserError, match=message) as caught:
-        task_of(tmp_path, code)
-    assert "\n" not in str(caught.value)
-
-
-def test_missing_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no task file 'nowhere/mine\.py': give a Python file"):
-        find_task("nowhere/mine.py")
-
-
-@pytest.mark.parametrize(
-    ("code", "message"),
-    [
-        ("return 3", r"train\(\) of '.*mine.py' gives int: give \(inputs, labels\) tensors, or"),
-        ("return [1, 2]", r"gives \(int, int\): give"),
-        ("return (rows(5, 0)[0],)", r"gives \(Tensor\): give"),
-        ("return iter([])", r"gives list_iterator: give"),
-        ("raise RuntimeError('a\\nb')", r"train\(\) of '.*' fails: RuntimeError: a b \(line 22\)"),
-        ("raise SystemExit('no data')", r"train\(\) of '.*' fails: SystemExit: no data \(line 22"),
-        ("return torch.zeros(5, 4), torch.zeros(5)", "labels of train.* are torch.float32: give"),
-        ("return torch.zeros(5, 4), torch.zeros(4).long()", r"have shape \[4\]: give \[5\]"),
-        ("return torch.zeros(5, 4), torch.zeros(5, 1).long()", r"have shape \[5, 1\]: give \[5\]"),
-        ("return *rows(5, 0), torch.zeros(3).long()", r"groups of train.* have shape \[3\]: give"),
-    ],
-)
-def test_rows_of_the_wrong_kind_are_refused_in_one_line(
-    tmp_path: Path, code: str, message: str
-) -> None:
-    task = task_of(tmp_path, f"def train():\n    {code}")
-    with pytest.raises(UserError, match=message) as caught:
-        task.load(None)
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("code", "message"),
-    [
-        ("return 3", r"model\(\) of '.*mine.py' gives int: give an nn.Module"),
-        ("return nn.Linear()", r"model\(\) of '.*mine.py' fails: TypeError: .* \(line 22\)"),
-    ],
-)
-def test_model_that_is_none_is_refused_in_one_line(tmp_path: Path, code: str, message: str) -> None:
-    task = task_of(tmp_path, f"def model():\n    {code}")
-    with pytest.raises(UserError, match=message) as caught:
-        task.network(task.splits(parse_shift("none"), 0))
-    assert "\n" not in str(caught.value)
-
-
+# An error that is no Exception, and fails itself when it is asked what it says.
 def test_example_passes_the_contract() -> None:
     assert check_task(find_task(str(EXAMPLE))) == []
 

@@ -132,9 +132,9 @@ def no_pair(item: int, x: Tensor) -> Any:
     [
         (raising, r"item 7 of Spoilt cannot be read .*RuntimeError: no such file"),
         (leaving, r"item 7 of Spoilt cannot be read .*SystemExit: no such file"),
-        (of_another_shape, r"item 7 has inputs \[1\] torch.float32, another has \[2\]"),
-        (no_tensor, "item 7 has inputs of type list: make a tensor of them"),
-        (sparse, "item 7 has inputs that are torch.sparse_coo: make them dense"),
+        (of_another_shape, r"item 7 of Spoilt has inputs \[1\] torch.float32, another has \[2\]"),
+        (no_tensor, "item 7 of Spoilt has inputs of type list: make a tensor of them"),
+        (sparse, r"item 7 of Spoilt has inputs that are \[2\] torch.sparse_coo: make them dense"),
         (no_pair, "item 7 of Spoilt cannot be read as an .inputs, label. pair"),
     ],
 )

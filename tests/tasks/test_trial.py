@@ -38,6 +38,11 @@ def check(task: Task, name: str | None = None, features: bool = False) -> None:
             "right?)",
         ),
         (
+            "class Two(nn.Linear):\n    def forward(self, x):\n        x = super().forward(x)\n"
+            "        return (x, x) if self.training else x\ndef model():\n    return Two(4, 2)",
+            "model: logits of 8 rows must be [8, 2]; they are tuple in training mode",
+        ),
+        (
             "class Log(nn.Linear):\n    def forward(self, x):\n"
             "        return super().forward(x) / 0\ndef model():\n    return Log(4, 2)",
             "model: logits must be finite",
@@ -97,7 +102,7 @@ def test_fault_is_told_in_one_line(tmp_path: Path, code: str, problem: str) -> N
     assert check_task(task) == [told]
     with pytest.raises(UserError) as caught:
         check(task)
-    assert str(caught.value) == f"{told}: 'adiw-tune check-task {task.name}' tells all"
+    assert str(caught.value) == f"{told}; run 'adiw-tune check-task {task.name}' for all problems"
 
 
 CONVOLUTION = """

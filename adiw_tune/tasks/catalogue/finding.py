@@ -10,9 +10,17 @@ _ENVIRONMENT = "ADIW_DATA_DIR"
 
 
 def chosen_directory(data_dir: Path | None) -> Path | None:
-    """``data_dir``, else $ADIW_DATA_DIR, else None."""
+    """``data_dir``, else $ADIW_DATA_DIR, else None.
+
+    Raises:
+        UserError: the variable names no directory.
+    """
     env = os.environ.get(_ENVIRONMENT)
-    return data_dir or (Path(env) if env else None)
+    if data_dir is not None or not env:
+        return data_dir
+    if not os.path.isdir(env):
+        raise UserError(f"${_ENVIRONMENT} is '{env}', which is no directory: correct or unset it")
+    return Path(env)
 
 
 def find_folder(

@@ -71,7 +71,7 @@ def _rows(folder: Path, classes: list[str]) -> StreamedSplit:
         where = folder / classes[min(empty)]
         raise UserError(f"'{where}' holds no images: {', '.join(IMG_EXTENSIONS)} are read")
     labels = torch.tensor([label for _, label in files], dtype=torch.int64)
-    return stream(_Images(files), labels)
+    return stream(_Images(files), labels, name=f"'{folder}'")
 
 
 class _Images(Dataset[tuple[Tensor, int]]):

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import pickle
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -302,6 +303,7 @@ def test_environment_without_the_files_leaves_those_downloaded(
     cache.mkdir(parents=True)
     (batches / "cifar-10-batches-py").rename(cache / "cifar-10-batches-py")
     monkeypatch.setenv("HOME", str(batches / "home"))
+    (batches / "nowhere").mkdir()
     monkeypatch.setenv("ADIW_DATA_DIR", str(batches / "nowhere"))
     assert_tree(load_cifar(10, None))
     with pytest.raises(UserError, match=r"in data directory '.*/nowhere'"):
@@ -317,6 +319,8 @@ def test_files_of_torchvision_with_other_content_are_not_unpickled(tmp_path: Pat
 def test_no_network_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ADIW_DATA_DIR", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
+    # Made at the first request of a process, with that moment's proxies, and kept for all others.
+    monkeypatch.setattr(urllib.request, "_opener", None)
     for name in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")  # nothing listens there
         monkeypatch.delenv("no_proxy", raising=False)

@@ -179,7 +179,8 @@ def test_environment_without_the_files_leaves_those_installed(
 ) -> None:
     write_tree(tmp_path / "installed")
     monkeypatch.setattr("adiw_tune.tasks.catalogue.fashion_mnist._DEBIAN", tmp_path / "installed")
-    monkeypatch.setenv("ADIW_DATA_DIR", str(tmp_path / "nowhere"))
+    (tmp_path / "empty").mkdir()
+    monkeypatch.setenv("ADIW_DATA_DIR", str(tmp_path / "empty"))
     assert_tree(load_fashion_mnist(None))
     with pytest.raises(UserError, match=r"in data directory '.*/elsewhere'"):
         load_fashion_mnist(tmp_path / "elsewhere")

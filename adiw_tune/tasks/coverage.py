@@ -1,0 +1,47 @@
+"""Classes that a role has no rows of."""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+from torch import Tensor
+
+from adiw_tune.tasks.splits import Splits
+
+_LISTED = 5  # classes, before the rest are counted
+
+
+def class_remarks(splits: Splits) -> Iterator[str]:
+    """Which classes are missing where, one line each.
+
+    A class is known if reference, select or test rows, whose labels are right, are of it. Training
+    rows are taken as shifted: noise may fill a class that has no rows of its own, and class-prior
+    leaves a row of each.
+    """
+    known = {
+        label
+        for rows in (splits.reference, splits.select, splits.test)
+        for label in _classes(rows.labels)
+    }
+    if unknown := splits.classes - len(known):
+        some = (label for label in range(splits.classes) if label not in known)
+        hint = "" if 0 in known else ": labels are to begin at 0"
+        yield f"no reference, select or test rows are of {_listed(some, unknown)}{hint}"
+    trained = _classes(splits.train.labels)
+    if len(trained) == 1:
+        yield f"all training rows are of {_listed(trained, 1)}"
+    elif lacking := sorted(known - trained):
+        yield f"no training rows are of {_listed(lacking, len(lacking))}"
+    for role, rows in (("reference", splits.reference), ("test", splits.test)):
+        if lacking := sorted(known - _classes(rows.labels)):
+            yield f"no {role} rows, of {len(rows)}, are of {_listed(lacking, len(lacking))}"
+
+
+def _classes(labels: Tensor) -> set[int]:
+    return set(labels.unique().tolist())
+
+
+def _listed(classes: Iterable[int], count: int) -> str:
+    """``count`` classes, the first of which are named."""
+    named = ", ".join(map(str, islice(classes, _LISTED)))
+    more = f" and {count - _LISTED} more" if count > _LISTED else ""
+    return f"class{'es' if count > 1 else ''} {named}{more}"
