@@ -7,6 +7,7 @@ import pandas as pd
 
 from adiw_tune.decide.front import FINISHED, pareto_front
 from adiw_tune.errors import UserError
+from adiw_tune.ranges import check_positive
 
 DEFAULT_POLICY = "fastest-within=0.01"  # accuracy first; work decides among near equals
 _ROUNDING = 1e-12  # of sums and differences of accuracies
@@ -49,7 +50,7 @@ def parse_policy(text: str) -> Policy:
 
     knee: the front's point furthest above the line between its ends, both axes scaled to [0, 1].
     fastest-within=X: the fastest whose accuracy is at most X below the best; X in [0, 1].
-    best-under=S: the most accurate that trains in at most S seconds of work; S above 0.
+    best-under=S: the most accurate that trains in at most S seconds of work; S in [1e-6, 1e9].
     """
     name, _, number = text.partition("=")
     if text == "knee":
@@ -68,6 +69,7 @@ def parse_policy(text: str) -> Policy:
         return Policy(text, within=value)
     if not value > 0:
         raise UserError(f"best-under takes seconds above 0; got {number}")
+    check_positive("the seconds of best-under", value, 1e-6, 1e9)
     return Policy(text, under=value)
 
 

@@ -1,10 +1,12 @@
 """Trials that were recorded in full, read from the event log of a search."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from adiw_tune.errors import UserError
+from adiw_tune.record.events import Event
 from adiw_tune.record.log import EventLog
 from adiw_tune.record.runs import arm
 
@@ -34,16 +36,12 @@ def read_courses(path: Path) -> list[Course]:
     Raises:
         UserError: there are none, or some were cut, of which nobody knows how they would have gone.
     """
-    if not path.is_file():
+    if not path.exists():
         raise UserError(f"no table '{path}': give the events.jsonl of a search")
-    events = list(EventLog(path))
-    try:
-        return _courses(events, path)
-    except (KeyError, TypeError) as error:
-        raise UserError(f"'{path}' is no event log of a search: {error} is missing") from error
+    return _courses(list(EventLog(path)), path)
 
 
-def _courses(events: list[dict[str, Any]], path: Path) -> list[Course]:
+def _courses(events: list[Event], path: Path) -> list[Course]:
     configs = {
         event["trial"]: event["config"]
         for event in events
@@ -61,10 +59,21 @@ def _courses(events: list[dict[str, Any]], path: Path) -> list[Course]:
         if event["event"] == "epoch" and event["trial"] in configs:
             reached[event["trial"]].append((event["accuracy"], event["work_s"]))
     courses = [
-        Course(trial, arm(config), *zip(*reached[trial], strict=True))
+        _course(trial, config, reached[trial], path)
         for trial, config in configs.items()
         if ends.get(trial) == "finished"
     ]
     if not courses:
         raise UserError(f"no search trial of '{path}' has finished: there is nothing to replay")
     return courses
+
+
+def _course(
+    trial: str, config: Mapping[str, Any], reached: list[tuple[float, float]], path: Path
+) -> Course:
+    if not reached:
+        raise UserError(f"'{path}' is damaged: trial '{trial}' finished without an epoch")
+    try:
+        return Course(trial, arm(config), *zip(*reached, strict=True))
+    except KeyError as error:
+        raise UserError(f"'{path}' is damaged: config of '{trial}' has no {error}") from None

@@ -1,6 +1,5 @@
 """The one reading of the test split that a search is allowed."""
 
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -11,11 +10,11 @@ from scipy.stats import binomtest
 
 from adiw_tune.errors import UserError
 from adiw_tune.record.record import SearchRecord
-from adiw_tune.search.ending import tell_reading
 from adiw_tune.search.picking import pick, picked_config
-from adiw_tune.search.winner import winning_run
+from adiw_tune.search.preflight import check_record
+from adiw_tune.search.winner import Warn, winning_run
 from adiw_tune.training import TrainingRun, TrialConfig
-from adiw_tune.training.saving import saved_at_the_end
+from adiw_tune.training.saving import check_output, save_network
 
 
 @dataclass(frozen=True)
@@ -45,17 +44,28 @@ class Reading:
         return asdict(self)
 
 
-def finalize(record: SearchRecord, again: bool, output: Path | None) -> Reading:
+def finalize(record: SearchRecord, again: bool, output: Path | None, warn: Warn) -> Reading:
     """Read the test split with the winner's network, and write down that it was read.
+
+    The network is the winner's as it was kept, or where that is gone or damaged, trained now.
 
     Args:
         record: of a search that is over.
         again: read it although that has been done.
         output: where to save the network's state_dict; None for nowhere.
+        warn: called with a line of what stands in the way of no reading.
 
     Raises:
-        UserError: the search is not over, or the split has been read and ``again`` is not given.
+        UserError: the search is not over or runs again, MLflow would not take the reading, or the
+            split has been read, or is being read, and ``again`` is not given.
     """
+    if output is not None:
+        check_output(output)
+    with record.claimed():
+        return _read(record, again, output, warn)
+
+
+def _read(record: SearchRecord, again: bool, output: Path | None, warn: Warn) -> Reading:
     history = record.history()
     if not record.finished:
         raise UserError(
@@ -68,14 +78,15 @@ def finalize(record: SearchRecord, again: bool, output: Path | None) -> Reading:
             f"the test split of '{record.settings.name}' was read on {when}: accuracy "
             f"{first['accuracy']:.4f}; --again reads it once more, and is recorded"
         )
+    check_record(record)
     won = pick(record)
-    kept = winning_run(record, history, won.trial)
+    kept = winning_run(record, history, won.trial, warn)
     run = kept[1] if kept else _trained(record)
-    with saved_at_the_end(run.network, output) if output else nullcontext():
-        accuracy = run.accuracy(run.splits.test)
-        rows = len(run.splits.test)
-        record.log.append("test_read", trial=won.trial, accuracy=accuracy, rows=rows, again=again)
-    tell_reading(record)
+    accuracy = run.accuracy(run.splits.test)
+    rows = len(run.splits.test)
+    record.log.append("test_read", trial=won.trial, accuracy=accuracy, rows=rows, again=again)
+    if output is not None:
+        save_network(run.network, output)
     return Reading(
         divergence=won.divergence,
         trial=won.trial,

@@ -3,6 +3,7 @@
 import optuna
 import pandas as pd
 
+from adiw_tune.ranges import FLOAT32
 from adiw_tune.record.history import History
 from adiw_tune.search.proposals import study_of
 
@@ -15,17 +16,25 @@ def importance(history: History) -> pd.DataFrame:
     Columns parameter, accuracy, work_s: shares in [0, 1] that add up to 1; no rows where fewer than
     8 trials finished. Only parameters that every finished trial has can be told apart; what none
     of them explains, such as an accuracy that all trials reach, leaves shares of 0, or no rows.
+    Parameters whose range goes beyond float32, in which the forest computes, are left out.
     """
     finished = [run for run in history.of_kind("search") if run.status == "finished"]
     if len(finished) < _FEWEST_TRIALS:
         return pd.DataFrame(columns=["parameter", "accuracy", "work_s"])
     study = study_of(finished)
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
+    ranges = optuna.search_space.intersection_search_space(study.get_trials(deepcopy=False))
+    told_apart = [name for name, one in ranges.items() if _is_in_float32(one)]
 
     def shares_of(at: int) -> dict[str, float]:
+        if not told_apart:
+            return {}
         try:
             return optuna.importance.get_param_importances(
-                study, evaluator=evaluator, target=lambda trial: float(trial.values[at])
+                study,
+                evaluator=evaluator,
+                params=told_apart,
+                target=lambda trial: float(trial.values[at]),
             )
         except RuntimeError:  # none of the forest's trees has any variance
             return {}
@@ -33,3 +42,8 @@ def importance(history: History) -> pd.DataFrame:
     shares = {"accuracy": shares_of(0), "work_s": shares_of(1)}
     table = pd.DataFrame(shares).fillna(0.0)
     return table.rename_axis("parameter").reset_index().sort_values("accuracy", ascending=False)
+
+
+def _is_in_float32(distribution: optuna.distributions.BaseDistribution) -> bool:
+    ends = (getattr(distribution, "low", 0), getattr(distribution, "high", 0))
+    return all(abs(end) <= FLOAT32[1] for end in ends)

@@ -9,10 +9,13 @@ from statistics import mean, quantiles
 
 import torch
 
+from adiw_tune.cores import usable_cores
 from adiw_tune.record.runs import arm
 from adiw_tune.search.request import check_data, check_options, runs_at_once
 from adiw_tune.search.space import SpaceFile
+from adiw_tune.search.starting_points import check_space
 from adiw_tune.training import StepCost, TrainingRun, TrialConfig, peak_memory_bytes
+from adiw_tune.training.memory import CONTEXT_BYTES, fit_at_once
 
 _SEARCHES = 200  # drawn from the space, for the range of what one takes
 _CUT = 0.5  # of its work is what early stopping may save a search
@@ -75,8 +78,8 @@ def make_plan(
     90% quantile, if it saves nothing and, where there is no GPU, trials at once gain nothing.
     Trials that the sampler prefers may be longer or shorter than those of random draws.
     """
-    check_options(trials, seeds, cross_fit, concurrency)
-    configs = SpaceFile(space, seed, folds=cross_fit or 1).check()
+    check_options(seed, trials, seeds, cross_fit, concurrency)
+    configs = check_space(SpaceFile(space, seed, folds=cross_fit or 1))
     check_data(configs, data_dir)
     torch.set_num_threads(1)  # as in a trial
     gpus = torch.cuda.device_count()
@@ -87,7 +90,8 @@ def make_plan(
     device = torch.device("cuda" if gpus else "cpu")
     measured = {name: _measure(some, device, data_dir) for name, some in by_arm.items()}
     seconds = {n: [measured[n].trial_s(config) for config in some] for n, some in by_arm.items()}
-    memory = peak_memory_bytes(device)
+    needs = [one.memory for one in measured.values() if one.memory is not None]
+    memory = max(needs, default=None)
     gain = (workers, workers if gpus else 1)  # of trials at once: at best, at worst
     return Plan(
         arms=[_arm_plan(name, measured[name].cost, seconds[name]) for name in by_arm],
@@ -107,6 +111,7 @@ class _Measured:
     rows: int
     setup_s: float
     evaluation_s: float
+    memory: int | None
 
     def trial_s(self, config: TrialConfig) -> float:
         """Wall seconds of a trial alone: its work, its set-up, and a look at the select split."""
@@ -126,7 +131,8 @@ def _measure(some: list[TrialConfig], device: torch.device, data_dir: Path | Non
     start = time.perf_counter()
     run.report()
     evaluation_s = time.perf_counter() - start
-    return _Measured(cost, len(run.splits.train), setup_s, evaluation_s)
+    memory = peak_memory_bytes(device)
+    return _Measured(cost, len(run.splits.train), setup_s, evaluation_s, memory)
 
 
 def _arm_plan(name: str, cost: StepCost, seconds: list[float]) -> ArmPlan:
@@ -152,8 +158,8 @@ def _finale_range(
 
 def _room(memory: int | None, device: torch.device) -> int:
     if device.type == "cuda":
-        return max(1, int(0.9 * torch.cuda.mem_get_info(device)[1] // max(1, memory or 1)))
-    cores = os.cpu_count() or 1
+        return fit_at_once(memory or 0, CONTEXT_BYTES, torch.cuda.mem_get_info(device)[1])
+    cores = usable_cores()
     if memory is None or not hasattr(os, "sysconf"):
         return cores
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

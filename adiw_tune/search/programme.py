@@ -22,7 +22,8 @@ from adiw_tune.errors import UserError
 from adiw_tune.record.history import History
 from adiw_tune.record.record import SearchSettings
 from adiw_tune.record.runs import Run
-from adiw_tune.search.proposals import Proposer
+from adiw_tune.search.proposals import Infeasible, Proposer
+from adiw_tune.search.space import SpaceFile
 
 _FIRST_SEED = 1000  # above the search's own, so that a rerun is no repeat of a trial
 _STILL = 1e-3  # relative growth of the hypervolume below which it stands still
@@ -41,6 +42,16 @@ class Begin:
     distributions: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Skip:
+    """A point that the space calls infeasible, to be told and passed over; fields of the event."""
+
+    number: int
+    params: dict[str, Any]
+    distributions: dict[str, str]
+    reason: str
+
+
 class Programme:
     """What comes next, from what has been.
 
@@ -55,8 +66,14 @@ class Programme:
         self._policy = parse_policy(settings.policy)
         self._budget = settings.spending
 
-    def next(self, history: History) -> Begin | None:
-        """The run to begin; None if there is none, for now or for good: see ``over``."""
+    def next(self, history: History) -> Begin | Skip | None:
+        """The run to begin; None if there is none, for now or for good: see ``over``.
+
+        A point to skip comes first, as often as the space calls what is proposed infeasible.
+
+        Raises:
+            UserError: that was so often in a row that no trial will begin.
+        """
         if self._searching(history):
             return self._search_trial(history)
         if any(run.kind == "search" for run in history.unfinished):
@@ -76,9 +93,11 @@ class Programme:
 
     def _searching(self, history: History) -> bool:
         tried = len(history.of_kind("search"))
+        if not tried and history.given_up:
+            raise UserError(_nothing_feasible(history, self._proposer.space))
         if not tried:  # however little may be spent, it ends in a decision
             return True
-        if history.in_finale or self.spent(history, "search"):
+        if history.given_up or history.in_finale or self.spent(history, "search"):
             return False
         return tried < self._settings.trials and not self._stands_still(history)
 
@@ -93,9 +112,12 @@ class Programme:
         now, before = (hypervolume(some, corner) for some in (finished, finished[:-patience]))
         return now <= before * (1 + _STILL)
 
-    def _search_trial(self, history: History) -> Begin:
+    def _search_trial(self, history: History) -> Begin | Skip:
         number = len(history.of_kind("search"))
         made = self._proposer.propose(history)
+        if isinstance(made, Infeasible):
+            skipped = len(history.skipped) + 1
+            return Skip(skipped, made.params, made.distributions, made.reason)
         return Begin(
             f"t{number}", number, "search", None, made.config, made.params, made.distributions
         )
@@ -145,6 +167,13 @@ class Programme:
         run = history.runs[won.trial]
         config = {**run.config, "epochs": len(run.epochs)}  # fewer than planned, if it was cut
         yield Begin(f"{run.trial}-winner", run.number, "winner", run.trial, config)
+
+
+def _nothing_feasible(history: History, space: SpaceFile) -> str:
+    return (
+        f"space() in '{space.path}' raised TrialPruned at {history.skipped_in_a_row} points in a "
+        f"row, so that no trial could begin; the last: {history.skipped[-1].reason}"
+    )
 
 
 def _alone(run: Run) -> Begin:

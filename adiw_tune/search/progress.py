@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from adiw_tune.record.history import History
+from adiw_tune.record.provenance import versions
 from adiw_tune.record.record import SearchRecord
 from adiw_tune.record.runs import Run
 
@@ -44,8 +45,11 @@ class _Watcher:
         self.first_run: float | None = None  # when it was seen running
         self.begun_before = len(self.history.runs)
         self.told = {run.trial for run in self._ended()}
+        self.told_skipped = len(self.history.skipped)
         self.told_lost = {run.trial: run.losses for run in self.history.runs.values()}
         self.done_before = len(self._ended("search"))
+        self.versions = versions()
+        self.told_unlike: set[str] = set()
 
     def run(self) -> None:
         if not self.console.is_terminal:
@@ -56,6 +60,7 @@ class _Watcher:
         with Live(console=self.console, transient=True) as live:
             while not self.stop.wait(_SECONDS_BETWEEN_LOOKS):
                 live.update(self._display())
+                self._tell_unlike()
 
     def _ended(self, *kinds: str) -> list[Run]:
         every = self.history.runs.values()
@@ -66,8 +71,26 @@ class _Watcher:
         if self.first_run is None and len(self.history.runs) > self.begun_before:
             self.first_run = time.monotonic()
 
+    def _tell_unlike(self) -> None:
+        """Once of each node: it has other versions than the driver, and numbers may differ."""
+        setups = [run.setup for run in self.history.runs.values() if run.setup]
+        for setup in setups:
+            host, theirs = setup.get("host"), setup.get("versions", {})
+            unlike = [
+                f"{_called(name, theirs.get(name))} where this process has {_called(name, ours)}"
+                for name, ours in self.versions.items()
+                if theirs and theirs.get(name) != ours
+            ]
+            if unlike and host not in self.told_unlike:
+                self.told_unlike.add(str(host))
+                self._print(f"warning: node {host} has {'; '.join(unlike)}")
+
     def _tell_ended(self) -> None:
         self._look()
+        self._tell_unlike()
+        for point in self.history.skipped[self.told_skipped :]:
+            self.told_skipped = point.number
+            self._print(f"[skipped] point {point.number}, infeasible: {point.reason}")
         for run in self.history.runs.values():
             if run.losses > self.told_lost.get(run.trial, 0):
                 self.told_lost[run.trial] = run.losses
@@ -97,9 +120,11 @@ class _Watcher:
         if self.history.in_finale:
             return f"finale: {len(self._ended(*_KINDS))} runs done, {running} running"
         counts = [sum(r.status == s for r in self._ended("search")) for s in ("pruned", "failed")]
+        skipped = len(self.history.skipped)
+        passed_over = f"; {skipped} infeasible points skipped" if skipped else ""
         return (
             f"{done} of {self.record.settings.trials} trials done, of which {counts[0]} cut early "
-            f"and {counts[1]} failed; {running} running; {self._time_left(done)}"
+            f"and {counts[1]} failed; {running} running{passed_over}; {self._time_left(done)}"
         )
 
     def _time_left(self, done: int) -> str:
@@ -109,6 +134,10 @@ class _Watcher:
             return "time left not known yet"
         left = (time.monotonic() - self.first_run) / newly * (self.record.settings.trials - done)
         return f"about {left / 60:.0f} min left" if left >= 90 else f"about {left:.0f} s left"
+
+
+def _called(package: str, version: str | None) -> str:
+    return f"{package} {version}" if version else f"no {package}"
 
 
 def _name(run: Run) -> str:

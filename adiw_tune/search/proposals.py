@@ -3,19 +3,29 @@
 import math
 import warnings
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import optuna
-from optuna.distributions import distribution_to_json, json_to_distribution
-from optuna.study import StudyDirection
+from optuna.distributions import CategoricalDistribution, distribution_to_json, json_to_distribution
 from optuna.trial import FrozenTrial, TrialState
 
+from adiw_tune.errors import UserError
 from adiw_tune.record.history import History
-from adiw_tune.record.runs import Run
-from adiw_tune.search.space import SpaceFile
+from adiw_tune.record.runs import Run, Skipped
+from adiw_tune.search.sampler import FixingSampler, within
+from adiw_tune.search.space import SpaceFile, plain
+from adiw_tune.search.starting_points import (
+    DIRECTIONS,
+    Draw,
+    agrees,
+    draw,
+    settled,
+    starting_points,
+)
 
-DIRECTIONS = (StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE)  # accuracy, work
 _STATES = {
     "running": TrialState.RUNNING,
     "finished": TrialState.COMPLETE,
@@ -40,17 +50,27 @@ class Proposal:
     distributions: dict[str, str]
 
 
+@dataclass(frozen=True)
+class Infeasible:
+    """A point of which the space raised TrialPruned: what had been suggested, and the reason."""
+
+    params: dict[str, Any]
+    distributions: dict[str, str]
+    reason: str
+
+
 class Proposer:
     """Optuna's TPE over accuracy (max) and work (min): what it proposes follows from the history.
 
     The sampler is made anew for every proposal, seeded by its number, and the study holds what the
     history does, so that a search that was killed goes on as it would have. A trial that was cut is
-    pruned in Optuna's eyes, never complete at its short cost.
+    pruned in Optuna's eyes, never complete at its short cost; so is a point that the space calls
+    infeasible.
 
     The first proposals are the space's starting points, each divergence by its defaults. After them
     every other proposal goes to the divergence tried least, until each has had its floor: half of
-    its even share of the trials. So none loses for want of being tried. Of a space without a choice
-    of divergence the same goes for its methods.
+    its even share of the trials. So none loses for want of being tried. The same goes for methods
+    that the space chooses among. Which a trial was of is read from its configuration.
 
     Args:
         space: what to propose from.
@@ -59,58 +79,83 @@ class Proposer:
     """
 
     def __init__(self, space: SpaceFile, seed: int, trials: int) -> None:
-        self._space = space
+        self.space = space
         self._seed = seed
-        self._starting_points = space.starting_points()
-        self._floor = trials // (2 * max(1, len(self._starting_points)))
-        of_divergence = any("divergence" in point for point in self._starting_points)
-        self._choice = "divergence" if of_divergence else "method"
+        self._trials = trials
         self._mirror = _Mirror()
 
-    def propose(self, history: History) -> Proposal:
-        """The next point of the space, given the trials so far."""
-        tried = history.of_kind("search")
+    @cached_property
+    def _arms(self) -> dict[str, dict[str, Any]]:
+        """Arm -> what is to be suggested to come to it."""
+        return settled(self._draws)
+
+    @cached_property
+    def _draws(self) -> list[Draw]:
+        return draw(self.space)
+
+    @cached_property
+    def _starting_points(self) -> list[dict[str, Any]]:
+        return starting_points(self._draws)
+
+    def propose(self, history: History) -> Proposal | Infeasible:
+        """The next point of the space, given those so far."""
+        tried = history.proposed
         study = self._mirror.showing(looked_at(tried))
         study.sampler = self._sampler(tried)
-        if len(tried) < len(self._starting_points):
-            study.enqueue_trial(self._starting_points[len(tried)])
         trial = study.ask()
-        config = self._space(trial)
-        distributions = {n: distribution_to_json(d) for n, d in trial.distributions.items()}
-        return Proposal(config, trial.params, distributions)
+        try:
+            config = self.space(trial)
+        except optuna.TrialPruned as error:
+            return Infeasible(*_suggested(trial), " ".join(str(error).split()) or "TrialPruned")
+        return Proposal(config, *_suggested(trial))
 
-    def _sampler(self, tried: list[Run]) -> optuna.samplers.BaseSampler:
+    def _sampler(self, tried: list[Run | Skipped]) -> optuna.samplers.BaseSampler:
         # 32 bits, and apart for neighbouring seeds of a user's.
         seed = (self._seed * 1_000_003 + len(tried)) % 2**32
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
-            due = self._due(tried)
-            if due is None:
-                return sampler
-            return optuna.samplers.PartialFixedSampler({self._choice: due}, sampler)
+        return FixingSampler(self._chosen(tried), sampler)
 
-    def _due(self, tried: list[Run]) -> str | None:
-        """The divergence or method whose turn it is for want of trials, if any."""
-        counts = Counter(run.params.get(self._choice) for run in tried)  # also of what failed
-        choices = [point[self._choice] for point in self._starting_points]
-        if len(tried) < len(choices) or len(tried) % 2 or not choices:
-            return None
-        least = min(choices, key=lambda choice: counts[choice])
-        return str(least) if counts[least] < self._floor else None
+    def _chosen(self, tried: list[Run | Skipped]) -> dict[str, Any]:
+        """Values of a starting point, or of the arm whose turn it is for want of trials, if any."""
+        arms = self._arms
+        if len(tried) < len(self._starting_points):
+            return self._starting_points[len(tried)]
+        if len(tried) % 2 or not arms:
+            return {}
+        floor = self._trials // (2 * len(arms))
+        runs = Counter(run.arm for run in tried if isinstance(run, Run))  # also those that failed
+        points = [one.params for one in tried if isinstance(one, Skipped)]
+        turns = {n: runs[n] + sum(agrees(p, values) for p in points) for n, values in arms.items()}
+        # One that is hardly ever feasible is left after twice its floor.
+        wanting = [name for name in arms if runs[name] < floor and turns[name] < 2 * floor]
+        return arms[min(wanting, key=turns.__getitem__)] if wanting else {}
 
 
-def looked_at(tried: list[Run]) -> list[Run]:
-    """The trials that TPE is to see, in their order; another choice after every 250 that end."""
-    ended = sorted((run for run in tried if run.ended), key=lambda run: run.ended_at or 0.0)
+def _suggested(trial: optuna.Trial) -> tuple[dict[str, Any], dict[str, str]]:
+    """Parameters and distributions, as a record holds them."""
+    params = {name: plain(value) for name, value in trial.params.items()}
+    return params, {name: _as_json(one) for name, one in trial.distributions.items()}
+
+
+def _as_json(distribution: optuna.distributions.BaseDistribution) -> str:
+    if isinstance(distribution, CategoricalDistribution):
+        distribution = CategoricalDistribution([plain(choice) for choice in distribution.choices])
+    return distribution_to_json(distribution)
+
+
+def looked_at(tried: list[Run | Skipped]) -> list[Run | Skipped]:
+    """The points that TPE is to see, in their order; another choice after every 250 that end."""
+    ended = sorted((one for one in tried if one.ended), key=lambda one: one.ended_at or 0.0)
     before = ended[: max(0, len(ended) - _LOOKED_AT) // _LEFT_OUT_AT_ONCE * _LEFT_OUT_AT_ONCE]
-    left_out = {run.trial for run in before} - _front(before)
-    return [run for run in tried if run.trial not in left_out]
+    left_out = {one.trial for one in before} - _front(before)
+    return [one for one in tried if one.trial not in left_out]
 
 
-def _front(runs: list[Run]) -> set[str]:
+def _front(points: list[Run | Skipped]) -> set[str]:
     """Ids of the finished ones that none is better than in both."""
-    finished = [run for run in runs if run.status == "finished"]
+    finished = [run for run in points if isinstance(run, Run) and run.status == "finished"]
     finished.sort(key=lambda run: (run.last("work_s"), -run.last("accuracy")))
     front, best = set(), -math.inf
     for run in finished:
@@ -126,8 +171,8 @@ class _Mirror:
     def __init__(self) -> None:
         self._study = study_of([])
 
-    def showing(self, tried: list[Run]) -> optuna.Study:
-        """The study of these trials: what has changed since the last time is told to it.
+    def showing(self, tried: list[Run | Skipped]) -> optuna.Study:
+        """The study of these points: what has changed since the last time is told to it.
 
         The point that it was asked for last is the next of them, or it is made anew after all.
         """
@@ -141,17 +186,18 @@ class _Mirror:
             self._study.add_trial(_frozen(run))
         return self._study
 
-    def _goes_on(self, tried: list[Run]) -> bool:
-        """Whether these are the trials that the study has, further on, and maybe more."""
+    def _goes_on(self, tried: list[Run | Skipped]) -> bool:
+        """Whether these are the points that the study has, further on, and maybe more."""
         shown = self._study.get_trials(deepcopy=False)
         return len(shown) <= len(tried) and all(
-            trial.params == run.params and trial.state in (TrialState.RUNNING, _STATES[run.status])
+            (trial.params == run.params or trial.params == _params(run))
+            and trial.state in (TrialState.RUNNING, _STATES[run.status])
             for trial, run in zip(shown, tried, strict=False)
         )
 
 
-def study_of(tried: list[Run]) -> optuna.Study:
-    """An Optuna study in memory that holds these trials, in their order."""
+def study_of(tried: Sequence[Run | Skipped]) -> optuna.Study:
+    """An Optuna study in memory that holds these points, in their order."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(directions=DIRECTIONS)
     for run in tried:
@@ -159,14 +205,39 @@ def study_of(tried: list[Run]) -> optuna.Study:
     return study
 
 
-def _frozen(run: Run) -> FrozenTrial:
+def _frozen(run: Run | Skipped) -> FrozenTrial:
+    params, ranges = _params(run), _ranges(run)
     return optuna.trial.create_trial(
         state=_STATES[run.status],
-        params=run.params,
-        distributions={n: json_to_distribution(text) for n, text in run.distributions.items()},
+        params=params,
+        distributions={name: ranges[name] for name in params},
         values=_values(run),
     )
 
 
-def _values(run: Run) -> list[float] | None:
-    return [run.last("accuracy"), run.last("work_s")] if run.status == "finished" else None
+def _params(run: Run | Skipped) -> dict[str, Any]:
+    """What was suggested, as its ranges have it: earlier versions began outside of them."""
+    ranges = _ranges(run)
+    found = {n: within(one, run.params[n]) for n, one in ranges.items() if n in run.params}
+    return {name: value[0] for name, value in found.items() if value is not None}
+
+
+def _ranges(run: Run | Skipped) -> dict[str, optuna.distributions.BaseDistribution]:
+    return {name: _range(run, name) for name in run.distributions}
+
+
+def _range(run: Run | Skipped, name: str) -> optuna.distributions.BaseDistribution:
+    text = run.distributions[name]
+    try:
+        return json_to_distribution(text)
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"events.jsonl is damaged: run {run.trial} has no distribution of Optuna's for "
+            f"'{name}', but {text!r:.100}"
+        ) from error
+
+
+def _values(run: Run | Skipped) -> list[float] | None:
+    if isinstance(run, Run) and run.status == "finished":
+        return [run.last("accuracy"), run.last("work_s")]
+    return None

@@ -1,9 +1,9 @@
 """What a user asks of a search, refused where it is not right before anything is written."""
 
 import math
-import os
 import uuid
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -11,15 +11,29 @@ from typing import Any
 
 import torch
 
+from adiw_tune.cores import usable_cores
 from adiw_tune.decide import MIN_SEEDS, parse_policy
 from adiw_tune.errors import UserError
+from adiw_tune.ranges import check_positive, check_whole
 from adiw_tune.record.addresses import check_no_secrets
 from adiw_tune.record.budget import Budget
 from adiw_tune.record.checkpoints import CheckpointStore, absolute
-from adiw_tune.record.record import SearchSettings, check_name, check_name_is_free
+from adiw_tune.record.record import (
+    MOST_TRIALS,
+    SearchSettings,
+    check_name,
+    check_name_is_free,
+)
 from adiw_tune.search.space import SpaceFile
-from adiw_tune.tracking.check import check_tracking_uri
-from adiw_tune.training import TrialConfig, check_own_files, load_splits
+from adiw_tune.search.starting_points import check_space
+from adiw_tune.tracking.check import absolute_uri, check_tracking_form
+from adiw_tune.tracking.preflight import check_recordable
+from adiw_tune.training import TrialConfig, check_own_files, check_seeded, load_splits
+
+_MOST_SEEDS = 1000
+_MOST_SEED = 2**53  # that JSON keeps exactly; a trial's own, which is at most 2^62, has room above
+_MOST_AT_ONCE = 100_000  # more than any cluster has
+_LEAST_SHARE = 1e-4  # of a GPU: Ray counts in these
 
 
 @dataclass(frozen=True)
@@ -29,15 +43,15 @@ class SearchRequest:
     Args:
         space: a Python file with ``space(trial)``.
         name: of the search; its directory in ``storage``.
-        trials: how many trials to run, at least 1.
-        seed: of the trials and of the sampler.
+        trials: how many trials to run, in [1, 10^6].
+        seed: of the trials and of the sampler, in [0, 2^53].
         policy: which trade-off the pick is to make, as :func:`adiw_tune.decide.parse_policy`.
-        seeds: over how many each divergence's pick is run again, at most, at least 3; 0 for none.
+        seeds: over how many each divergence's pick is run again, at most, in [3, 1000]; 0 for none.
         early_stopping: whether trials are cut that fall behind.
         patience: finished trials without growth of the hypervolume that end the search; None:
             none do.
         budget: as :meth:`adiw_tune.record.budget.Budget.parse` reads it; None: no limit.
-        price: of one device for one hour.
+        price: of one device for one hour; only for a budget in $.
         cross_fit: folds that the clean rows are cut into; None: they are not.
         concurrency: trials at once, at most; None is as many as the machines have room for, and on
             this machine without a GPU all cores but one, which is left to the driver.
@@ -46,7 +60,7 @@ class SearchRequest:
             seen to need, where there are GPUs.
         workers_per_trial: that share each mini-batch, each with those cores and GPUs; at least 1.
         storage: the directory of all searches.
-        tracking_uri: MLflow's, without credentials.
+        tracking_uri: MLflow's, without credentials; "" where the cluster's own is not known here.
         data_dir: where tasks look for data first.
         checkpoints: directory or URL (s3://bucket/path ...) where runs keep their checkpoints,
             which every node reaches; None is the search's own directory.
@@ -75,13 +89,13 @@ class SearchRequest:
     address: str | None
 
 
-def checked_settings(request: SearchRequest) -> SearchSettings:
-    """What fixes the search that is asked for.
+def checked_settings(request: SearchRequest, warn: Callable[[str], object]) -> SearchSettings:
+    """What fixes the search that is asked for. ``warn`` is told what is probably a mistake.
 
     Raises:
         UserError: something asked for is not right.
     """
-    check_request(request)
+    check_request(request, warn)
     settings = _settings(request, _devices(request))
     check_checkpoints(settings)
     return settings
@@ -121,7 +135,7 @@ def _settings(request: SearchRequest, devices: int) -> SearchSettings:
         price=request.price,
         folder=Path.cwd(),
         folds=request.cross_fit or 1,
-        tracking_uri=request.tracking_uri,
+        tracking_uri=absolute_uri(request.tracking_uri),
         data_dir=request.data_dir.absolute() if request.data_dir else None,
         checkpoints=request.checkpoints and absolute(request.checkpoints),
         address=request.address,
@@ -137,27 +151,38 @@ def _at_once(request: SearchRequest) -> int:
 
 def runs_at_once(asked: int | None) -> int:
     """As many as asked for; else one per GPU, or without a GPU one per core but one."""
-    return asked or torch.cuda.device_count() or max(1, (os.cpu_count() or 1) - 1)
+    return asked or torch.cuda.device_count() or max(1, usable_cores() - 1)
 
 
-def check_request(request: SearchRequest) -> None:
+def check_request(request: SearchRequest, warn: Callable[[str], object]) -> None:
     """Refuse what can be refused without a cluster; nothing is written."""
     check_name_is_free(request.storage, request.name)
-    check_data(check_asked(request), request.data_dir)
-    check_tracking_uri(request.tracking_uri)
+    for remark in check_data(check_asked(request), request.data_dir):
+        warn(remark)
+    check_recordable(request.tracking_uri)
 
 
 def check_asked(request: SearchRequest) -> list[TrialConfig]:
     """Refuse what is wrong wherever it is to run; what was drawn from the space."""
+    check_without_space(request)
+    space = SpaceFile(request.space, request.seed, Path.cwd(), request.cross_fit or 1)
+    return check_space(space)
+
+
+def check_without_space(request: SearchRequest) -> None:
+    """Refuse options that are wrong whatever the space, the data and the machines are."""
     check_name(request.name)
     asked = (request.trials, request.seeds, request.cross_fit, request.concurrency)
-    check_options(*asked, request.patience)
+    check_options(request.seed, *asked, request.patience)
     _check_resources(request)
     parse_policy(request.policy)
     if request.budget is not None:
         Budget.parse(request.budget, request.price, 1)
+    if request.price is not None and not (request.budget or "").startswith("$"):
+        raise UserError("--price is for a budget in $: give one such as --budget '$5', or no price")
     check_no_secrets(request.tracking_uri, request.checkpoints)
-    return SpaceFile(request.space, request.seed, Path.cwd(), request.cross_fit or 1).check()
+    if request.tracking_uri:
+        check_tracking_form(request.tracking_uri)
 
 
 def _check_resources(request: SearchRequest) -> None:
@@ -165,13 +190,12 @@ def _check_resources(request: SearchRequest) -> None:
         ("--cpus-per-trial", request.cpus_per_trial),
         ("--workers-per-trial", request.workers_per_trial),
     ):
-        if value < 1:
-            raise UserError(f"{option} must be at least 1; got {value}")
+        check_whole(option, value, 1, _MOST_AT_ONCE)
     cores = request.cpus_per_trial * request.workers_per_trial
-    here = os.cpu_count() or 1
+    here = usable_cores()
     if request.address is None and cores > here:
         raise UserError(
-            f"a trial would take {cores} cores, of which this machine has {here}: choose fewer "
+            f"a trial would take {cores} cores, but this process may use {here}: choose fewer "
             "--workers-per-trial or --cpus-per-trial"
         )
     gpus = request.gpus_per_trial
@@ -179,6 +203,8 @@ def _check_resources(request: SearchRequest) -> None:
         raise UserError(
             f"--gpus-per-trial must be a share of one such as 0.25, or a whole number; got {gpus}"
         )
+    if gpus:
+        check_positive("--gpus-per-trial", gpus, _LEAST_SHARE, _MOST_AT_ONCE)
     there = torch.cuda.device_count()
     taken = min(there, 1) if gpus is None else gpus
     if request.workers_per_trial > 1:
@@ -204,22 +230,24 @@ def check_checkpoints(settings: SearchSettings) -> None:
 
 
 def check_options(
+    seed: int,
     trials: int,
     seeds: int,
     cross_fit: int | None,
     concurrency: int | None,
     patience: int | None = None,
 ) -> None:
-    """Refuse numbers, as of :class:`SearchRequest`, that are too small to mean anything."""
-    for option, value, least in (
-        ("--trials", trials, 1),
-        ("--concurrency", concurrency, 1),
-        ("--seeds", seeds, 0),
-        ("--patience", patience, 1),
-        ("--cross-fit", cross_fit, 2),
+    """Refuse numbers, as of :class:`SearchRequest`, that are too small or large for a meaning."""
+    for option, value, least, most in (
+        ("--seed", seed, 0, _MOST_SEED),
+        ("--trials", trials, 1, MOST_TRIALS),
+        ("--concurrency", concurrency, 1, _MOST_AT_ONCE),
+        ("--seeds", seeds, 0, _MOST_SEEDS),
+        ("--patience", patience, 1, MOST_TRIALS),
+        ("--cross-fit", cross_fit, 2, MOST_TRIALS),
     ):
-        if value is not None and value < least:
-            raise UserError(f"{option} must be at least {least}; got {value}")
+        if value is not None:
+            check_whole(option, value, least, most)
     if 0 < seeds < MIN_SEEDS:
         raise UserError(
             f"--seeds must be 0 or at least {MIN_SEEDS}, as fewer say nothing of their spread; "
@@ -227,8 +255,13 @@ def check_options(
         )
 
 
-def check_data(configs: list[TrialConfig], data_dir: Path | None) -> None:
-    """Load each data set that the space can ask for: what is missing shows before any trial."""
+def check_data(configs: list[TrialConfig], data_dir: Path | None) -> list[str]:
+    """Load each data set that the space can ask for: what is missing shows before any trial.
+
+    Returns what :meth:`TrialConfig.remarks` and :func:`check_own_files` remark on, each line once.
+    """
+    remarks = [remark for config in configs for remark in config.remarks()]
+    seeded: set[str] = set()
     alike: dict[tuple[Any, ...], dict[tuple[Any, ...], TrialConfig]] = defaultdict(dict)
     for config in configs:
         data = (
@@ -240,6 +273,11 @@ def check_data(configs: list[TrialConfig], data_dir: Path | None) -> None:
         )
         alike[data][config.network, config.divergence, config.representation] = config
     for of_the_same_data in alike.values():
-        splits = load_splits(next(iter(of_the_same_data.values())), data_dir)
+        first = next(iter(of_the_same_data.values()))
+        splits = load_splits(first, data_dir)
         for config in of_the_same_data.values():
-            check_own_files(config, splits)
+            remarks += check_own_files(config, splits)
+        if first.task not in seeded:
+            check_seeded(first, splits, data_dir)
+            seeded.add(first.task)
+    return list(dict.fromkeys(remarks))

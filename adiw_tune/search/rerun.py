@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 
 from adiw_tune.errors import UserError
+from adiw_tune.record.events import Event
 from adiw_tune.record.history import History
-from adiw_tune.record.log import Event
 from adiw_tune.record.provenance import provenance
 from adiw_tune.record.record import SearchRecord
 from adiw_tune.record.runs import Run
@@ -38,7 +38,7 @@ def repeat(record: SearchRecord, trial: str, data_dir: Path | None) -> Iterator[
     differs = False
     for recorded in run.epochs:
         report = again.run_epoch().as_dict()
-        same = all(report[name] == recorded[name] for name in _COMPARED)
+        same = all(_same(report[name], recorded[name]) for name in _COMPARED)
         differs |= not same
         yield (
             f"epoch {recorded['epoch']}/{config.epochs}: accuracy {report['accuracy']:.4f}, loss "
@@ -90,6 +90,10 @@ def _refuse_other_rows(run: Run, again: TrainingRun) -> None:
         raise UserError(
             f"trial {run.trial} cannot be repeated here: its {', '.join(other)} rows were others"
         )
+
+
+def _same(one: float, other: float) -> bool:
+    return one == other or (one != one and other != other)  # a loss may be NaN both times
 
 
 def _beside(recorded: Event) -> str:

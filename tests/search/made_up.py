@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -32,18 +33,57 @@ def settings(**changes: Any) -> SearchSettings:
     return SearchSettings(**{**values, **changes})
 
 
+_DETAILS: dict[str, dict[str, Any]] = {
+    "session": {"packages": {}, "code": "", "commit": None, "python": "3", "machine": "m"},
+    "extended": {"trials": 8},
+    "trial": {
+        "trial": "t0", "number": 0, "kind": "search", "of": None, "params": {},
+        "distributions": {}, "config": {**TrialConfig.defaults(), "epochs": 3},
+    },
+    "setup": {
+        "trial": "t0", "device": "d", "splits": {}, "plain_s": 0.001, "ratio": 1.0, "speed": 1.0,
+        "extra_speed": 1.0, "memory_bytes": None, "device_bytes": None,
+    },
+    "epoch": {
+        "trial": "t0", "epoch": 1, "accuracy": 0.8, "work_s": 1.0, "wall_s": 2.0, "loss": 1.0,
+        "shares": {},
+    },
+    "checkpoint": {"trial": "t0", "epoch": 1, "path": "0/t0/checkpoint_000000"},
+    "cut": {"trial": "t0", "rung": 2},
+    "lost": {"trial": "t0", "why": "process", "reason": "gone"},
+    "end": {
+        "trial": "t0", "status": "finished", "reason": None, "rung": None, "accuracy": 0.8,
+        "work_s": 1.0, "wall_s": 2.0,
+    },
+    "test_read": {"trial": "t0", "accuracy": 0.8, "rows": 100, "again": False},
+}  # fmt: skip
+KINDS = tuple(_DETAILS)
+
+
+def details(event: str, **changes: Any) -> dict[str, Any]:
+    """Of one event of this kind, all that a search writes of it but its time."""
+    return {**_DETAILS[event], **changes}
+
+
+def line(event: str, time: float, **changes: Any) -> str:
+    """It as a line of the log."""
+    return json.dumps({"event": event, **details(event, **changes), "time": time}) + "\n"
+
+
 class Story:
     """Writes what happens to runs, as the search would."""
 
     def __init__(self, folder: Path) -> None:
         self.log = EventLog(folder / "events.jsonl")
-        self.log.append("session", packages={}, code="", commit=None, python="3", machine="m")
+        self.log.append("session", **details("session"))
 
     def history(self) -> History:
         return History(self.log)
 
     def begins(self, begin: Begin) -> None:
-        self.log.append("trial", **begin.__dict__)
+        """What its configuration leaves out has its defaults, as in a space."""
+        config = {**TrialConfig.defaults(), **begin.config}
+        self.log.append("trial", **{**begin.__dict__, "config": config})
 
     def trial(self, number: int, status: str = "finished", **numbers: Any) -> None:
         """A search trial from its beginning to its end; of mmd if even, else of kl."""
@@ -71,3 +111,22 @@ class Story:
         if status == "pruned":
             self.log.append("cut", trial=trial, rung=last)
         self.log.append("end", trial=trial, status=status, reason=reason)
+
+
+# Classes of a user's own whose members count as numbers and strings.
+ODD = """
+import decimal, enum
+import numpy as np
+
+class Number(float):
+    pass
+
+class Word(str):
+    pass
+
+class Size(enum.IntEnum):
+    FEW, MANY = 3, 4
+
+class Name(str, enum.Enum):
+    KL, MMD = "kl", "mmd"
+"""

@@ -12,9 +12,9 @@ from adiw_tune.search.space import SpaceFile
 from .made_up import SPACE, Story
 
 
-def finished(folder: Path, accuracy: list[float]) -> Story:
+def finished(folder: Path, accuracy: list[float], space: str = SPACE) -> Story:
     """Trials of a space with these accuracies; work grows with the steps."""
-    (folder / "space.py").write_text(SPACE)
+    (folder / "space.py").write_text(space)
     story, proposer = Story(folder), Proposer(SpaceFile(folder / "space.py", 0), 0, 40)
     for number, reached in enumerate(accuracy):
         made = proposer.propose(story.history())
@@ -35,6 +35,12 @@ def test_an_accuracy_that_all_trials_reach_is_explained_by_nothing(tmp_path: Pat
     table = importance(finished(tmp_path, [1.0] * 12).history()).set_index("parameter")
     assert table["accuracy"].tolist() == [0.0, 0.0, 0.0]
     assert table["work_s"].sum() == pytest.approx(1.0)
+
+
+def test_a_range_beyond_float32_is_left_out(tmp_path: Path) -> None:
+    wide = 'trial.suggest_float("wide", -1e40, 1e40)\n    return {'
+    story = finished(tmp_path, [0.5 + 0.01 * n for n in range(12)], SPACE.replace("return {", wide))
+    assert set(importance(story.history())["parameter"]) == {"divergence", "steps", "epochs"}
 
 
 def test_few_trials_explain_nothing(tmp_path: Path) -> None:

@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
+from adiw_tune.divergences import DEFAULT_BANDWIDTHS
+from adiw_tune.errors import UserError
 from adiw_tune.search import proposals
 from adiw_tune.search.programme import Begin
 from adiw_tune.search.proposals import Proposer, looked_at, study_of
 from adiw_tune.search.space import SpaceFile
 
-from .made_up import SPACE, Story
+from .made_up import ODD, SPACE, Story
 
 
 def make(folder: Path, text: str = SPACE, seed: int = 0, trials: int = 40) -> Proposer:
@@ -87,6 +89,32 @@ def test_of_a_long_search_those_that_ended_long_ago_count_by_their_front(
     assert seen == ["t0", "t1", "t2", "t3", "t4", "t8", "t9"]
 
 
+def test_values_of_other_classes_are_recorded_as_plain_ones_and_drawn_as_they_are(
+    tmp_path: Path,
+) -> None:
+    text = f"""{ODD}
+def space(trial):
+    size = trial.suggest_categorical("steps", list(Size))
+    name = trial.suggest_categorical("divergence", list(Name))
+    other = trial.suggest_categorical("other", [Number(0.25), Word("more"), None, True])
+    values = {{"steps": Size[size.name], "divergence": Name[name.name], "epochs": Size.FEW}}
+    return {{**values, Word("step_size"): Number(0.5)}}
+"""
+    story, proposer = Story(tmp_path), make(tmp_path, text)
+    met = set()
+    for number in range(16):
+        if number == 8:
+            proposer = make(tmp_path, text)  # nothing but the log is left
+        begin = propose(story, proposer)
+        suggested = {name: begin.params[name] for name in ("steps", "divergence")}
+        values = {**suggested, "epochs": 3, "step_size": 0.5}
+        assert [repr(begin.config[name]) for name in values] == [*map(repr, values.values())]
+        assert repr(story.history().runs[begin.trial].params) == repr(begin.params)
+        met |= {repr(value) for value in begin.params.values()}
+        story.ends(begin.trial)
+    assert met == {"3", "4", "'kl'", "'mmd'", "0.25", "'more'", "None", "True"}
+
+
 def test_another_seed_proposes_otherwise(tmp_path: Path) -> None:
     story = Story(tmp_path)
     for number in range(4):
@@ -125,6 +153,114 @@ def test_a_search_begins_with_each_divergence_by_its_defaults(tmp_path: Path) ->
     assert [config["divergence"] for config in first] == ["mmd", "kl", "wasserstein"]
     assert [config["steps"] for config in first] == [5, 5, 5]
     assert len({config["epochs"] for config in first}) > 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "begun"),
+    [
+        ('suggest_int("steps", 2, 10, step=2)', 6),
+        ('suggest_int("steps", 1, 3)', 3),
+        ('suggest_int("steps", 8, 20, log=True)', 8),
+        ('suggest_int("steps", 4, 4)', 4),
+        ('suggest_categorical("steps", [2, 5, 7])', 5),
+    ],
+)
+def test_starting_points_are_points_of_the_space(tmp_path: Path, asked: str, begun: int) -> None:
+    text = SPACE.replace('suggest_int("steps", 1, 20, log=True)', asked)
+    story, proposer = Story(tmp_path), make(tmp_path, text)
+    for divergence in ("mmd", "kl"):
+        begin = propose(story, proposer)
+        assert (begin.config["divergence"], begin.config["steps"]) == (divergence, begun)
+    study_of(story.history().of_kind("search"))
+
+
+def test_starting_points_fit_the_range_of_their_branch(tmp_path: Path) -> None:
+    ranged = '"steps", *((1, 3) if divergence == "mmd" else (7, 9))'
+    text = (
+        "def space(trial):\n"
+        '    divergence = trial.suggest_categorical("divergence", ["mmd", "kl"])\n'
+        f'    values = {{"divergence": divergence, "steps": trial.suggest_int({ranged})}}\n'
+        '    values["step_size"] = trial.suggest_float("step_size", 0.1, 1.6, step=0.25)\n'
+        '    return {**values, "decay": trial.suggest_categorical("decay", [0.1, 0.9])}\n'
+    )
+    story, proposer = Story(tmp_path), make(tmp_path, text)
+    first = [propose(story, proposer).config for _ in range(2)]
+    assert [config["steps"] for config in first] == [3, 7]
+    assert [config["step_size"] for config in first] == pytest.approx([1.1, 1.1])
+    assert {config["decay"] for config in first} <= {0.1, 0.9}  # its default is no choice
+
+
+@pytest.mark.parametrize(
+    ("representation", "begun"),
+    [
+        ('"loss"', DEFAULT_BANDWIDTHS["loss"]),
+        ('"feature"', DEFAULT_BANDWIDTHS["feature"]),
+        ('trial.suggest_categorical("r", ["feature"])', DEFAULT_BANDWIDTHS["feature"]),
+        ('trial.suggest_categorical("representation", ["feature", "loss"])', 1.0),
+    ],
+)
+def test_starting_points_have_the_bandwidth_of_their_representation(
+    tmp_path: Path, representation: str, begun: float
+) -> None:
+    text = (
+        "def space(trial):\n"
+        '    return {"divergence": trial.suggest_categorical("divergence", ["mmd", "kl"]),\n'
+        f'            "representation": {representation},\n'
+        '            "bandwidth": trial.suggest_float("bandwidth", 0.01, 3, log=True)}\n'
+    )
+    story, proposer = Story(tmp_path), make(tmp_path, text)
+    for _ in range(2):
+        assert propose(story, proposer).config["bandwidth"] == pytest.approx(begun)
+
+
+BY_OTHER_NAMES = {
+    "named": """
+def space(trial):
+    kind = trial.suggest_categorical("kind", ["first", "second"])
+    return {"divergence": {"first": "mmd", "second": "kl"}[kind], %s}
+""",
+    "by branch": """
+def space(trial):
+    if trial.suggest_categorical("family", ["kernel", "none"]) == "kernel":
+        divergence = trial.suggest_categorical("of_kernel", ["mmd", "squared"])
+    else:
+        divergence = trial.suggest_categorical("of_none", ["kl", "energy"])
+    return {"divergence": divergence, %s}
+""",
+    "by number": """
+def space(trial):
+    return {"divergence": ("mmd", "kl")[trial.suggest_int("which", 0, 1)], %s}
+""",
+}
+
+
+@pytest.mark.parametrize("text", BY_OTHER_NAMES.values(), ids=BY_OTHER_NAMES)
+def test_the_divergence_has_its_start_and_floor_by_whatever_name(tmp_path: Path, text: str) -> None:
+    text %= '"steps": trial.suggest_int("steps", 1, 9), "epochs": trial.suggest_int("epochs", 1, 9)'
+    trials = 32
+    story, proposer = Story(tmp_path), make(tmp_path, text, trials=trials)
+    tried: list[str] = []
+    for _ in range(trials):
+        begin = propose(story, proposer)
+        tried.append(begin.config["divergence"])
+        behind = tried[-1] == "kl"
+        if len(set(tried)) == len(tried):
+            assert begin.config["steps"] == 5
+        story.ends(begin.trial, "finished", 0.2 if behind else 0.9, 9.0 if behind else 1.0)
+    arms = len(set(tried))
+    assert len(set(tried[:arms])) == arms
+    assert tried.count("kl") >= trials // (2 * arms)
+
+
+def test_a_name_that_is_no_field_is_proposed_and_recorded(tmp_path: Path) -> None:
+    text = (
+        "def space(trial):\n"
+        '    exponent = trial.suggest_float("lr_exponent", -4, -1)\n'
+        '    return {"learning_rate": 10**exponent}\n'
+    )
+    begin = propose(Story(tmp_path), make(tmp_path, text))
+    assert begin.config["learning_rate"] == 10 ** begin.params["lr_exponent"]
+    assert "lr_exponent" not in begin.config
 
 
 def test_none_loses_for_want_of_being_tried(tmp_path: Path) -> None:
@@ -172,3 +308,32 @@ def test_a_space_without_a_choice_of_divergence_is_proposed_from_too(tmp_path: P
     text = "def space(trial):\n    return {'steps': trial.suggest_int('steps', 1, 9)}\n"
     story, proposer = Story(tmp_path), make(tmp_path, text)
     assert len({propose(story, proposer).config["steps"] for _ in range(9)}) > 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"name": "IntDistribution", "attributes": {}}',
+        '{"name": "IntDistribution", "attributes": {"low": "x", "high": 5}}',
+        '{"name": "IntDistribution", "attributes": {"low": 1',
+        '{"name": "NoDistribution", "attributes": {"low": 1, "high": 5}}',
+        '{"name": "CategoricalDistribution", "attributes": {"choices": 5}}',
+    ],
+)
+def test_a_damaged_distribution_is_told_in_one_line(tmp_path: Path, text: str) -> None:
+    story = Story(tmp_path)
+    story.begins(Begin("t0", 0, "search", None, {}, {"steps": 5}, {"steps": text}))
+    with pytest.raises(UserError, match="damaged: run t0 has no distribution of Optuna's for 'st"):
+        make(tmp_path).propose(story.history())
+
+
+@pytest.mark.parametrize("value", ["five", None, [5], {"a": 1}, True, 1e300, float("nan")])
+def test_a_damaged_value_is_left_out_of_what_optuna_is_told(tmp_path: Path, value: object) -> None:
+    story = Story(tmp_path)
+    text = '{"name": "IntDistribution", "attributes": {"low": 2, "high": 10, "step": 2}}'
+    begun = Begin("t0", 0, "search", None, {}, {"steps": value}, {"steps": text, "gone": text})
+    story.begins(begun)
+    assert make(tmp_path).propose(story.history())
+    (told,) = study_of(story.history().proposed).trials
+    assert told.params.keys() <= {"steps"}
+    assert all(2 <= inside <= 10 for inside in told.params.values())

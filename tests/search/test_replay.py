@@ -136,8 +136,14 @@ def test_what_is_no_table_is_refused_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no search trial of '.*' has finished"):
         read_courses(written(tmp_path, events()[:2]))
     for line in ({"event": "trial", "trial": "t0"}, {"event": "end", "status": "finished"}):
-        with pytest.raises(UserError, match=r"'.*' is no event log of a search"):
+        with pytest.raises(UserError, match=r"events.jsonl' is damaged: the line that ends at"):
             read_courses(written(tmp_path, [line]))
+    for lines, lacks in ((events()[1:2], "without an epoch"), (events()[1:4], "divergence")):
+        begun, *epochs = lines
+        end = {"event": "end", "trial": "t0", "status": "finished"}
+        config = {} if epochs else begun["config"]
+        with pytest.raises(UserError, match=rf"events.jsonl' is damaged: .*{lacks}"):
+            read_courses(written(tmp_path, [{**begun, "config": config}, *epochs, end]))
 
 
 def test_trials_without_a_trade_off_are_refused() -> None:

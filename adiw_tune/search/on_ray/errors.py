@@ -5,12 +5,11 @@ import pickle
 from pathlib import Path
 from typing import Any
 
-import torch
 from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError
 
+from adiw_tune.errors import lacks_memory
+
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-# Of torch's allocators, and of what CUDA's libraries take beside them.
-_NO_MEMORY = ("can't allocate memory", "out of memory", "ALLOC_FAILED")
 
 
 class KilledForMemoryError(RayActorError):
@@ -32,10 +31,7 @@ def error_of(trial: Any) -> BaseException | None:
 def is_out_of_memory(error: BaseException | None) -> bool:
     """Whether the device, or the machine, had not enough memory for it."""
     # Ray's own is of a worker of several, which Ray Train passes on.
-    lacking = torch.OutOfMemoryError | MemoryError | KilledForMemoryError | OutOfMemoryError
-    if isinstance(error, lacking):
-        return True
-    return isinstance(error, RuntimeError) and any(what in str(error) for what in _NO_MEMORY)
+    return isinstance(error, KilledForMemoryError | OutOfMemoryError) or lacks_memory(error)
 
 
 def is_lost(error: BaseException | None) -> bool:
@@ -50,7 +46,7 @@ def is_storage_full(error: BaseException | None) -> bool:
     return error.errno in _FULL or "No space left" in str(error)
 
 
-def one_line(error: BaseException | None) -> str:
+def reason_of(error: BaseException | None) -> str:
     """The error's name and its first line."""
     if isinstance(error, KilledForMemoryError):
         return str(error)

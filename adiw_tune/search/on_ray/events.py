@@ -12,12 +12,12 @@ from adiw_tune.search.on_ray.errors import (
     is_lost,
     is_out_of_memory,
     is_storage_full,
-    one_line,
+    reason_of,
 )
 from adiw_tune.search.on_ray.shares import Machines, may_grow
 from adiw_tune.search.on_ray.trainable import run_id
 
-_EPOCH = ("epoch", "accuracy", "work_s", "wall_s", "loss", "shares")
+_EPOCH = ("epoch", "accuracy", "work_s", "wall_s", "loss", "shares", "unweighed")
 _SETUP = (
     "device",
     "splits",
@@ -27,6 +27,9 @@ _SETUP = (
     "extra_speed",
     "memory_bytes",
     "device_bytes",
+    "context_bytes",
+    "host",
+    "versions",
 )
 _LOSSES_IN_A_ROW = 3  # after which a run is no victim of its machines, but kills its process
 
@@ -108,11 +111,11 @@ class EventCallback(Callback):
                 f"make room, then {self.record.resume_command()}"
             )
         if is_out_of_memory(error):
-            self._end_or_give_more(run, one_line(error))
+            self._end_or_give_more(run, reason_of(error))
         elif is_lost(error) and run.lost_in_a_row + 1 < _LOSSES_IN_A_ROW:
-            self._append("lost", run, why="process", reason=one_line(error))
+            self._append("lost", run, why="process", reason=reason_of(error))
         else:
-            end_run(self.history.log, run, "failed", one_line(error))
+            end_run(self.history.log, run, "failed", reason_of(error))
 
     def _end_or_give_more(self, run: Run, reason: str) -> None:
         if may_grow(run, self.history, self.record.settings, self.machines):

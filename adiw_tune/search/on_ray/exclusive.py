@@ -2,8 +2,8 @@
 
 import os
 import sys
-import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
@@ -18,9 +18,12 @@ if sys.platform != "win32":
 
 _How = Literal["shared", "exclusive"]
 
+LOCKS = "ADIW_LOCKS"  # the environment variable that names the folder of the locks
+_REMEDY = f"set {LOCKS} to a directory on this machine that you may write to"
+
 
 class DeviceTurn:
-    """A process's place among those of its user that use ``device`` on this machine.
+    """A process's place among those that use ``device`` on this machine, and share ``folder``.
 
     Two locks of the operating system, a gate and a room behind it. Who works passes the gate and
     stays in the room. Who measures holds the gate closed until the room is empty: since nobody
@@ -33,7 +36,8 @@ class DeviceTurn:
 
     Args:
         device: on CUDA, what was begun there is over before somebody else has a turn.
-        folder: of the locks' files; None is one of the user's own among the temporary files.
+        folder: of the locks' files; None for what ``$ADIW_LOCKS`` says, or one of the user's own
+            in /tmp. Wherever a job's TMPDIR is, other jobs on the same device look there.
     """
 
     def __init__(self, device: torch.device, folder: Path | None = None) -> None:
@@ -55,11 +59,19 @@ class DeviceTurn:
         with self._hold("exclusive"):
             yield
 
-    def make_room(self) -> None:
-        """Let one who waits to measure do so now; takes microseconds where nobody does."""
-        if self._held == "shared" and not self._gate_is_open():
-            self._leave()
-            self._enter("shared")
+    def make_room(self) -> float:
+        """Let one who waits to measure do so now; takes microseconds where nobody does.
+
+        Returns the seconds that this one stood still for it. On CUDA it first does all that it has
+        queued there, which is work of its own, and none of them.
+        """
+        if self._held != "shared" or self._gate_is_open():
+            return 0.0
+        self._finish()
+        start = time.perf_counter()
+        self._leave()
+        self._enter("shared")
+        return time.perf_counter() - start
 
     @contextmanager
     def _hold(self, how: _How) -> Iterator[None]:
@@ -78,11 +90,8 @@ class DeviceTurn:
                 self._enter(before)
 
     def _enter(self, how: _How) -> None:
-        path = (self._folder or _own_folder()) / _name(self._device)
-        self._gate, self._room = (
-            os.open(path.with_suffix(ending), os.O_RDWR | os.O_CREAT, 0o600)
-            for ending in (".gate", ".room")
-        )
+        path = (self._folder or _folder()) / _name(self._device)
+        self._gate, self._room = (_open(path.with_suffix(end)) for end in (".gate", ".room"))
         try:
             for file in (self._gate, self._room):
                 fcntl.flock(file, fcntl.LOCK_SH if how == "shared" else fcntl.LOCK_EX)
@@ -94,10 +103,18 @@ class DeviceTurn:
         self._held = how
 
     def _leave(self) -> None:
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
+        self._finish()
         self._held = None
         self._close()
+
+    def _finish(self) -> None:
+        """Have all done that was begun on a GPU.
+
+        Not on one where nothing is held: to ask there would give the process a context on it, which
+        takes hundreds of megabytes.
+        """
+        if self._device.type == "cuda" and torch.cuda.memory_reserved(self._device):
+            torch.cuda.synchronize(self._device)
 
     def _close(self) -> None:
         for file in (self._room, self._gate):  # in this order: behind the gate the room is free
@@ -122,14 +139,24 @@ class OwnDevice:
 
     exclusive = shared
 
-    def make_room(self) -> None:
+    def make_room(self) -> float:
         """Nobody waits."""
+        return 0.0
 
 
 @cache
 def device_turn(device: torch.device) -> DeviceTurn:
     """The turn of this process on ``device``, the same each time."""
     return DeviceTurn(device)
+
+
+def device_turns(devices: Iterable[torch.device]) -> list[DeviceTurn]:
+    """The turns of this process on several devices, in the order in which to enter them.
+
+    It is that of the devices themselves: processes that number them otherwise (by another
+    ``CUDA_VISIBLE_DEVICES``) would each hold one and wait for the other's.
+    """
+    return [device_turn(device) for device in sorted(devices, key=_name)]
 
 
 def _name(device: torch.device) -> str:
@@ -139,9 +166,36 @@ def _name(device: torch.device) -> str:
     return device.type
 
 
-def _own_folder() -> Path:
-    folder = Path(tempfile.gettempdir()) / f"adiw-tune-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
+def _folder() -> Path:
+    if named := os.environ.get(LOCKS):
+        if not Path(named).is_dir():
+            raise UserError(f"{LOCKS} is '{named}', which is no directory: {_REMEDY}")
+        return Path(named)
+    folder = Path("/tmp") / f"adiw-tune-{os.getuid()}"
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make '{folder}': {error.strerror}; {_REMEDY}") from error
     if folder.lstat().st_uid != os.getuid():
-        raise UserError(f"'{folder}' belongs to another user: set TMPDIR to another directory")
+        raise UserError(f"'{folder}' belongs to another user: {_REMEDY}")
     return folder
+
+
+def _open(path: Path) -> int:
+    """The file of a lock, which every user of the folder can open.
+
+    Not one that a link leads to: in a folder that is open to all anybody could have put it there.
+    """
+    flags = os.O_RDWR | os.O_NOFOLLOW
+    try:
+        try:
+            # Linux refuses O_CREAT for what another user made in a folder that is open to all.
+            return os.open(path, flags)
+        except FileNotFoundError:
+            file = os.open(path, flags | os.O_CREAT | os.O_EXCL)
+    except FileExistsError:  # made by another process in between
+        return _open(path)
+    except OSError as error:
+        raise UserError(f"cannot lock '{path}': {error.strerror}; {_REMEDY}") from error
+    os.fchmod(file, 0o666)  # whatever the umask says
+    return file

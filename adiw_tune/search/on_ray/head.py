@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 import ray
 
+from adiw_tune.addresses import host_and_port
+
 _SECONDS_BETWEEN_LOOKS = 1.0
 _PATIENCE_S = 15.0  # with a head that does not answer: networks have hiccups
 _SECONDS_TO_ANSWER = 5.0
@@ -22,8 +24,8 @@ def watched_head(lost: Callable[[], None]) -> Iterator[None]:
             process: the body waits for a cluster that is gone, and would until Ray kills it.
     """
     over = threading.Event()
-    address = ray.get_runtime_context().gcs_address
-    watch = threading.Thread(target=_watch, args=(address, lost, over), daemon=True)
+    place = host_and_port(ray.get_runtime_context().gcs_address)
+    watch = threading.Thread(target=_watch, args=(place, lost, over), daemon=True)
     watch.start()
     try:
         yield
@@ -31,21 +33,20 @@ def watched_head(lost: Callable[[], None]) -> Iterator[None]:
         over.set()
 
 
-def _watch(address: str, lost: Callable[[], None], over: threading.Event) -> None:
+def _watch(place: tuple[str, int] | None, lost: Callable[[], None], over: threading.Event) -> None:
     heard = time.monotonic()
     while not over.wait(_SECONDS_BETWEEN_LOOKS):
-        if answers(address):
+        if place is None or answers(*place):
             heard = time.monotonic()
         elif time.monotonic() - heard > _PATIENCE_S:
             lost()
             return
 
 
-def answers(address: str) -> bool:
-    """Whether anything listens at ``HOST:PORT``."""
-    host, _, port = address.rpartition(":")
+def answers(host: str, port: int) -> bool:
+    """Whether anything listens there."""
     try:
-        socket.create_connection((host.strip("[]"), int(port)), _SECONDS_TO_ANSWER).close()
+        socket.create_connection((host, port), _SECONDS_TO_ANSWER).close()
     except (OSError, UnicodeError):  # the latter of what is no name of a host
         return False
     return True

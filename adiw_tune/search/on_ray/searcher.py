@@ -13,7 +13,7 @@ from adiw_tune.record.record import SearchRecord
 from adiw_tune.record.runs import Run, end_cut_run
 from adiw_tune.search.on_ray.shares import Machines, share_of
 from adiw_tune.search.on_ray.trainable import run_kind
-from adiw_tune.search.programme import Programme
+from adiw_tune.search.programme import Begin, Programme, Skip
 
 
 class ProgrammeSearcher(Searcher):
@@ -49,7 +49,7 @@ class ProgrammeSearcher(Searcher):
         left = next((run for run in history.unfinished if run.trial not in given), None)
         if left is not None:
             return self._give(trial_id, left)
-        begin = None if self._unit_is_being_measured() else self._programme.next(history)
+        begin = None if self._unit_is_being_measured() else self._next_run()
         if begin is not None:
             history.log.append("trial", **asdict(begin))
             return self._give(trial_id, history.refresh().runs[begin.trial])
@@ -57,6 +57,14 @@ class ProgrammeSearcher(Searcher):
             return Searcher.FINISHED
         self._waiting_since = history.offset
         return None
+
+    def _next_run(self) -> Begin | None:
+        """After the points that are to be skipped, which the log tells of."""
+        history = self._history
+        while isinstance(coming := self._programme.next(history), Skip):
+            history.log.append("skipped", **asdict(coming))
+            history.refresh()
+        return coming
 
     def _unit_is_being_measured(self) -> bool:
         """Whether a run is about to measure a plain step, the unit that others are to count in."""
@@ -71,7 +79,7 @@ class ProgrammeSearcher(Searcher):
             "trial": run.trial,
             "kind": run.kind,
             "attempt": run.losses,
-            "checkpoint": run.checkpoint,
+            "checkpoints": run.checkpoints,
             "share": asdict(share),
         }
         known = {

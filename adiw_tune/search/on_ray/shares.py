@@ -1,18 +1,15 @@
 """What of a machine a trial is given: cores, a share of a GPU, or several."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ray.tune import PlacementGroupFactory
 
 from adiw_tune.record.history import History
 from adiw_tune.record.record import SearchSettings
 from adiw_tune.record.runs import Run
+from adiw_tune.training.memory import CONTEXT_BYTES, fit_at_once
 
-# Of what a run was seen to need while it was measured: evaluation and fragments need more.
-_MARGIN = 1.3
-# Of a GPU, for what no allocator counts: each process has a context of its own there.
-_CONTEXT = 0.02
 _MOST_ON_A_GPU = 8
 
 
@@ -39,16 +36,19 @@ class Share:
         cpus: cores.
         gpus: a fraction of one, or whole ones; 0 where there are none.
         workers: how many of them the trial has.
+        context_bytes: of a GPU, for what no allocator counts: each process has a context there.
     """
 
     cpus: int
     gpus: float
     workers: int = 1
+    context_bytes: int = CONTEXT_BYTES
 
-    @property
-    def memory_fraction(self) -> float:
-        """Of a GPU's memory that the process may take, in (0, 1]: Ray's fractions cap nothing."""
-        return 1.0 if self.gpus >= 1 else max(self.gpus - _CONTEXT, 0.01)
+    def memory_fraction(self, device_bytes: int) -> float:
+        """Of a GPU's memory that torch may reserve, in (0, 1]: Ray's fractions cap nothing."""
+        if self.gpus >= 1:
+            return 1.0
+        return max(self.gpus - self.context_bytes / device_bytes, 0.01)
 
     def bundles(self) -> PlacementGroupFactory:
         """For Tune. Workers of a trial that has several are placed by Ray Train, each anew.
@@ -100,11 +100,12 @@ def _lacked(run: Run, history: History) -> bool:
 
 
 def _asked(run: Run, history: History, settings: SearchSettings, machines: Machines) -> Share:
-    gpus = settings.gpus_per_trial
+    gpus, context = settings.gpus_per_trial, max(CONTEXT_BYTES, history.context_bytes())
     if gpus is None:
-        gpus = _measured(history.peak_memory(run.config)) if machines.gpus else 0.0
+        need = history.peak_memory(run.config)
+        gpus = _measured(need, context) if machines.gpus else 0.0
     workers = settings.workers_per_trial
-    return Share(settings.cpus_per_trial, _whole(gpus, workers), workers)
+    return Share(settings.cpus_per_trial, _whole(gpus, workers), workers, context)
 
 
 def _whole(gpus: float, workers: int) -> float:
@@ -112,12 +113,12 @@ def _whole(gpus: float, workers: int) -> float:
     return gpus if workers == 1 else math.ceil(gpus)
 
 
-def _measured(peak: float | None) -> float:
-    """The smallest share 1/k, of at least an eighth, that holds ``peak`` of a GPU's memory."""
-    if peak is None:
+def _measured(need: tuple[int, int] | None, context: int) -> float:
+    """The smallest share 1/k, of at least an eighth, whose memory holds what is needed."""
+    if need is None:
         return 1.0
-    at_once = math.floor(1 / (_MARGIN * peak + _CONTEXT))
-    return 1.0 / min(max(at_once, 1), _MOST_ON_A_GPU)
+    memory, device = need
+    return 1.0 / min(fit_at_once(memory, context, device), _MOST_ON_A_GPU)
 
 
 def _grown(share: Share, machines: Machines, twice: bool) -> Share:
@@ -126,6 +127,6 @@ def _grown(share: Share, machines: Machines, twice: bool) -> Share:
         return share
     if share.gpus:
         larger = min(1.0, 2 * share.gpus) if share.gpus < 1 else share.gpus
-        return Share(share.cpus, larger, share.workers)
+        return replace(share, gpus=larger)
     most = min(machines.cpus, machines.all_cpus // share.workers)
-    return Share(max(share.cpus, min(2 * share.cpus, most)), 0.0, share.workers)
+    return replace(share, cpus=max(share.cpus, min(2 * share.cpus, most)))

@@ -1,9 +1,11 @@
 """One training run as a Ray Tune function trainable."""
 
-import io
+import logging
+import platform
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import Any
 import torch
 
 from adiw_tune.record.checkpoints import CheckpointStore
-from adiw_tune.record.provenance import processor
+from adiw_tune.record.provenance import processor, versions
 from adiw_tune.search.on_ray.exclusive import DeviceTurn, OwnDevice, device_turn
 from adiw_tune.search.on_ray.parallel import run_on_workers
 from adiw_tune.search.on_ray.rows import RowsKeeper
@@ -27,7 +29,12 @@ from adiw_tune.training import (
     TrialConfig,
     load_splits,
 )
+from adiw_tune.training.memory import context_bytes
+from adiw_tune.training.saving import DamagedCheckpointError, load_checkpoint
 
+Read = Callable[[], bytes]
+
+_LOG = logging.getLogger(__name__)
 _CHECKPOINTING = 0.05  # of the time may go into it, or else not every epoch has one
 
 
@@ -36,9 +43,10 @@ def trainable(config: dict[str, Any], data_dir: Path | None = None) -> None:
 
     Reports ``epoch``, ``accuracy`` (select split, in [0, 1]), ``work_s`` (cumulative: exclusive
     seconds of work, see :class:`adiw_tune.training.StepCost`), ``wall_s`` (cumulative, of training
-    only), ``loss`` and ``shares`` (a dict, empty unless the divergence is auto). Checkpoints every
-    epoch, or less often where that would take more than 5% of the time, and goes on from the
-    checkpoint that Tune hands it. Runs on CUDA if Tune gave the trial a GPU.
+    only), ``loss``, ``shares`` (a dict, empty unless the divergence is auto) and ``unweighed`` (how
+    many of the epoch's mini-batches had losses that are no numbers). Checkpoints every epoch, or
+    less often where that would take more than 5% of the time, and goes on from the checkpoint that
+    Tune hands it; it begins anew if that is damaged. Runs on CUDA if Tune gave the trial a GPU.
 
     Args:
         config: fields of :class:`adiw_tune.training.TrialConfig`.
@@ -52,10 +60,12 @@ def trainable(config: dict[str, Any], data_dir: Path | None = None) -> None:
 
     here = _Process(device_turn(_device()), _tell_tune)
     with here.turn.shared():
-        run = TrainingRun(TrialConfig.from_mapping(config), _device(), data_dir)
-        if (checkpoint := tune.get_checkpoint()) is not None:
-            with checkpoint.as_directory() as folder:
-                _load(run, Path(folder) / "run.pt")
+        trial = TrialConfig.from_mapping(config)
+        splits = load_splits(trial, data_dir)
+        checkpoint = tune.get_checkpoint()
+        with checkpoint.as_directory() if checkpoint else nullcontext() as folder:
+            saved = [(Path(folder) / "run.pt").read_bytes] if folder else []
+            run = _gone_on(lambda: TrainingRun(trial, _device(), splits=splits), saved, here.peers)
         run.calibrate(here.turn.exclusive)
     _train(run, here, here.turn.shared)
 
@@ -117,17 +127,21 @@ class _Process:
 
 def _run_of_search(here: _Process, config: dict[str, Any], files: Files) -> None:
     place, turn = config["adiw"], here.turn
-    _cap_memory(Share(**place["share"]))
+    share = Share(**place["share"])
+    _cap_memory(share)
     with turn.shared():
         speed, extra = _speeds(here, place, files)
         cost = StepCost(**place["cost"], speed=speed, extra_speed=extra) if place["cost"] else None
         trial = files.config(config["config"])
-        run = TrainingRun(trial, _device(), None, cost, files.splits(trial), here.peers)
-        if place["checkpoint"] is not None:
-            _restore(run, files.checkpoints, place["checkpoint"])
+        splits = files.splits(trial)
+        run = _gone_on(
+            lambda: TrainingRun(trial, _device(), None, cost, splits, here.peers),
+            _saved(files.checkpoints, place["checkpoints"]),
+            here.peers,
+        )
         cost = run.calibrate(turn.exclusive, place["plain_s"], (speed, extra))
         # The cost of a run that goes on here may have been measured elsewhere.
-        setup = {**_setup(run, cost), "speed": speed, "extra_speed": extra}
+        setup = {**_setup(run, cost, share), "speed": speed, "extra_speed": extra}
     here.tell({"epoch": 0, **setup}, None)
     _train(run, here, turn.exclusive if place["kind"] == "retime" else turn.shared)
 
@@ -158,18 +172,40 @@ def _device() -> torch.device:
 def _cap_memory(share: Share) -> None:
     """Keep a process that has a share of a GPU from taking what others' shares are."""
     if _device().type == "cuda":
-        torch.cuda.reset_peak_memory_stats()
-        torch.cuda.set_per_process_memory_fraction(share.memory_fraction)
+        total = torch.cuda.get_device_properties(_device()).total_memory
+        torch.cuda.set_per_process_memory_fraction(share.memory_fraction(total))
 
 
-def _restore(run: TrainingRun, checkpoints: CheckpointStore, path: str) -> None:
-    """Put the run where its last checkpoint of this search left it, if that is still there."""
-    if checkpoints.exists(f"{path}/run.pt"):
-        _load(run, io.BytesIO(checkpoints.read(f"{path}/run.pt")))
+def _saved(checkpoints: CheckpointStore, paths: Iterable[str]) -> list[Read]:
+    """Those checkpoints that are still there, the newest first."""
+    files = (f"{path}/run.pt" for path in paths)
+    return [partial(checkpoints.read, file) for file in files if checkpoints.exists(file)]
 
 
-def _load(run: TrainingRun, source: Path | io.BytesIO) -> None:
-    run.load_state_dict(torch.load(source, map_location="cpu", weights_only=True))
+def _gone_on(make: Callable[[], TrainingRun], saved: Iterable[Read], peers: Peers) -> TrainingRun:
+    """The run where the first checkpoint left it that is not damaged; else as it begins.
+
+    All peers do what the first can do, so that they stand at the same epoch.
+    """
+    run = make()
+    for read in saved:
+        damage = _damage(run, read)
+        if peers.agreed(damage is None):
+            if damage is not None:
+                raise damage
+            return run
+        _LOG.warning("a checkpoint of the trial cannot be gone on from: %s", damage)
+        run = make()
+    return run
+
+
+def _damage(run: TrainingRun, read: Read) -> Exception | None:
+    """Why the run cannot go on from what there is to read; None if it now does."""
+    try:
+        load_checkpoint(run, read())
+    except (DamagedCheckpointError, OSError) as error:
+        return error
+    return None
 
 
 def _speeds(here: _Process, place: Mapping[str, Any], files: Files) -> tuple[float, float | None]:
@@ -190,15 +226,19 @@ def _speeds(here: _Process, place: Mapping[str, Any], files: Files) -> tuple[flo
     return (known[0] if known else speed), extra_speed
 
 
-def _setup(run: TrainingRun, cost: StepCost) -> dict[str, Any]:
-    """What the log is told of the run's place: device, rows, what a step costs, what memory."""
+def _setup(run: TrainingRun, cost: StepCost, share: Share) -> dict[str, Any]:
+    """What the log is told of the run's place: device, rows, cost of a step, memory, versions."""
     on_gpu = run.device.type == "cuda"
+    alone = on_gpu and share.gpus >= 1  # beside others, theirs would count
     return {
         "device": device_name(run.device),
         "splits": run.splits.digests(),
         **cost.as_dict(),
         "memory_bytes": torch.cuda.max_memory_reserved() if on_gpu else None,
         "device_bytes": torch.cuda.mem_get_info()[1] if on_gpu else None,
+        "context_bytes": context_bytes(run.device) if alone else None,
+        "host": platform.node(),
+        "versions": versions(),
     }
 
 

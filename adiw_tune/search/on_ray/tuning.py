@@ -2,8 +2,10 @@
 
 import math
 import os
-from collections.abc import Callable
-from contextlib import nullcontext
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import ray
@@ -13,10 +15,12 @@ from ray.tune.schedulers import FIFOScheduler
 
 from adiw_tune.errors import UserError
 from adiw_tune.record.record import SearchRecord, SearchSettings
+from adiw_tune.record.runs import CHECKPOINTS_KEPT
 from adiw_tune.search.on_ray.actors import use_our_actor_manager
 from adiw_tune.search.on_ray.connection import connected, machines
 from adiw_tune.search.on_ray.events import EventCallback
 from adiw_tune.search.on_ray.head import watched_head
+from adiw_tune.search.on_ray.local import watched_here
 from adiw_tune.search.on_ray.parallel import Sweeper
 from adiw_tune.search.on_ray.rows import RowsKeeper
 from adiw_tune.search.on_ray.scheduler import ParetoScheduler
@@ -32,7 +36,7 @@ def run_programme(
     record: SearchRecord,
     address: str | None,
     warn: Callable[[str], None],
-    lost: Callable[[], None],
+    lost: Callable[[str], None],
 ) -> bool:
     """Run, or go on with, what is left of a search; whether it came to its end.
 
@@ -40,13 +44,15 @@ def run_programme(
         record: of the search.
         address: of a running Ray cluster; None starts Ray on this machine.
         warn: called with a line if no machine has room for a trial.
-        lost: called if the cluster's head is gone; see :func:`watched_head`.
+        lost: called with what is gone, if the cluster's head is, or Ray on this machine; see
+            :func:`watched_head` and :func:`watched_here`.
     """
     settings = record.settings
     space = SpaceFile(record.space_path, settings.seed, settings.files_from, settings.folds)
     programme = Programme(settings, Proposer(space, settings.seed, settings.trials))
     if not programme.over(record.history()):
-        with connected(address), watched_head(lost) if address else nullcontext():
+        head_lost = partial(lost, f"Ray's head at '{address}' is gone")
+        with connected(address), watched_head(head_lost) if address else watched_here(lost):
             if wanted := missing(settings, machines()):
                 warn(f"{wanted}: trials wait for a machine that joins")
             _fit(_make_tuner(record, programme))
@@ -57,12 +63,29 @@ def _fit(tuner: tune.Tuner) -> None:
     """Run it; what one of our callbacks refuses comes wrapped in Tune's errors."""
     use_our_actor_manager()
     try:
-        tuner.fit()
+        with _signals_put_back():
+            tuner.fit()
     except Exception as error:
         cause: BaseException | None = error
         while cause is not None and not isinstance(cause, UserError):
             cause = cause.__cause__ or cause.__context__
         raise cause or error from None
+
+
+@contextmanager
+def _signals_put_back() -> Iterator[None]:
+    """Tune has a handler of its own for Ctrl-C, and leaves it behind: there it would do nothing.
+
+    Where SIGINT is ignored, as in the background of a script, it goes on to be.
+    """
+    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGUSR1)}
+    if kept[signal.SIGINT] is signal.SIG_IGN:
+        os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
+    try:
+        yield
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
 
 
 def _make_tuner(record: SearchRecord, programme: Programme) -> tune.Tuner:
@@ -93,7 +116,7 @@ def _make_tuner(record: SearchRecord, programme: Programme) -> tune.Tuner:
             storage_filesystem=store.filesystem,
             callbacks=[EventCallback(record, here), *([Sweeper()] if together else [])],
             # With 1, each checkpoint makes Tune write down all that it knows of all trials.
-            checkpoint_config=tune.CheckpointConfig(num_to_keep=2),
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=CHECKPOINTS_KEPT),
             # The searcher gives runs again that were lost. Tune would give any that fails.
             failure_config=tune.FailureConfig(max_failures=0),
             stop=BudgetStopper(programme, path),

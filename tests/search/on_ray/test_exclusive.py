@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import multiprocessing
+import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from multiprocessing.process import BaseProcess
@@ -13,7 +15,8 @@ import pytest
 import torch
 
 from adiw_tune.errors import UserError
-from adiw_tune.search.on_ray.exclusive import DeviceTurn, device_turn
+from adiw_tune.search.on_ray import exclusive
+from adiw_tune.search.on_ray.exclusive import DeviceTurn, device_turn, device_turns
 
 CPU = torch.device("cpu")
 PROCESSES = multiprocessing.get_context("forkserver")
@@ -203,22 +206,103 @@ def test_a_turn_ends_with_an_error_in_it(tmp_path: Path) -> None:
             pass
 
 
-def test_a_process_has_one_turn_on_a_device_in_a_folder_of_its_user(
+def test_a_process_has_one_turn_on_a_device_in_a_folder_that_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("ADIW_LOCKS", str(tmp_path))
     turn = device_turn(CPU)
     assert device_turn(torch.device("cpu")) is turn
-    with turn.shared():
-        (folder,) = tmp_path.iterdir()
-        assert folder.stat().st_mode & 0o777 == 0o700
-        assert {path.name for path in folder.iterdir()} == {"cpu.gate", "cpu.room"}
+    before = os.umask(0o077)
+    try:
+        with turn.shared():
+            files = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    finally:
+        os.umask(before)
+    assert files == {"cpu.gate": 0o666, "cpu.room": 0o666}  # for every user whom the folder lets in
 
 
-def test_a_folder_that_another_user_made_is_refused(
+def test_wherever_a_job_has_its_temporary_files_its_locks_are_where_others_look(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr("os.getuid", lambda: 4242)
-    with pytest.raises(UserError, match=r"adiw-tune-4242' belongs to another user: set TMPDIR"):
+    monkeypatch.delenv("ADIW_LOCKS", raising=False)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    with DeviceTurn(CPU).shared():
+        folder = Path(f"/tmp/adiw-tune-{os.getuid()}")
+        assert folder.stat().st_mode & 0o777 == 0o700
+        assert (folder / "cpu.gate").exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("named", ["", "there"])
+def test_locks_that_cannot_be_had_are_told_in_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    (tmp_path / "locks").mkdir()
+    (tmp_path / "there").touch()
+    (tmp_path / "locks" / "cpu.gate").symlink_to(tmp_path / "there")
+    monkeypatch.setenv("ADIW_LOCKS", str(tmp_path / (named or "locks")))
+    with pytest.raises(UserError, match="set ADIW_LOCKS to a directory on this machine") as raised:
         DeviceTurn(CPU).shared().__enter__()
+    assert str(tmp_path / (named or "locks/cpu.gate")) in str(raised.value)
+
+
+def test_a_folder_that_another_user_made_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = Path("/tmp/adiw-tune-4242")
+    folder.mkdir()
+    monkeypatch.delenv("ADIW_LOCKS", raising=False)
+    monkeypatch.setattr("os.getuid", lambda: 4242)
+    try:
+        with pytest.raises(UserError, match=r"adiw-tune-4242' belongs to another user: set ADIW_L"):
+            DeviceTurn(CPU).shared().__enter__()
+    finally:
+        folder.rmdir()
+
+
+def test_several_devices_are_entered_in_one_order_whatever_their_numbers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gpus = [torch.device("cuda", number) for number in range(3)]
+    orders = []
+    for uuids in ("bca", "acb"):  # by two CUDA_VISIBLE_DEVICES
+        names = dict(zip(gpus, uuids, strict=True))
+        monkeypatch.setattr(exclusive, "_name", lambda device, names=names: names[device])
+        orders.append([names[turn._device] for turn in device_turns(gpus)])
+    assert orders == [["a", "b", "c"]] * 2
+
+
+def test_room_that_is_made_is_told_in_the_seconds_it_took(tmp_path: Path, start: Start) -> None:
+    turn = DeviceTurn(CPU, tmp_path)
+    assert turn.make_room() == 0
+    with turn.shared():
+        assert turn.make_room() == 0
+        start(Process.measure, "measurer")
+        waits = []
+        while not lines(tmp_path):
+            waits.append(turn.make_room())
+        assert 0.05 <= max(waits) == sum(waits)  # for as long as the other measured
+        assert turn._held == "shared"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_on_cuda_what_is_queued_there_is_no_time_of_waiting(tmp_path: Path) -> None:
+    device = torch.device("cuda")
+    turn, other = (DeviceTurn(device, tmp_path) for _ in range(2))
+    torch.ones(1, device=device)
+
+    def measure() -> None:
+        with other.exclusive():
+            pass
+
+    with turn.shared():
+        thread = threading.Thread(target=measure)
+        thread.start()
+        while turn._gate_is_open():
+            time.sleep(0.001)
+        torch.cuda._sleep(2**31)  # about a second
+        begun = time.perf_counter()
+        waited = turn.make_room()
+        took = time.perf_counter() - begun
+        thread.join()
+    assert took > 0.5
+    assert waited < took / 2

@@ -157,7 +157,7 @@ for method in METHODS:
     if replace(shared, told=None).digests() != before:
         told["written"].append(method)
 
-deadline = time.monotonic() + 30
+deadline = time.monotonic() + 240
 while place(keeper.splits(DIGITS).train.inputs)[0] != "rw-s" and time.monotonic() < deadline:
     time.sleep(0.1)
 told["shared again"] = place(keeper.splits(DIGITS).train.inputs)[0]

@@ -1,0 +1,132 @@
+"""Ray started on this machine: where its files are, whether it is alive, why it did not start."""
+
+import errno
+import os
+import re
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ray._private import ray_constants, worker
+
+from adiw_tune.errors import UserError, in_one_line
+
+# Ray's sockets lie below its folder, as in /session_2026-01-31_23-59-59_123456_4194304/sockets/
+# plasma_store. The path of a socket has at most 107 bytes, on macOS 103.
+_LONGEST = (107 if sys.platform == "linux" else 103) - 65
+_PREFIX = "ray-"
+_RANDOM = 8  # letters that tempfile adds
+_ELSEWHERE = ("/tmp", "/var/tmp", "/dev/shm")
+_TIME_AND_PROCESS = re.compile(r"^\[\d{4}-[^]]*\]\s*")  # before each line of Ray's logs
+_SECONDS_BETWEEN_LOOKS = 0.5
+_SECONDS_TO_END = 10.0
+_VITAL = (ray_constants.PROCESS_TYPE_RAYLET, ray_constants.PROCESS_TYPE_GCS_SERVER)
+
+
+@contextmanager
+def folder_for_ray() -> Iterator[Path]:
+    """A new directory for what Ray writes; removed at the end, with all that is in it.
+
+    In $RAY_TMPDIR, or where temporary files go; or in another place, where the path of that is too
+    long for a socket.
+
+    Raises:
+        UserError: there is no place for it.
+    """
+    wanted = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
+    folder = _made((wanted, *_ELSEWHERE))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _made(places: tuple[str, ...]) -> Path:
+    longest = _LONGEST - len(f"/{_PREFIX}") - _RANDOM
+    short = [place for place in places if len(os.fsencode(os.path.abspath(place))) <= longest]
+    for place in short:
+        try:
+            return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=os.path.abspath(place)))
+        except OSError as error:
+            why = error.strerror
+    raise UserError(
+        f"no place for Ray's files (tried {', '.join(short)}: {why}): set RAY_TMPDIR to a "
+        f"directory that can be written to, whose path has at most {longest} bytes"
+    )
+
+
+def why_not_started(error: Exception, folder: Path) -> UserError:
+    """What ``ray.init`` raised, with what may help."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        remedy = f"make room in '{folder.parent}', or set RAY_TMPDIR to a directory that has some"
+    else:
+        remedy = (
+            "the machine may be too busy, or short of memory, of processes or of open files "
+            "(ulimit -a): try again, or on another machine"
+        )
+    said = "".join(f"; {name} said: {line}" for name, line in _last_words(folder))
+    return UserError(f"Ray does not start on this machine ({in_one_line(error)}{said}): {remedy}")
+
+
+def _last_words(folder: Path) -> Iterator[tuple[str, str]]:
+    """The last line that a process of Ray's wrote to its standard error, before any stack."""
+    for name in _VITAL:
+        for path in folder.glob(f"session_2*/logs/{name}.err"):
+            text = path.read_text(errors="replace").partition("*** StackTrace")[0]
+            lines = [line for line in text.splitlines() if line.strip() and "[0x" not in line]
+            if lines:
+                yield name, _TIME_AND_PROCESS.sub("", lines[-1].strip())[:160]
+
+
+@contextmanager
+def watched_here(lost: Callable[[str], None]) -> Iterator[None]:
+    """While the body runs, look after the processes of the Ray that was started here.
+
+    Args:
+        lost: called with what has ended, without which nothing goes on. It is to end this process:
+            the body would wait, until Ray ends it with lines of its own. Nothing is left of Ray.
+    """
+    over, node = threading.Event(), worker._global_node
+    threading.Thread(target=_watch, args=(node, lost, over), daemon=True).start()
+    try:
+        yield
+    except Exception:
+        if dead := _dead(node):  # and so the body raised
+            _lose(node, dead, lost)
+        raise
+    finally:
+        over.set()
+
+
+def _watch(node: Any, lost: Callable[[str], None], over: threading.Event) -> None:
+    while not over.wait(_SECONDS_BETWEEN_LOOKS):
+        dead = _dead(node)
+        # A service or Slurm tells all processes at once to end, of which this is one.
+        told = [code for code in dead.values() if code in (0, -signal.SIGTERM)]
+        if dead and not over.wait(_SECONDS_TO_END if told else 0):
+            _lose(node, dead, lost)
+            return
+
+
+def _dead(node: Any) -> dict[str, int]:
+    """Process that has ended -> its exit code."""
+    return {kind: one.returncode for kind, one in node.dead_processes() if kind in _VITAL}
+
+
+def _lose(node: Any, dead: dict[str, int], lost: Callable[[str], None]) -> None:
+    node.kill_all_processes(check_alive=False, allow_graceful=False, wait=True)
+    shutil.rmtree(node.get_temp_dir_path(), ignore_errors=True)
+    told = " and ".join(f"its {name} {_how(code)}" for name, code in dead.items())
+    lost(f"Ray on this machine is gone ({told})")
+
+
+def _how(code: int) -> str:
+    if code == -signal.SIGKILL:
+        return "was killed, perhaps because memory ran out"
+    return f"ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
