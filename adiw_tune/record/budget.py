@@ -4,9 +4,12 @@ import re
 from dataclasses import dataclass
 
 from adiw_tune.errors import UserError
+from adiw_tune.ranges import check_positive
 
 SEARCH_SHARE = 0.7  # of the budget; the rest is kept for the finale: seeds, timing, the winner
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
+_NUMBER = "([0-9.]+)"  # \d would take digits of any script
+_MOST_SECONDS = 1e9  # 30 years; more than threads can wait for would be an error in them
 _HOW = "write a time such as 10m or 1.5h, device hours such as 2gpu-h, or money such as $5"
 
 
@@ -15,7 +18,7 @@ class Budget:
     """Wall seconds that a search may take in all, kills and pauses between sessions left out.
 
     Args:
-        seconds: above 0.
+        seconds: in [1, 1e9].
     """
 
     seconds: float
@@ -26,21 +29,32 @@ class Budget:
 
         Args:
             text: a number with s, m or h; with gpu-h, hours of one device; or with $ before it.
-            price: of one device for one hour, in the currency of $: needed for money.
+            price: of one device for one hour, in the currency of $, in [1e-6, 1e6]: needed for
+                money.
             devices: that the search holds from its start to its end, at least 1: its GPUs, or
                 the machine where there is none. All of them are spent while it runs.
+
+        Raises:
+            UserError: it is none of these, or its time lies outside the range of ``seconds``.
         """
-        if match := re.fullmatch(r"([\d.]+)(s|m|h)", text):
-            return cls(_above_zero(match[1], text) * _SECONDS[match[2]])
-        if match := re.fullmatch(r"([\d.]+)gpu-h", text):
-            return cls(_above_zero(match[1], text) * 3600 / devices)
-        if match := re.fullmatch(r"\$([\d.]+)", text):
+        if match := re.fullmatch(f"{_NUMBER}(s|m|h)", text):
+            seconds = _above_zero(match[1], text) * _SECONDS[match[2]]
+        elif match := re.fullmatch(f"{_NUMBER}gpu-h", text):
+            seconds = _above_zero(match[1], text) * 3600 / devices
+        elif match := re.fullmatch(rf"\${_NUMBER}", text):
             if price is None or not price > 0:
                 raise UserError(
                     f"budget '{text}' needs --price above 0: what one device costs for one hour"
                 )
-            return cls(_above_zero(match[1], text) / price * 3600 / devices)
-        raise UserError(f"unknown budget '{text}': {_HOW}")
+            check_positive("--price", price, 1e-6, 1e6)
+            seconds = _above_zero(match[1], text) / price * 3600 / devices
+        else:
+            raise UserError(f"unknown budget '{text}': {_HOW}")
+        if not 1 <= seconds <= _MOST_SECONDS:
+            raise UserError(
+                f"budget '{text}' is {seconds:.3g} s: it must be 1 s to {_MOST_SECONDS:g} s"
+            )
+        return cls(seconds)
 
     def left_s(self, spent_s: float, finale: bool) -> float:
         """Seconds left to the finale, or to the search before it; 0 or below: none."""

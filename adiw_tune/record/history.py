@@ -8,12 +8,14 @@ import pandas as pd
 
 from adiw_tune.decide import mark_front, pareto_front
 from adiw_tune.errors import UserError
-from adiw_tune.record.log import Event, EventLog
-from adiw_tune.record.runs import Run
+from adiw_tune.record.events import DamagedError, Event, check_whole
+from adiw_tune.record.log import EventLog
+from adiw_tune.record.runs import MOST_SKIPPED, Run, Skipped
 
 _SEARCHED = ["trial", "number", "divergence", "status", "accuracy", "work_s", "wall_s", "retimed_s"]
-_SEARCHED += ["epochs", "rung", "reason", "config"]
+_SEARCHED += ["epochs", "rung", "reason", "params", "config"]
 _RERUN = ["trial", "divergence", "seed", "accuracy", "work_s"]
+_GIVEN = ("trial", "number", "kind", "of", "config", "params", "distributions")
 _PLAIN = ("task", "network", "precision", "batch_size")  # what a plain step's seconds depend on
 _CLEARLY_MORE = 1.05  # plain steps that one takes: with fewer, timings tell nothing of the rest
 _BETWEEN_SESSIONS = ("extended", "test_read")
@@ -35,6 +37,8 @@ class History:
     def __init__(self, log: EventLog) -> None:
         self.log = log
         self.runs: dict[str, Run] = {}
+        self.proposed: list[Run | Skipped] = []  # search trials and infeasible points
+        self.skipped_in_a_row = 0  # since a trial began, or the search was extended
         self.readings: list[Event] = []  # of the test split
         self.in_finale = False  # whether it has begun, since the search was last extended
         self.finished_when_extended = 0
@@ -46,16 +50,14 @@ class History:
         """Take in what has been written since.
 
         Raises:
-            UserError: an event lacks something, or is of a run whose beginning is not there.
+            UserError: an event is damaged, or is of a run whose beginning is not there.
         """
         for event, offset in self.log.after(self.offset):
             try:
+                check_whole(event)
                 self._take(event)
-            except (KeyError, TypeError) as error:
-                raise UserError(
-                    f"'{self.log.path}' is damaged: the {event['event']} that ends at byte "
-                    f"{offset} has no {error}"
-                ) from error
+            except DamagedError as error:
+                raise self.log.damaged(offset, error) from None
             self.offset = offset
         return self
 
@@ -69,15 +71,35 @@ class History:
             self.in_finale = False
             self._go_on_with_the_finale()
             self.finished_when_extended = len(self.finished_in_order())
+            self.skipped_in_a_row = 0
         elif kind == "trial":
-            self.in_finale |= event["kind"] != "search"
-            fields = {name: event[name] for name in Run.__dataclass_fields__ if name in event}
-            run = Run(**fields, session=len(self._sessions) - 1)
-            self.runs.setdefault(event["trial"], run)
+            self._begin(event)
+        elif kind == "skipped":
+            fields = {name: event[name] for name in ("number", "params", "distributions", "reason")}
+            self.proposed.append(Skipped(**fields, ended_at=event["time"]))
+            self.skipped_in_a_row += 1
         elif kind == "test_read":
             self.readings.append(event)
         elif kind != "session":
-            self.runs[event["trial"]].take(event)
+            self._begun(event["trial"]).take(event)
+
+    def _begin(self, event: Event) -> None:
+        if event["kind"] != "search":
+            self._begun(event["of"])
+        fields = {name: event[name] for name in _GIVEN}
+        run = Run(**fields, session=len(self._sessions) - 1)
+        if self.runs.setdefault(event["trial"], run) is not run:
+            return
+        if run.kind == "search":
+            self.proposed.append(run)
+            self.skipped_in_a_row = 0
+        else:
+            self.in_finale = True
+
+    def _begun(self, trial: str) -> Run:
+        if trial not in self.runs:
+            raise DamagedError(f"trial '{trial}' has not begun")
+        return self.runs[trial]
 
     def _go_on_with_the_finale(self) -> None:
         """Its runs that the budget stopped: what they were for is still wanted."""
@@ -88,6 +110,21 @@ class History:
     def of_kind(self, kind: str) -> list[Run]:
         """Runs of one kind."""
         return [run for run in self.runs.values() if run.kind == kind]
+
+    @property
+    def skipped(self) -> list[Skipped]:
+        """Points that the space called infeasible."""
+        return [one for one in self.proposed if isinstance(one, Skipped)]
+
+    @property
+    def given_up(self) -> bool:
+        """Whether so many points in a row were infeasible that no more are looked for."""
+        return self.skipped_in_a_row >= MOST_SKIPPED
+
+    @property
+    def has_run(self) -> bool:
+        """Whether any run came so far that there is something to keep."""
+        return any(run.setup or run.epochs or run.ended for run in self.runs.values())
 
     @property
     def unfinished(self) -> list[Run]:
@@ -102,14 +139,29 @@ class History:
         """
         return next((setup["plain_s"] for setup in self._setups_alike(config)), None)
 
-    def peak_memory(self, config: dict[str, Any]) -> float | None:
-        """The largest share of a GPU's memory that a run of this kind was seen to need, or None."""
+    def peak_memory(self, config: dict[str, Any]) -> tuple[int, int] | None:
+        """Bytes that a run of this kind was seen to need of a GPU, and bytes that GPU has, or None.
+
+        Of several runs, the one whose share of its GPU was the largest.
+        """
         needs = [
-            setup["memory_bytes"] / setup["device_bytes"]
+            (setup["memory_bytes"], setup["device_bytes"])
             for setup in self._setups_alike(config)
             if setup.get("memory_bytes") and setup.get("device_bytes")
         ]
-        return max(needs, default=None)
+        return max(needs, key=lambda need: need[0] / need[1], default=None)
+
+    def context_bytes(self) -> int:
+        """What a process was seen to take of a GPU beside what torch reserves there; 0: none was.
+
+        The least of each kind of GPU, as others who use it can only add to that; the most of these.
+        """
+        least: dict[str, int] = {}
+        for run in self.runs.values():
+            if run.setup and (seen := run.setup.get("context_bytes")) is not None:
+                kind = run.setup["device"]
+                least[kind] = min(seen, least.get(kind, seen))
+        return max(least.values(), default=0)
 
     def _setups_alike(self, config: dict[str, Any]) -> Iterator[Event]:
         for run in self.runs.values():
@@ -161,6 +213,8 @@ class History:
 
     def session_of(self, run: Run) -> Event:
         """What was true of code and machine when ``run`` began: the session's event."""
+        if run.session < 0:
+            raise UserError(f"'{self.log.path}' is damaged: no session before trial {run.trial}")
         return self._sessions[run.session].began
 
     def trials(self) -> pd.DataFrame:
@@ -168,7 +222,8 @@ class History:
 
         Columns trial, number, divergence, status (running, finished, pruned, stopped or failed),
         accuracy in [0, 1], work_s, wall_s, retimed_s (NaN unless it was timed alone), epochs,
-        rung (NaN unless pruned), reason, and ``config``, a dict.
+        rung (NaN unless pruned), reason, ``params`` and ``config``: what was suggested and what the
+        space made of it, dicts.
         """
         retimed = {run.of: _whole_seconds(run, self.runs) for run in self.of_kind("retime")}
         rows = [_row(run, retimed.get(run.trial)) for run in self.of_kind("search")]
@@ -207,6 +262,11 @@ class History:
         """The Pareto front of the finished trials, with a column for each setting."""
         return with_settings(pareto_front(self.trials())).drop(columns=["reason", "on_front"])
 
+    def suggested(self) -> list[str]:
+        """The columns of ``front`` and ``marked`` for what was suggested and is no setting."""
+        shown = [_shown(run.params, run.config) for run in self.of_kind("search")]
+        return [*dict.fromkeys(name for one in shown for name in one)]
+
     def marked(self) -> pd.DataFrame:
         """All trials as they ended, with a column for each setting, and ``on_front``."""
         ended = {run.trial: run.ended_at or float("inf") for run in self.of_kind("search")}
@@ -217,7 +277,8 @@ class History:
 def _row(run: Run, retimed_s: float | None) -> tuple[Any, ...]:
     last = (run.last(name) for name in ("accuracy", "work_s", "wall_s"))
     place = (run.trial, run.number, run.arm, run.status)
-    return *place, *last, retimed_s, len(run.epochs), run.rung, run.reason, run.config
+    numbers = (*last, retimed_s, len(run.epochs), run.rung)
+    return *place, *numbers, run.reason, run.params, run.config
 
 
 def _speeds(setup: Event) -> tuple[float, float | None]:
@@ -240,7 +301,16 @@ def _whole_seconds(retime: Run, runs: dict[str, Run]) -> float | None:
 
 
 def with_settings(trials: pd.DataFrame) -> pd.DataFrame:
-    """``trials`` with a column for each setting in place of the one of dicts."""
-    settings = pd.DataFrame(list(trials["config"]), index=trials.index)
+    """``trials`` with a column for each setting, and for what else was suggested."""
+    dicts = zip(trials["config"], trials["params"], strict=True)
+    settings = pd.DataFrame([{**_shown(params, config), **config} for config, params in dicts])
+    settings.index = trials.index
     known = [name for name in settings if name in trials]
-    return pd.concat([trials.drop(columns="config"), settings.drop(columns=known)], axis=1)
+    rest = trials.drop(columns=["config", "params"])
+    return pd.concat([rest, settings.drop(columns=known)], axis=1)
+
+
+def _shown(params: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
+    """What was suggested by names that are no settings, by names that are no columns either."""
+    own = {name: value for name, value in params.items() if name not in config}
+    return {f"suggested {n}" if n in _SEARCHED else n: value for n, value in own.items()}

@@ -9,8 +9,8 @@ from time import monotonic, time
 from typing import Any
 
 from adiw_tune.errors import UserError
-
-Event = dict[str, Any]
+from adiw_tune.record.events import DamagedError, Event, parse
+from adiw_tune.record.files import opened
 
 # What a run reports again if it is lost. At many a second, to wait for the disk each time would
 # hold up all other runs.
@@ -21,25 +21,10 @@ _SECONDS_BETWEEN_SYNCS = 1.0
 class EventLog:
     """Append-only lines of JSON. A torn line, left by a kill, is passed over.
 
-    Events, each with its ``time`` in seconds since 1970:
-        session     packages, code, commit, python, machine: the search was started, or gone on with
-        extended    trials: how many it is to run in all from now on
-        trial       trial, number, kind, of, config, params, distributions: a run begins
-        setup       trial, device, splits, plain_s, ratio, speed, extra_speed, memory_bytes,
-                    device_bytes: what it runs on, what a step costs there, and the memory that
-                    took (on GPUs)
-        epoch       trial, epoch, accuracy, work_s, wall_s, loss, shares
-        checkpoint  trial, epoch, path: what it can go on from
-        cut         trial, rung: the scheduler stops it at this epoch
-        lost        trial, why, reason: its process or node is gone, or it ran out of memory; it
-                    is to go on from its checkpoint
-        end         trial, status, reason, rung, accuracy, work_s, wall_s
-        test_read   trial, accuracy, rows, again: the test split was read
+    The events are those of :mod:`adiw_tune.record.events`.
 
-    ``kind`` is search (of search trial 7, ``trial`` is t7), seed (t7 again over another seed),
-    retime (t7 again alone, for its seconds) or winner (t7 trained again to be kept). ``status`` is
-    finished, pruned (cut by the scheduler), stopped (by the budget), infeasible (out of memory, on
-    a larger share too) or failed. ``why`` is process or memory.
+    Raises:
+        UserError: it cannot be read or written, or an event in it is damaged.
     """
 
     def __init__(self, path: Path) -> None:
@@ -60,14 +45,15 @@ class EventLog:
         Raises:
             UserError: it cannot be written, as when the disk is full.
         """
-        line = json.dumps({"event": event, **details, "time": time()}).encode() + b"\n"
+        text = json.dumps({"event": event, **details, "time": time()}, ensure_ascii=False)
+        line = text.encode(errors="replace") + b"\n"  # a reason may hold half of a character
         try:
             self._write(line, event in _REPORTED_AGAIN)
         except OSError as error:
             raise UserError(f"cannot write '{self.path}': {error.strerror}") from error
 
     def _write(self, line: bytes, may_wait: bool) -> None:
-        file = self._opened()
+        file = self._opened_to_append()
         if _is_torn(file):
             line = b"\n" + line
         while line:
@@ -76,7 +62,7 @@ class EventLog:
             os.fsync(file)
             self._synced = monotonic()
 
-    def _opened(self) -> int:
+    def _opened_to_append(self) -> int:
         if self._file is None:
             how = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
             self._file = os.open(self.path, how, 0o666)
@@ -88,14 +74,30 @@ class EventLog:
 
     def after(self, offset: int) -> Iterator[tuple[Event, int]]:
         """The events from byte ``offset`` on, each with the offset behind it."""
+        for line, end in self._lines(offset):
+            try:
+                event = parse(line)
+            except DamagedError as error:
+                raise self.damaged(end, error) from None
+            if event is not None:
+                yield event, end
+
+    def damaged(self, offset: int, what: DamagedError) -> UserError:
+        """That the line before byte ``offset`` is, to be raised."""
+        return UserError(f"'{self.path}' is damaged: the line that ends at byte {offset}: {what}")
+
+    def _lines(self, offset: int) -> Iterator[tuple[bytes, int]]:
+        """Whole lines, each with the offset behind it."""
         if not self.path.exists():
             return
-        with self.path.open("rb") as file:
+        with opened(self.path) as file:
+            if offset > os.fstat(file.fileno()).st_size:  # a position in another log
+                offset = 0
             file.seek(offset)
             for line in file:
                 offset += len(line)
-                if line.endswith(b"\n") and (event := _parse(line)) is not None:
-                    yield event, offset
+                if line.endswith(b"\n"):
+                    yield line, offset
 
 
 def _is_torn(file: int) -> bool:
@@ -104,11 +106,3 @@ def _is_torn(file: int) -> bool:
         return False
     os.lseek(file, -1, os.SEEK_END)
     return os.read(file, 1) != b"\n"
-
-
-def _parse(line: bytes) -> Event | None:
-    try:
-        event = json.loads(line)
-    except ValueError:
-        return None
-    return event if isinstance(event, dict) and "event" in event else None

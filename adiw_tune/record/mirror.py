@@ -5,8 +5,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
-from adiw_tune.errors import UserError, in_one_line
+from adiw_tune.errors import UnsentError, UserError, in_one_line
 from adiw_tune.record.addresses import check_no_secrets
 from adiw_tune.record.checkpoints import CheckpointStore
 from adiw_tune.record.record import (
@@ -29,7 +30,7 @@ def mirrored(record: SearchRecord) -> Iterator[None]:
     Not where they are in the record itself. A copy that fails now is made later.
 
     Raises:
-        UserError: the last copy failed.
+        UnsentError: the last copy failed.
     """
     if record.settings.checkpoints is None:
         yield
@@ -68,9 +69,11 @@ def fetch(storage: Path, name: str, checkpoints: str, tracking_uri: str) -> None
     except OSError as error:
         raise UserError(f"cannot read '{checkpoints}': {in_one_line(error)}") from error
     settings = read_settings(found["search.json"], f"{checkpoints}/{name}/{_FOLDER}/search.json")
+    changes: dict[str, Any] = {"place": storage.absolute() / name}
     if settings.tracking_uri.startswith("sqlite"):
-        settings = settings.model_copy(update={"tracking_uri": tracking_uri})
-        found["search.json"] = settings.model_dump_json(indent=2).encode()
+        changes["tracking_uri"] = tracking_uri
+    settings = settings.model_copy(update=changes)
+    found["search.json"] = settings.model_dump_json(indent=2).encode()
     make_whole(storage, name, found)
 
 
@@ -117,4 +120,4 @@ class _Mirror:
             self.copy()
         except OSError as error:
             where = self._record.settings.checkpoints
-            raise UserError(f"the record could not be copied to '{where}': {error}") from error
+            raise UnsentError(f"the record could not be copied to '{where}': {error}") from error

@@ -1,7 +1,6 @@
 """What a run's numbers depend on besides its configuration: code, packages, machine."""
 
 import hashlib
-import os
 import platform
 import subprocess
 from functools import cache
@@ -10,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+from adiw_tune.cores import usable_cores
 
 _PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "cvxopt")
 _ROOMS = ("divergences", "weights", "tasks", "training")
@@ -24,6 +25,12 @@ def provenance() -> dict[str, Any]:
         "python": platform.python_version(),
         "machine": _machine(),
     }
+
+
+def versions() -> dict[str, str | None]:
+    """Of what a run is run by; on a cluster nodes may differ in them."""
+    named = {name: _version(name) for name in ("torch", "ray", "adiw-tune")}
+    return {"python": platform.python_version(), **named}
 
 
 def _code() -> str:
@@ -63,7 +70,7 @@ def _git(root: Path, *arguments: str) -> str:
 
 def _machine() -> str:
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    return ", ".join([processor(), f"{os.cpu_count()} cores", *gpus])
+    return ", ".join([processor(), f"{usable_cores()} cores", *gpus])
 
 
 @cache

@@ -4,25 +4,34 @@ import json
 import os
 import shlex
 import shutil
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from adiw_tune.decide import parse_policy
 from adiw_tune.errors import UserError
+from adiw_tune.ranges import check_whole
 from adiw_tune.record.budget import Budget
 from adiw_tune.record.checkpoints import CheckpointStore
+from adiw_tune.record.faults import first_fault
+from adiw_tune.record.files import claimed, read, remove, write_atomically
 from adiw_tune.record.history import History
 from adiw_tune.record.log import EventLog
+from adiw_tune.record.moved import found_again
 
 DEFAULT_STORAGE = Path("adiw-searches")
+MOST_TRIALS = 1_000_000
+_MOST_BYTES = 200  # of a name: file systems take 255, with what temporary files and MLflow add
+_Count = Annotated[int, Field(ge=1)]
 
 
 class SearchSettings(BaseModel):
-    """What fixes a search; ``search.json``. Only ``trials``, ``budget`` and ``folder`` change.
+    """What fixes a search; ``search.json``. Only ``trials``, ``budget`` and paths change.
 
     Args:
         name, search_id: what users call it, and what MLflow knows it by.
@@ -46,32 +55,41 @@ class SearchSettings(BaseModel):
         checkpoints: directory or URL for the runs' checkpoints; None: in the record.
         address: of a running Ray cluster.
         version: of this package.
+        place: of the record when this was written, from which it is seen that it was moved; None
+            until it is.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     name: str
-    search_id: str
-    trials: int
+    search_id: Annotated[str, Field(pattern=r"^[\w-]+$")]
+    trials: _Count
     seed: int
-    concurrency: int | None
-    cpus_per_trial: int
-    gpus_per_trial: float | None
-    workers_per_trial: int
-    devices: int
+    concurrency: _Count | None
+    cpus_per_trial: _Count
+    gpus_per_trial: Annotated[float, Field(ge=0)] | None
+    workers_per_trial: _Count
+    devices: _Count
     policy: str
-    seeds: int
+    seeds: Annotated[int, Field(ge=0)]
     early_stopping: bool
-    patience: int | None
+    patience: _Count | None
     budget: str | None
     price: float | None
     folder: Path
-    folds: int
+    folds: _Count
     tracking_uri: str
     data_dir: Path | None
     checkpoints: str | None
     address: str | None
     version: str
+    place: Path | None = None
+
+    @model_validator(mode="after")
+    def _readable(self) -> Self:
+        parse_policy(self.policy)
+        _ = self.spending
+        return self
 
     @property
     def files_from(self) -> Path:
@@ -110,18 +128,25 @@ class SearchRecord:
     def create(cls, storage: Path, settings: SearchSettings, space: Path) -> Self:
         """Make the directory; refuse a name that is taken."""
         check_name_is_free(storage, settings.name)
+        settings = settings.model_copy(update={"place": storage.absolute() / settings.name})
         begun = (settings.model_dump_json(indent=2) + "\n").encode()
         files = {"search.json": begun, "space.py": space.read_bytes()}
         return cls(make_whole(storage, settings.name, files), settings)
 
     @classmethod
     def open(cls, storage: Path, name: str) -> Self:
-        """The search called ``name``."""
+        """The search called ``name``, with what was moved along with it found again."""
         folder = storage.absolute() / name
         path = folder / "search.json"
-        if not os.path.isfile(path):
+        if not os.path.exists(path):
             raise UserError(f"no search '{name}' in '{storage}': {_known(storage)}")
-        return cls(folder, read_settings(path.read_bytes(), str(path)))
+        settings = read_settings(read(path), str(path))
+        return cls(folder, found_again(settings, folder))
+
+    def settings_as_written(self) -> SearchSettings:
+        """What search.json says, also where the record was moved since."""
+        path = self.folder / "search.json"
+        return read_settings(read(path), str(path))
 
     @cached_property
     def checkpoints(self) -> CheckpointStore:
@@ -139,28 +164,33 @@ class SearchRecord:
     @property
     def finished(self) -> bool:
         """Whether the search has come to its end."""
-        return (self.folder / "decision.json").exists()
+        return (self.folder / "decision.json").is_file()
 
     def finish(self, decision: dict[str, Any] | None) -> None:
         """Write the decision, which ends the search."""
         write_atomically(self.folder / "decision.json", json.dumps(decision, indent=2))
 
+    def remove(self) -> None:
+        """Leave nothing of the search, here or where its checkpoints are."""
+        with suppress(OSError):  # what cannot be reached now cannot be removed
+            self.checkpoints.remove_all()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
     def history(self) -> History:
         """What has happened so far."""
         return History(self.log)
 
-    def move_files(self, folder: Path) -> None:
-        """Have what the space names looked for from ``folder`` on."""
-        self._change(folder=folder)
+    def move(self, **paths: Any) -> None:
+        """Write down other paths: ``folder``, from which the space names files, or ``place``."""
+        self._change(**paths)
 
-    def extend(self, trials: int, budget: str | None) -> None:
-        """Ask for more: ``trials`` more, and ``budget`` in all in place of the present one.
+    def extended(self, trials: int, budget: str | None) -> SearchSettings:
+        """With ``trials`` more, and with ``budget`` in all in place of the present one.
 
         Raises:
             UserError: there is nothing to ask for, or nothing of the budget is left to search.
         """
-        if trials < 1:
-            raise UserError(f"--trials must be at least 1; got {trials}")
+        check_whole("--trials", trials, 1, MOST_TRIALS)
         settings = self.settings.model_copy(
             update={
                 "trials": self.settings.trials + trials,
@@ -173,9 +203,14 @@ class SearchRecord:
                 f"budget '{settings.budget}' leaves no more trials, as {spent_s:.0f} s are spent: "
                 "give a larger --budget, in all"
             )
+        return settings
+
+    def extend(self, trials: int, budget: str | None) -> None:
+        """Ask for more, as :meth:`extended` has it."""
+        settings = self.extended(trials, budget)
+        remove(self.folder / "decision.json")  # first: killed here, it decides again
         self._change(trials=settings.trials, budget=settings.budget)
         self.log.append("extended", trials=settings.trials)
-        (self.folder / "decision.json").unlink(missing_ok=True)
 
     def _change(self, **changes: Any) -> None:
         self.settings = self.settings.model_copy(update=changes)
@@ -183,8 +218,9 @@ class SearchRecord:
 
     @contextmanager
     def claimed(self) -> Iterator[None]:
-        """While the body runs, no other process may run this search."""
-        with claimed(self.folder / "running.lock", f"search '{self.settings.name}' is running"):
+        """While the body runs, no other process may run this search, or read its test split."""
+        whose = f"search '{self.settings.name}' is running already, or its test split is being read"
+        with claimed(self.folder / "running.lock", whose):
             yield
 
     def train_command(self, policy: str | None = None) -> str:
@@ -213,35 +249,22 @@ class SearchRecord:
         return shlex.join(words)
 
 
-@contextmanager
-def claimed(path: Path, whose: str) -> Iterator[None]:
-    """While the body runs, no other process may claim ``path``, a file made for that.
-
-    Raises:
-        UserError: ``whose`` already.
-    """
-    with path.open("a") as file:
-        with suppress(ImportError):  # where there is no fcntl, nothing is claimed
-            import fcntl
-
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UserError(f"{whose} already") from None
-            except OSError:  # of a file system without locks
-                pass
-        yield
-
-
 def check_name(name: str) -> None:
-    """Refuse a name that is no plain file name."""
-    if not name or Path(name).name != name or name.startswith("."):
+    """Refuse a name that is no plain file name, or that no command could be given."""
+    plain = name != "" and name.isprintable() and Path(name).name == name
+    if not plain or name.startswith((".", "-")):
         raise UserError(f"'{name}' cannot name a search: use letters, digits, '-' and '_'")
+    if len(name.encode()) > _MOST_BYTES:
+        raise UserError(
+            f"'{name}' cannot name a search: it has {len(name.encode())} bytes, of which there may "
+            f"be {_MOST_BYTES}"
+        )
 
 
 def check_name_is_free(storage: Path, name: str) -> None:
-    """Refuse a name that is taken, or that is no plain file name."""
+    """Refuse a name that is taken, or that is no plain file name, and a storage that is a file."""
     check_name(name)
+    _check_storage(storage)
     if os.path.exists(storage / name):
         raise UserError(
             f"search '{name}' exists in '{storage}': go on with it by 'adiw-tune resume {name}', "
@@ -249,14 +272,24 @@ def check_name_is_free(storage: Path, name: str) -> None:
         )
 
 
+def _check_storage(storage: Path) -> None:
+    """Refuse what is no directory, or cannot become one."""
+    try:
+        is_directory = stat.S_ISDIR(os.stat(storage).st_mode)
+    except FileNotFoundError:
+        return
+    except OSError as error:  # such as too long a name, or one below a file
+        raise UserError(f"cannot write to storage '{storage}': {error.strerror}") from error
+    if not is_directory:
+        raise UserError(f"cannot write to storage '{storage}': it is no directory")
+
+
 def read_settings(content: bytes, where: str) -> SearchSettings:
     """Of a search.json; refuse one that is damaged, or of a version with other settings."""
     try:
         return SearchSettings.model_validate_json(content)
     except ValidationError as error:
-        what = error.errors()[0]
-        place = ".".join(str(part) for part in what["loc"])
-        raise UserError(f"'{where}' is damaged ({place}: {what['msg']})") from error
+        raise UserError(f"'{where}' is damaged: {first_fault(error)}") from error
 
 
 def make_whole(storage: Path, name: str, files: Mapping[str, bytes]) -> Path:
@@ -273,20 +306,9 @@ def make_whole(storage: Path, name: str, files: Mapping[str, bytes]) -> Path:
     return folder
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """All of ``text`` or nothing, also when killed.
-
-    Raises:
-        UserError: it cannot be written, as where the disk is full.
-    """
-    temporary = path.with_name(path.name + ".part")
-    try:
-        temporary.write_text(text + "\n")
-        temporary.replace(path)
-    except OSError as error:
-        raise UserError(f"cannot write '{path}': {error.strerror}") from error
-
-
 def _known(storage: Path) -> str:
-    names = sorted(path.parent.name for path in storage.glob("*/search.json"))
+    try:
+        names = sorted(path.parent.name for path in storage.glob("*/search.json"))
+    except OSError as error:  # such as too long a name
+        return error.strerror or "it cannot be read"
     return f"there are {', '.join(names)}" if names else "none is recorded there (see --storage)"

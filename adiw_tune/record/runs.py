@@ -1,15 +1,24 @@
 """One training run of a search, as the events tell of it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from adiw_tune.record.log import Event, EventLog
+from adiw_tune.record.events import DamagedError, Event, check_config
+from adiw_tune.record.log import EventLog
+
+CHECKPOINTS_KEPT = 2  # of a run: the one before is gone on from where the last is damaged
+
+MOST_SKIPPED = 100  # infeasible points in a row, after which a search looks for no more
 
 
 @dataclass
 class Run:
-    """One training run of a search, as far as it has come. Fields as in :class:`EventLog`."""
+    """One training run of a search, as far as it has come.
+
+    Fields as in :mod:`adiw_tune.record.events`.
+    """
 
     trial: str
     number: int
@@ -27,7 +36,7 @@ class Run:
     lost_for: str | None = None  # the last reason for either
     session: int = 0  # in which it began
     setup: Event | None = None
-    checkpoint: str | None = None
+    checkpoints: list[str] = field(default_factory=list)  # that are kept, the newest first
     ended_at: float | None = None
     epochs: list[Event] = field(default_factory=list)
 
@@ -46,15 +55,21 @@ class Run:
         return self.epochs[-1][name] if self.epochs else None
 
     def take(self, event: Event) -> None:
-        """Take in what happened to it."""
+        """Take in what happened to it.
+
+        Raises:
+            DamagedError: it cannot have, with this configuration or without any epoch.
+        """
         kind = event["event"]
         if kind == "setup":
             self.setup = event
         elif kind == "epoch":
+            if not self.epochs:
+                check_config(self.config)
             self.epochs.append(event)
             self.lost_in_a_row = 0
         elif kind == "checkpoint":
-            self.checkpoint = event["path"]
+            self.checkpoints = [event["path"], *self.checkpoints][:CHECKPOINTS_KEPT]
         elif kind == "cut":
             self.rung = event["rung"]
         elif kind == "lost":
@@ -62,6 +77,8 @@ class Run:
             self.lost_for = event["reason"]
             self.lost_in_a_row += event["why"] == "process"
             self.out_of_memory += event["why"] == "memory"
+        elif event["status"] == "finished" and not self.epochs:
+            raise DamagedError(f"trial '{self.trial}' finished without an epoch")
         else:
             self.status, self.reason = event["status"], event["reason"]
             self.ended_at = event["time"]
@@ -73,6 +90,31 @@ class Run:
             return float(self.last("accuracy"))
         diverged = self.status == "failed" and (self.reason or "").startswith("TrainingDiverged")
         return float("nan") if diverged else None
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A point that the space calls infeasible: no run, but what is proposed next knows of it.
+
+    Args:
+        number: 1 for the first of the search.
+        params, distributions: what was suggested before the space said so.
+        reason: as the space gives it.
+        ended_at: when, in seconds since 1970.
+    """
+
+    number: int
+    params: dict[str, Any]
+    distributions: dict[str, str]
+    reason: str
+    ended_at: float
+    status: str = "infeasible"
+    ended: bool = True
+
+    @property
+    def trial(self) -> str:
+        """What no run is called."""
+        return f"skipped-{self.number}"
 
 
 def end_run(log: EventLog, run: Run, status: str, reason: str | None) -> None:
@@ -87,10 +129,10 @@ def end_cut_run(log: EventLog, run: Run) -> None:
     end_run(log, run, "pruned", reason)
 
 
-def arm(config: dict[str, Any]) -> str:
+def arm(config: Mapping[str, Any]) -> str:
     """What trials are compared by: the divergence, or the method where that is not adiw.
 
     Of a user's own divergence, which is a path, it is the file's name.
     """
     method = config.get("method", "adiw")
-    return Path(config["divergence"]).name if method == "adiw" else str(method)
+    return Path(str(config["divergence"])).name if method == "adiw" else str(method)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from adiw_tune.csv_text import csv_text
 from adiw_tune.tracking.figures.anytime import anytime_chart
 from adiw_tune.tracking.figures.confidence import confidence_chart
 from adiw_tune.tracking.figures.front import front_chart, per_divergence_chart
@@ -35,9 +36,9 @@ def write_artifacts(search_name: str, outcome: Outcome, folder: Path) -> None:
     write_page([charts["front"], charts["divergences"]], folder / "front.html")
     for name in ("confidence", "importance", "anytime"):
         write_page([charts[name]], folder / f"{name}.html")
-    outcome.front.to_csv(folder / "front.csv", index=False)
+    (folder / "front.csv").write_text(csv_text(outcome.front))
     settings_only = outcome.trials.drop(columns="config", errors="ignore")  # has them once more
-    settings_only.to_csv(folder / "trials.csv", index=False)
+    (folder / "trials.csv").write_text(csv_text(settings_only))
     decision = None if outcome.decision is None else dict(outcome.decision)
     (folder / "decision.json").write_text(json.dumps(decision, indent=2, default=str) + "\n")
     write_report(search_name, outcome, list(charts.values()), folder / "report.html")

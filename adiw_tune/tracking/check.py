@@ -7,6 +7,7 @@ answer within seconds, in one line, and never repeat a password that stands in t
 from __future__ import annotations
 
 import base64
+import http.client
 import os
 import re
 import sqlite3
@@ -16,7 +17,9 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from adiw_tune.addresses import url_parts, without_credentials
 from adiw_tune.errors import UserError
+from adiw_tune.tracking.schema import check_schema
 
 _HEALTH_SECONDS = 5
 _RIGHT = "use sqlite:////absolute/path/mlflow.db or http(s)://your-mlflow-server"
@@ -24,15 +27,16 @@ _RIGHT = "use sqlite:////absolute/path/mlflow.db or http(s)://your-mlflow-server
 
 def default_tracking_uri() -> str:
     """Return $MLFLOW_TRACKING_URI, or else an SQLite file `mlflow.db` in the working directory."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path.cwd() / 'mlflow.db'}"
+    return absolute_uri(os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db")
 
 
-def without_credentials(text: str) -> str:
-    """Return the text with every `user:password@` in an address replaced by `***@`."""
-    return re.sub(r"://[^/\s]*@", "://***@", text)
+def absolute_uri(uri: str) -> str:
+    """Return the same address for every working directory; records keep no other."""
+    match = re.fullmatch(r"sqlite:///([^/?:][^?]*)(\?.*)?", uri)
+    return f"sqlite:///{Path.cwd() / match[1]}{match[2] or ''}" if match else uri
 
 
-def one_line(error: BaseException) -> str:
+def without_secrets(error: BaseException) -> str:
     """Return what went wrong as one line that holds no credentials."""
     text = " ".join(without_credentials(str(error)).split())
     return text[:500] or type(error).__name__
@@ -44,9 +48,14 @@ def is_server(uri: str) -> bool:
 
 
 def sqlite_path(uri: str) -> Path | None:
-    """Return the absolute path of an `sqlite:///` address, None for any other address."""
+    """Return the absolute path of an `sqlite:///` address, None for any other address.
+
+    A database in memory, as `sqlite:///:memory:`, has no path: it would be gone with its process.
+    """
     match = re.fullmatch(r"sqlite:///([^?]+)(\?.*)?", uri)
-    return Path(unquote(match[1])).absolute() if match else None
+    if match is None or match[1].startswith((":memory:", "file:")) or "mode=memory" in uri:
+        return None
+    return Path(unquote(match[1])).absolute()
 
 
 def check_tracking_uri(uri: str) -> None:
@@ -55,20 +64,30 @@ def check_tracking_uri(uri: str) -> None:
     A server is asked once, with a timeout of 5 s. A database file is opened only if it exists;
     MLflow creates a missing one, so there only its directory is looked at.
     """
-    if is_server(uri):
-        _check_server(uri)
-    elif path := sqlite_path(uri):
+    check_tracking_form(uri)
+    if path := sqlite_path(uri):
         _check_sqlite(uri, path)
     else:
+        _check_server(uri)
+
+
+def check_tracking_form(uri: str) -> None:
+    """Raise UserError if no store can have this address; nobody is asked."""
+    parts = url_parts(uri)
+    if is_server(uri) and (parts is None or not parts.hostname):
+        raise UserError(f"tracking URI {without_credentials(uri)!r} is no address; {_RIGHT}")
+    if not is_server(uri) and sqlite_path(uri) is None:
         raise UserError(f"tracking URI {without_credentials(uri)!r}: {_why_not(uri)}; {_RIGHT}")
 
 
 def _why_not(uri: str) -> str:
     if uri.startswith("sqlite:"):
-        return "an SQLite address needs a file"
-    scheme = urlsplit(uri).scheme
+        return "an SQLite address needs a file, which another process can open"
+    scheme = uri.partition(":")[0] if ":" in uri else ""
     if scheme in ("", "file"):
         return "MLflow no longer writes to plain directories"
+    if scheme.partition("+")[0] in ("postgresql", "mysql", "mssql"):
+        return f"a {scheme!r} database is reached through an MLflow server, see jobs/mlflow.sh"
     return f"the scheme {scheme!r} is not supported here"
 
 
@@ -83,8 +102,9 @@ def _check_server(uri: str) -> None:
             f"tracking server {shown} answers {error.code} to /health; check the address, the "
             "credentials and the server's --allowed-hosts"
         ) from None
-    except (OSError, ValueError) as error:  # refused, timed out, unknown host, bad TLS, bad port
-        reason = one_line(getattr(error, "reason", None) or error)
+    # Refused, timed out, unknown host, bad TLS; or something else answers, in its own language.
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        reason = without_secrets(getattr(error, "reason", None) or error)
         raise UserError(
             f"tracking server {shown} does not answer ({reason}); start it or correct the address"
         ) from None
@@ -117,7 +137,7 @@ def _check_sqlite(uri: str, path: Path) -> None:
     if not path.is_file() or not os.access(path, os.R_OK | os.W_OK):
         raise UserError(f"tracking URI {uri}: {path} is not a writable file; choose another one")
     if _has_tables(uri, path):
-        _check_mlflow_opens(uri)
+        check_schema(uri, path)
 
 
 def _has_tables(uri: str, path: Path) -> bool:
@@ -128,18 +148,6 @@ def _has_tables(uri: str, path: Path) -> bool:
             return bool(database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
     except sqlite3.Error as error:
         raise UserError(
-            f"tracking URI {uri}: {path} is not a usable SQLite database ({one_line(error)}); "
-            "name another file"
-        ) from None
-
-
-def _check_mlflow_opens(uri: str) -> None:
-    from mlflow import MlflowClient  # 2.6 s, so only here
-
-    try:
-        MlflowClient(tracking_uri=uri).search_experiments(max_results=1)
-    except Exception as error:  # whatever MLflow or SQLAlchemy raises, the remedy is the same
-        raise UserError(
-            f"tracking URI {uri}: MLflow cannot open it ({one_line(error)}); name another file or "
-            f"run `mlflow db upgrade {uri}`"
+            f"tracking URI {uri}: {path} is not a usable SQLite database "
+            f"({without_secrets(error)}); name another file"
         ) from None

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from adiw_tune.tracking.refusal import is_temporary
+from adiw_tune.tracking.store import SEARCH_TAG, check_active
 from adiw_tune.tracking.translate import (
     STATUSES,
     Event,
@@ -41,11 +43,13 @@ class _Child:
         run_id: MLflow's.
         params: names of those that it has. MLflow lets none be changed.
         metrics: None if an earlier process may have sent some.
+        deleted: whether a user has deleted it, so that nothing more is written to it.
     """
 
     run_id: str
     params: set[str] = field(default_factory=set)
     metrics: list[Metric] | None = None
+    deleted: bool = False
 
 
 class TrialRuns:
@@ -53,20 +57,15 @@ class TrialRuns:
 
     Args:
         client: of the store.
-        experiment_id, parent_run_id: where the runs belong; nothing is read or written yet.
+        parent: where the runs belong; nothing is read or written yet.
         search_tags: tags that every child shares, by which a user filters one search.
     """
 
-    def __init__(
-        self,
-        client: MlflowClient,
-        experiment_id: str,
-        parent_run_id: str,
-        search_tags: Mapping[str, str],
-    ) -> None:
+    def __init__(self, client: MlflowClient, parent: Run, search_tags: Mapping[str, str]) -> None:
         self._client = client
-        self._experiment_id = experiment_id
-        self._parent_run_id = parent_run_id
+        self._parent = parent
+        self._experiment_id: str = parent.info.experiment_id
+        self._parent_run_id: str = parent.info.run_id
         self._search_tags = dict(search_tags)
         self._children: dict[str, _Child] | None = None  # None: the store was not asked yet
         self._in_doubt = False  # whether the last batch failed, of which some may have arrived
@@ -83,22 +82,24 @@ class TrialRuns:
                 of_trials[event["trial"]].append(event)
         try:
             for trial, of_trial in of_trials.items():
-                self._write(trial, of_trial)
+                self._write_unless_deleted(trial, of_trial)
         except Exception:
             self._in_doubt = True
             raise
         self._in_doubt = False
 
     def all(self) -> list[Run]:
-        """Return the run of every trial, without runs that a user nested here by hand."""
-        found = self._found(f"tags.`mlflow.parentRunId` = '{self._parent_run_id}'")
-        return [run for run in found if "adiw.trial" in run.data.tags]
+        """Return the run of every trial, without those that are deleted or nested here by hand."""
+        return [run for run in self._every() if not _is_deleted(run)]
 
     def find(self, trial: str) -> Run | None:
-        """Return the run of a trial, None if it has none yet."""
-        query = f"tags.`adiw.trial` = '{trial}' AND "
-        query += f"tags.`mlflow.parentRunId` = '{self._parent_run_id}'"
-        return next(self._found(query), None)
+        """Return the run of a trial, also if it is deleted; None if it has none yet."""
+        return next(self._every(f" AND tags.`adiw.trial` = '{trial}'"), None)
+
+    def _every(self, which: str = "") -> Iterator[Run]:
+        query = f"tags.`mlflow.parentRunId` = '{self._parent_run_id}'{which}"
+        found = _found(self._client, self._experiment_id, query)
+        return (run for run in found if "adiw.trial" in run.data.tags)
 
     def tag(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Set all these tags of a run at once."""
@@ -106,24 +107,13 @@ class TrialRuns:
 
         self._client.log_batch(run_id, tags=[RunTag(*item) for item in tags.items()])
 
-    def _found(self, query: str) -> Iterator[Run]:
-        page: Any = None
-        while page is None or page.token:
-            page = self._client.search_runs(
-                [self._experiment_id],
-                query,
-                max_results=1000,
-                page_token=page.token if page is not None else None,
-            )
-            yield from page
-
     def _child(self, trial: str, event: Event) -> _Child:
         """The run of a trial; it is created if there is none yet, where `event` is the first."""
         if self._children is None:
-            self._children = {run.data.tags["adiw.trial"]: _found(run) for run in self.all()}
+            self._children = {run.data.tags["adiw.trial"]: _known(run) for run in self._every()}
         if trial not in self._children:
             run = self.find(trial) if self._in_doubt else None
-            self._children[trial] = _found(run) if run else self._created(trial, event)
+            self._children[trial] = _known(run) if run else self._created(trial, event)
         return self._children[trial]
 
     def _created(self, trial: str, event: Event) -> _Child:
@@ -134,8 +124,23 @@ class TrialRuns:
         run = self._client.create_run(self._experiment_id, time, tags, run_name(trial, begins))
         return _Child(run.info.run_id, metrics=[])
 
-    def _write(self, trial: str, events: Sequence[Event]) -> None:
+    def _write_unless_deleted(self, trial: str, events: Sequence[Event]) -> None:
+        from mlflow.exceptions import MlflowException
+
         child = self._child(trial, events[0])
+        if child.deleted:
+            return
+        try:
+            self._write(child, events)
+        except MlflowException as error:
+            if is_temporary(error):
+                raise
+            check_active(self._client, self._parent)  # with it all its trials may be deleted
+            if not _is_deleted(self._client.get_run(child.run_id)):
+                raise
+            child.deleted = True
+
+    def _write(self, child: _Child, events: Sequence[Event]) -> None:
         metrics = [metric for event in events for metric in epoch_metrics(event)]
         tags: dict[str, str] = {}
         end = None
@@ -184,8 +189,39 @@ class TrialRuns:
             self._client.log_batch(run_id, **rest)
 
 
-def _found(run: Run) -> _Child:
-    return _Child(run.info.run_id, set(run.data.params))
+def adopt(client: MlflowClient, parent: Run, search_id: str) -> None:
+    """Nest the runs of a search under its new parent, where `mlflow gc` has taken the one before.
+
+    Otherwise every trial would be there twice.
+    """
+    query = f"tags.`{SEARCH_TAG}` = '{search_id}'"
+    for run in _found(client, parent.info.experiment_id, query):
+        if run.info.run_id != parent.info.run_id and not _is_deleted(run):
+            client.set_tag(run.info.run_id, "mlflow.parentRunId", parent.info.run_id)
+
+
+def _found(client: MlflowClient, experiment_id: str, query: str) -> Iterator[Run]:
+    """All runs that there are, deleted ones too."""
+    from mlflow.entities import ViewType
+
+    page: Any = None
+    while page is None or page.token:
+        page = client.search_runs(
+            [experiment_id],
+            query,
+            run_view_type=ViewType.ALL,
+            max_results=1000,
+            page_token=page.token if page is not None else None,
+        )
+        yield from page
+
+
+def _is_deleted(run: Run) -> bool:
+    return bool(run.info.lifecycle_stage == "deleted")
+
+
+def _known(run: Run) -> _Child:
+    return _Child(run.info.run_id, set(run.data.params), deleted=_is_deleted(run))
 
 
 def _parts(items: list[Item], size: int) -> Iterator[list[Item]]:

@@ -29,7 +29,7 @@ def describe(outcome: Outcome, picture: str) -> str:
     """
     decision = outcome.decision
     if decision is None:
-        return f"**{words.NOTHING}** {words.counts(outcome.trials)}\n\n{_FILES}"
+        return f"**{words.NOTHING}** {words.counts(outcome.trials, outcome.skipped)}\n\n{_FILES}"
     return "\n\n".join(
         [
             f"**{_plain(decision['divergence'])}** (trial `{decision['trial']}`): "
@@ -37,7 +37,7 @@ def describe(outcome: Outcome, picture: str) -> str:
             f"Why: {_plain(decision['reason'])} (rule: {_plain(decision['rule'])})",
             _plain(" ".join(words.evidence(decision))),
             f"Train it again:\n\n    {outcome.winner_command}",
-            words.counts(outcome.trials),
+            words.counts(outcome.trials, outcome.skipped),
             f"![Accuracy against work of all trials]({picture})",
             "### Each divergence",
             _divergences(decision["best_per_divergence"], str(decision["divergence"])),

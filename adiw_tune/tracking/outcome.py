@@ -37,6 +37,7 @@ class Outcome:
         importance: of each parameter, as shares that add up to 1: parameter, accuracy, work_s.
         hypervolume: of the front after 1, 2, ... finished trials, in the order of `trials`.
         winner_command: the command line that trains the winner again.
+        skipped: how many points the space called infeasible, which are no trials.
         status: MLflow's status for the parent run: FINISHED, FAILED or KILLED.
     """
 
@@ -47,6 +48,7 @@ class Outcome:
     importance: pd.DataFrame
     hypervolume: Sequence[float]
     winner_command: str
+    skipped: int = 0
     status: str = "FINISHED"
 
     @property

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from adiw_tune.tracking.check import one_line
+from adiw_tune.tracking.check import without_secrets
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -87,7 +87,7 @@ def _save(network: Any, rows: np.ndarray, folder: Path) -> str:
     except Exception as error:  # whatever the tracing of somebody's network raises
         rmtree(folder, ignore_errors=True)
         mlflow.pytorch.save_state_dict(still.state_dict(), str(folder))
-        return f"state_dict only, as the network cannot be exported: {one_line(error)}"
+        return f"state_dict only, as the network cannot be exported: {without_secrets(error)}"
     return "exported by torch.export; mlflow.pytorch.load_model needs no code of this project"
 
 

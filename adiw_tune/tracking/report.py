@@ -37,7 +37,7 @@ def write_report(search_name: str, outcome: Outcome, charts: Sequence[Chart], pa
 
 def _decision(outcome: Outcome) -> list[str]:
     decision = outcome.decision
-    counts = f"<p>{escape(words.counts(outcome.trials))}</p>"
+    counts = f"<p>{escape(words.counts(outcome.trials, outcome.skipped))}</p>"
     if decision is None:
         return [f"<p class='pick'>{words.NOTHING}</p>", counts]
     divergence = str(decision["divergence"])

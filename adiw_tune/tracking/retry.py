@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from adiw_tune.errors import UserError
-from adiw_tune.tracking.check import one_line
+from adiw_tune.tracking.check import without_secrets
+from adiw_tune.tracking.refusal import is_temporary, refusal
 
 Result = TypeVar("Result")
 
@@ -17,13 +18,14 @@ _LONGEST_PAUSE_SECONDS = 5.0
 
 
 def until_accepted(action: Callable[[], Result], seconds: float) -> Result:
-    """Return what `action` returns, calling it again after a pause as long as MLflow refuses.
+    """Return what `action` returns, calling it again after a pause while MLflow is away.
 
     Args:
         action: may be called many times; everything on `SearchRuns` may.
         seconds: no new attempt begins later than this; one attempt is always made.
 
     Raises:
+        RefusedError: MLflow would refuse it again; no time is spent on that.
         UserError: the time is over; the message is the last error, without credentials.
     """
     from mlflow.exceptions import MlflowException
@@ -35,9 +37,11 @@ def until_accepted(action: Callable[[], Result], seconds: float) -> Result:
         try:
             return action()
         except (MlflowException, OSError) as error:  # requests' errors are OSErrors
+            if not is_temporary(error):
+                raise refusal(error) from None
             left = deadline - time.monotonic()
             if left <= 0:
-                raise UserError(f"MLflow does not accept it: {one_line(error)}") from None
+                raise UserError(f"MLflow does not accept it: {without_secrets(error)}") from None
         time.sleep(min(pause, left))
         pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 

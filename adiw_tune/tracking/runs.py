@@ -12,15 +12,18 @@ import numpy as np
 
 from adiw_tune.errors import UserError
 from adiw_tune.tracking.artifacts import write_artifacts
-from adiw_tune.tracking.children import TrialRuns
+from adiw_tune.tracking.children import TrialRuns, adopt
 from adiw_tune.tracking.description import describe
 from adiw_tune.tracking.outcome import Outcome
+from adiw_tune.tracking.refusal import is_temporary
 from adiw_tune.tracking.registry import register_model
 from adiw_tune.tracking.store import (
-    EXPERIMENT,
     PARENT,
     SEARCH_TAG,
+    check_active,
+    check_run,
     client_of,
+    find_experiment,
     find_parent,
     log_parameters,
     the_experiment,
@@ -49,13 +52,14 @@ class SearchRuns:
     def __init__(self, client: MlflowClient, parent: Run) -> None:
         """Wrap an existing parent run."""
         self._client = client
+        self._parent = parent
         self.name: str = str(parent.info.run_name)
         self.experiment_id: str = parent.info.experiment_id
         self.parent_run_id: str = parent.info.run_id
         self.view_key: str = view_key(self.parent_run_id)
         self.front_view_key: str = front_view_key(self.parent_run_id)
         tags = {"search": self.name, SEARCH_TAG: parent.data.tags[SEARCH_TAG]}
-        self._children = TrialRuns(client, self.experiment_id, self.parent_run_id, tags)
+        self._children = TrialRuns(client, parent, tags)
 
     @classmethod
     def open(
@@ -69,13 +73,17 @@ class SearchRuns:
             parameters: what the search was started with; they become the parent's parameters. One
                 that differs when a search is resumed is kept in the tag `resumed.<name>`.
             search_id: what a resumed search is recognised by; letters, digits, `-` and `_`.
+
+        Raises:
+            RefusedError: the parent or the experiment is deleted.
         """
         client = client_of(uri)
-        experiment_id = the_experiment(client, uri)
+        experiment_id = the_experiment(client)
         parent = find_parent(client, experiment_id, search_id)
         if parent is None:
             tags = {SEARCH_TAG: search_id, "search": search_name, "kind": PARENT}
             parent = client.create_run(experiment_id, tags=tags, run_name=search_name)
+            adopt(client, parent, search_id)
             # Already here, so that the page can be watched while the search runs.
             cls(client, parent)._save_views(["divergence"])
         elif parent.info.status != "RUNNING":
@@ -85,22 +93,46 @@ class SearchRuns:
 
     @classmethod
     def find(cls, uri: str, search_id: str) -> Self | None:
-        """Return the runs of a search that was recorded here, None if there are none."""
+        """Return the runs of a search that was recorded here, None if there are none.
+
+        Raises:
+            RefusedError: the parent or the experiment is deleted.
+        """
         client = client_of(uri)
-        experiment = client.get_experiment_by_name(EXPERIMENT)
-        parent = experiment and find_parent(client, experiment.experiment_id, search_id)
+        experiment_id = find_experiment(client)
+        parent = experiment_id and find_parent(client, experiment_id, search_id)
         return cls(client, parent) if parent else None
 
     def record(self, events: Sequence[Event]) -> None:
         """Write a batch of the search's events; sending one again adds nothing.
 
-        A reading of the test split is the parent's `test_accuracy`.
+        A reading of the test split is the parent's `test_accuracy`; its `points_skipped` counts
+        the points that the space called infeasible. Events of a trial whose run was deleted, by
+        somebody who does not want to see it, are passed over.
+
+        Raises:
+            RefusedError: the parent or the experiment was deleted.
         """
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._record(events)
+        except MlflowException as error:
+            if not is_temporary(error):
+                check_active(self._client, self._parent)
+            raise
+
+    def _record(self, events: Sequence[Event]) -> None:
         self._children.record(events)
         for event in events:
             if event["event"] == "test_read":
                 value, time_ms = float(event["accuracy"]), milliseconds(event)
                 self._client.log_metric(self.parent_run_id, "test_accuracy", value, time_ms)
+        if skipped := [event for event in events if event["event"] == "skipped"]:
+            number, time_ms = skipped[-1]["number"], milliseconds(skipped[-1])
+            self._client.log_metric(
+                self.parent_run_id, "points_skipped", float(number), time_ms, number
+            )
 
     def log_hypervolume(self, values: Sequence[float]) -> None:
         """Write the front's hypervolume after 1, 2, ... finished trials; known steps are kept."""
@@ -146,7 +178,14 @@ class SearchRuns:
         run = self._children.find(trial)
         if run is None:
             raise UserError(f"trial '{trial}' is not in MLflow yet, so no model can be registered")
+        check_run(self._client, run, f"the run of trial '{trial}'")
         return register_model(self._client, run, network, rows, name, alias)
+
+    def delete(self) -> None:
+        """Take back a search of which no trial ran; nothing in MLflow tells of it then."""
+        for run in self._children.all():
+            self._client.delete_run(run.info.run_id)
+        self._client.delete_run(self.parent_run_id)
 
     def interrupt(self) -> None:
         """Mark the search, and trials still running, as KILLED until it is resumed."""

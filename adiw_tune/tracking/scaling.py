@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 
+from adiw_tune.csv_text import csv_text
 from adiw_tune.tracking import words
 from adiw_tune.tracking.colours import look_of
 from adiw_tune.tracking.description import table
@@ -18,7 +19,7 @@ from adiw_tune.tracking.figures.chart import Chart
 from adiw_tune.tracking.figures.in_matplotlib import write_picture
 from adiw_tune.tracking.figures.in_plotly import write_page
 from adiw_tune.tracking.figures.scaling import scale_chart
-from adiw_tune.tracking.store import EXPERIMENT, SEARCH_TAG, client_of, find_parent
+from adiw_tune.tracking.store import SEARCH_TAG, client_of, find_experiment, find_parent
 from adiw_tune.tracking.translate import NOTE, label, parameters
 from adiw_tune.tracking.view import picture_address
 
@@ -95,8 +96,8 @@ class ScaleRun:
     def start(cls, uri: str, search_id: str, scale: Scale) -> Self | None:
         """Create the run, each time a new one; None if the search is not recorded here."""
         client = client_of(uri)
-        experiment = client.get_experiment_by_name(EXPERIMENT)
-        parent = experiment and find_parent(client, experiment.experiment_id, search_id)
+        experiment_id = find_experiment(client)
+        parent = experiment_id and find_parent(client, experiment_id, search_id)
         if not parent:
             return None
         tags = {
@@ -163,7 +164,7 @@ class ScaleRun:
         chart = self._scale.chart(curve)
         with TemporaryDirectory(prefix="adiw-scale-") as folder:
             path = Path(folder) / stem
-            curve.to_csv(path.with_suffix(".csv"), index=False)
+            path.with_suffix(".csv").write_text(csv_text(curve))
             write_page([chart], path.with_suffix(".html"))
             write_picture(chart, path.with_suffix(".png"))
             self._client.log_artifacts(self._run_id, folder)

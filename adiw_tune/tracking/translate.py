@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import posixpath
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,7 +21,7 @@ METRICS = (
     "work_s",
     "wall_s",
     "loss",
-)  # and share/<divergence>, where several are mixed
+)  # and share/<divergence>, where several are mixed; unweighed, where it is not 0
 STATUSES = {
     "finished": "FINISHED",
     "failed": "FAILED",
@@ -29,7 +30,8 @@ STATUSES = {
     "pruned": "KILLED",
 }
 NOTE = "mlflow.note.content"  # the description on a run's overview, in Markdown
-_TOLD = ("device", "plain_s", "ratio", "speed", "extra_speed", "memory_bytes")  # of a run's set-up
+# Of a run's set-up.
+_TOLD = ("device", "host", "plain_s", "ratio", "speed", "extra_speed", "memory_bytes")
 _LONGEST_TAG = 5000  # MLflow takes 8,000 bytes
 
 
@@ -63,17 +65,24 @@ def first_tags(trial: str, event: Event) -> dict[str, str]:
 
 
 def parameters(event: Event) -> dict[str, str]:
-    """Return the trial's configuration as parameters; the divergence goes by its label."""
+    """Return the trial's configuration as parameters; the divergence goes by its label.
+
+    And what else was suggested for it, by names that are not the configuration's.
+    """
     config = event.get("config", {})
-    wanted = {**config, "divergence": label(config)} if config else {}
-    return {key: str(value) for key, value in wanted.items() if value is not None}
+    suggested = {parameter_name(name): value for name, value in event.get("params", {}).items()}
+    ours = {metric_name(name): value for name, value in config.items()}
+    wanted = {**suggested, **ours, "divergence": label(config)} if config else {}
+    return {name: str(value) for name, value in wanted.items() if value is not None}
 
 
 def setup_tags(event: Event) -> dict[str, str]:
-    """Return what a `setup` event tells: the device, its calibration and each split's digest."""
-    told = {key: event[key] for key in _TOLD if event.get(key) is not None}
+    """Return what a `setup` event tells: device, calibration, versions, each split's digest."""
+    told = {key: event.get(key) for key in _TOLD}
     splits = {f"split.{role}": digest for role, digest in event.get("splits", {}).items()}
-    return {key: str(value) for key, value in {**told, **splits}.items()}
+    versions = {f"version.{name}": number for name, number in event.get("versions", {}).items()}
+    found = {**told, **splits, **versions}
+    return {key: str(value) for key, value in found.items() if value is not None}
 
 
 def end_tags(event: Event) -> dict[str, str]:
@@ -129,13 +138,24 @@ def milliseconds(event: Event) -> int:
 
 
 def metric_name(text: str) -> str:
-    """Return the text without what MLflow refuses in a metric's name: a file may have any name."""
+    """Return the text without what MLflow refuses in names of metrics and parameters."""
     return re.sub(r"[^\w./ -]", "_", text)
+
+
+def parameter_name(text: str) -> str:
+    """Return the text without what MLflow refuses in a parameter's name: a space may suggest any.
+
+    MLflow takes 250 characters, and no name that would be another one as a path.
+    """
+    name = metric_name(text)[:250] or "_"
+    return name if posixpath.normpath(name) == name.lstrip("/.") else re.sub(r"[/.]", "_", name)
 
 
 def _numbers(event: Event) -> dict[str, Any]:
     shares = event.get("shares") or {}
+    unweighed = event.get("unweighed")
     return {
         **{name: event.get(name) for name in METRICS},
         **{metric_name(f"share/{divergence}"): share for divergence, share in shares.items()},
+        **({"unweighed": unweighed} if unweighed else {}),
     }

@@ -16,12 +16,13 @@ from tempfile import NamedTemporaryFile
 from types import TracebackType
 from typing import Self
 
+from adiw_tune.addresses import without_credentials
 from adiw_tune.errors import UserError
-from adiw_tune.tracking.check import is_server, sqlite_path, without_credentials
+from adiw_tune.tracking.check import is_server, sqlite_path
 from adiw_tune.tracking.view import view_address
 
 HOST = "127.0.0.1"
-_START_SECONDS = 90.0  # a new database is migrated first, and the machine may be busy
+_START_SECONDS = 300  # a busy machine takes minutes; one that ends by itself is noticed at once
 _STOP_SECONDS = 10.0
 
 
@@ -164,7 +165,9 @@ def _wait_until_healthy(server: subprocess.Popen[bytes], base_url: str, log: Pat
         if _healthy(base_url):
             return
         time.sleep(0.2)
-    raise UserError(f"mlflow server at {base_url} did not answer in {_START_SECONDS:.0f} s")
+    raise UserError(
+        f"mlflow server at {base_url} did not answer in {_START_SECONDS:.0f} s: {_last_line(log)}"
+    )
 
 
 def _healthy(base_url: str) -> bool:

@@ -50,13 +50,16 @@ def evidence(decision: Mapping[str, Any]) -> list[str]:
     return sentences
 
 
-def counts(trials: pd.DataFrame) -> str:
-    """Return how many trials there were and what became of them."""
+def counts(trials: pd.DataFrame, skipped: int) -> str:
+    """Return how many trials there were, what became of them, and how many points were skipped."""
     found = trials["status"].value_counts()
     parts = [
         f"{found[status]} {words}" for status, words in _COUNTED.items() if status in found.index
     ]
-    return f"Trials: {len(trials)} ({', '.join(parts)})." if parts else "Trials: none."
+    text = f"Trials: {len(trials)} ({', '.join(parts)})." if parts else "Trials: none."
+    if skipped:
+        text += f" Points skipped, as the space calls them infeasible: {skipped}."
+    return text
 
 
 def with_interval(row: Mapping[str, Any]) -> str:

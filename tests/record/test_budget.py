@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from adiw_tune.errors import UserError
@@ -35,10 +37,16 @@ def test_a_budget_is_wall_seconds(
         ("$5", 0.0, "needs --price above 0"),
         ("$0", 1.0, "must be above 0"),
         ("-5m", None, "unknown budget '-5m'"),
+        ("²h", None, "unknown budget"),
+        ("0.5s", None, "budget '0.5s' is 0.5 s: it must be 1 s to 1e+09 s"),
+        ("9" * 400 + "h", None, "is inf s: it must be"),
+        ("$5", float("inf"), "--price must lie in [1e-06, 1e+06]; got inf"),
+        ("$5", 1e-320, "--price must lie in [1e-06, 1e+06]; got 1e-320"),
+        ("$5", float("nan"), "needs --price above 0"),
     ],
 )
 def test_what_is_no_budget_is_told(text: str, price: float | None, told: str) -> None:
-    with pytest.raises(UserError, match=told.replace("$", r"\$")) as caught:
+    with pytest.raises(UserError, match=re.escape(told)) as caught:
         Budget.parse(text, price, 1)
     assert "\n" not in str(caught.value)
 

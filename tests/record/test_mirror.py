@@ -28,11 +28,12 @@ def fetched(tmp_path: Path, place: str) -> SearchRecord:
 
 def test_what_was_copied_is_the_record(tmp_path: Path, record: SearchRecord) -> None:
     with mirrored(record):
-        record.log.append("session", number=1)
+        record.log.append("session", packages={})
     found = fetched(tmp_path, "there")
     assert found.log.path.read_text() == record.log.path.read_text()
     assert found.space_path.read_text() == "# the space\n"
-    ours = record.settings.model_copy(update={"tracking_uri": "sqlite:////other/mlflow.db"})
+    changes = {"tracking_uri": "sqlite:////other/mlflow.db", "place": found.folder}
+    ours = record.settings.model_copy(update=changes)
     assert found.settings == ours  # the database of the other machine is not there
     assert not found.finished
 
@@ -61,6 +62,6 @@ def test_what_cannot_be_fetched_is_told_in_a_line(tmp_path: Path, record: Search
     with pytest.raises(UserError, match="the tracking URI holds a password"):
         fetch(tmp_path / "there", "s", str(tmp_path / "elsewhere"), "http://me:secret@host")
     (tmp_path / "elsewhere" / "s" / "record" / "search.json").write_text('{"name": "s"}')
-    with pytest.raises(UserError, match=r"search.json' is damaged \(search_id: Field required\)"):
+    with pytest.raises(UserError, match=r"search.json' is damaged: no 'search_id'"):
         fetch(tmp_path / "there", "s", str(tmp_path / "elsewhere"), "sqlite:////m.db")
     assert not (tmp_path / "there").exists()

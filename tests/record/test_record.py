@@ -7,9 +7,10 @@ import pytest
 from rich.console import Console
 
 from adiw_tune.errors import UserError
-from adiw_tune.record.record import SearchRecord, write_atomically
+from adiw_tune.record.files import write_atomically
+from adiw_tune.record.record import SearchRecord
 from adiw_tune.search.run import extend_search
-from tests.search.made_up import settings
+from tests.search.made_up import line, settings
 
 
 def create(storage: Path, name: str = "s") -> SearchRecord:
@@ -34,9 +35,8 @@ def test_an_extended_search_asks_for_more_and_is_not_over(tmp_path: Path) -> Non
     record.extend(20, "2h")
     opened = SearchRecord.open(tmp_path / "searches", "s")
     assert (opened.settings.trials, opened.settings.budget) == (24, "2h")
-    assert opened.settings.model_dump(exclude={"trials", "budget"}) == settings().model_dump(
-        exclude={"trials", "budget"}
-    )
+    changes = {"trials": 24, "budget": "2h", "place": record.folder}
+    assert opened.settings == settings(**changes)
     assert not opened.finished
     assert [event["trials"] for event in opened.log] == [24]
 
@@ -47,7 +47,7 @@ def test_its_files_are_where_it_was_begun_or_here_if_that_is_gone(
     record, begun = create(tmp_path / "searches"), tmp_path / "begun"
     begun.mkdir()
     monkeypatch.chdir(tmp_path)
-    record.move_files(begun)
+    record.move(folder=begun)
     opened = SearchRecord.open(tmp_path / "searches", "s")
     assert opened.settings.files_from == begun
     begun.rmdir()
@@ -127,11 +127,7 @@ def test_an_atomic_write_replaces_the_whole_and_leaves_no_part(tmp_path: Path) -
 
 def test_what_the_budget_leaves_no_time_for_is_not_asked_for(tmp_path: Path) -> None:
     record = create(tmp_path / "searches")
-    record.log.path.write_text(
-        '{"event": "session", "time": 100.0}\n'
-        '{"event": "trial", "time": 200.0, "trial": "t0", "number": 0, "kind": "search",'
-        ' "of": null, "config": {"divergence": "kl"}, "params": {}, "distributions": {}}\n'
-    )
+    record.log.path.write_text(line("session", 100.0) + line("trial", 200.0))
     record.finish(None)
     before = {path: path.read_text() for path in record.folder.iterdir()}
     with pytest.raises(UserError, match="budget '2m' leaves no more trials, as 100 s are spent"):

