@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 
 RAY = str(Path(sys.executable).with_name("ray"))
-_SECONDS_TO_WAIT = 120.0
+_SECONDS_TO_WAIT = 240.0
 # A dead node is noticed within 3 s, not 15.
 _QUICK = {"RAY_health_check_period_ms": "500", "RAY_health_check_failure_threshold": "5"}
 

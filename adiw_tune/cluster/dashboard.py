@@ -2,7 +2,6 @@
 
 import logging
 import os
-import re
 import socket
 import urllib.error
 import urllib.request
@@ -10,12 +9,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from adiw_tune.cluster.in_time import in_time
+from adiw_tune.addresses import (
+    AUTO,
+    RAY_ADDRESS,
+    host_and_port,
+    is_job_server,
+    url_parts,
+    without_credentials,
+)
 from adiw_tune.errors import UserError, in_one_line
+from adiw_tune.in_time import in_time
 
 _SECONDS = 5.0
 _LONGEST_SECONDS = 20.0  # until the cluster has told where its dashboard is
-_NAMES_BY_RAY = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
+_NAMES_BY_RAY = ("RAY_API_SERVER_ADDRESS", RAY_ADDRESS)
 _HINT = (
     "give the dashboard's http://HOST:8265, HOST:PORT of the cluster, or auto on one of its nodes"
 )
@@ -36,9 +43,9 @@ def connect(address: str) -> Any:
     Raises:
         UserError: nothing answers there within seconds, or it refuses the token.
     """
-    if address == "auto":
+    if address == AUTO:
         address = next((os.environ[n] for n in _NAMES_BY_RAY if os.environ.get(n)), address)
-    shown = re.sub(r"://[^/\s]*@", "://***@", address)
+    shown = without_credentials(address)
     os.environ[_NAMES_BY_RAY[0]] = _answering(address, shown)  # it goes before what Ray is given
     from ray.exceptions import AuthenticationError
 
@@ -80,19 +87,21 @@ def _client() -> Any:
 
 def _answering(address: str, shown: str) -> str:
     """The address as Ray understands it, once something is known to answer there."""
-    scheme, separator, place = address.rpartition("://")
-    if scheme not in ("", "http", "https"):
-        raise UserError(f"'{shown}' is no address of a job server: {_HINT}")
-    if address == "auto":
+    if address == AUTO:
         return address
-    if separator and not _speaks_http(address):
-        raise UserError(f"no Ray dashboard answers at '{shown}': {_HINT}; {_FORWARD}")
-    if separator:
+    if "://" in address:
+        parts = url_parts(address)
+        if parts is None or not parts.hostname or not is_job_server(address):
+            raise UserError(f"'{shown}' is no address of a job server: {_HINT}")
+        if not _speaks_http(address):
+            raise UserError(f"no Ray dashboard answers at '{shown}': {_HINT}; {_FORWARD}")
         return address.rstrip("/")
+    place = host_and_port(address)
+    if place is None:
+        raise UserError(f"no Ray cluster at '{shown}': {_HINT}")
     try:
-        host, _, port = place.rpartition(":")
-        socket.create_connection((host, int(port)), _SECONDS).close()
-    except (OSError, ValueError) as error:
+        socket.create_connection(place, _SECONDS).close()
+    except (OSError, UnicodeError) as error:  # the latter of what is no name of a host
         raise UserError(f"no Ray cluster at '{shown}' ({error}): {_HINT}") from error
     return f"http://{address}" if _speaks_http(f"http://{address}") else address
 

@@ -10,13 +10,16 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from adiw_tune.addresses import RIGHT_CLUSTER, cluster_place, without_credentials
 from adiw_tune.cluster.asking import Node, Refused, nodes_at, this_machine
-from adiw_tune.cluster.in_time import in_time
 from adiw_tune.cluster.look import Places, versions, word_left
 from adiw_tune.errors import UserError, in_one_line
+from adiw_tune.in_time import in_time
 from adiw_tune.record.checkpoints import absolute
 from adiw_tune.search.space import SpaceFile
-from adiw_tune.tracking.check import check_tracking_uri, is_server, without_credentials
+from adiw_tune.search.starting_points import check_space
+from adiw_tune.tracking.check import is_server
+from adiw_tune.tracking.preflight import check_recordable
 from adiw_tune.user_file import is_file
 
 Level = Literal["ok", "note", "problem"]
@@ -25,7 +28,9 @@ _SECONDS = 10.0
 _REMEDIES = {
     "address": "give HOST:PORT of a running cluster, or auto on one of its nodes",
     "token": "set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH to its own token",
-    "nodes": "install adiw-tune there, or use 'adiw-tune submit', which brings it along",
+    "broken": "install adiw-tune there, or use 'adiw-tune submit', which brings it along",
+    "slow": "it or its disk may be busy: trials will start slowly there; run doctor again",
+    "gone": "start it again, or go on without it",
     "versions": "install the same everywhere, as constraints.txt has it",
     "space": "put its files at the same path everywhere, or use 'adiw-tune submit'",
     "storage": "mount one directory at that path everywhere, or give --checkpoints a URL",
@@ -73,7 +78,7 @@ class Question:
 
 
 def diagnose(question: Question) -> list[Finding]:
-    """Look at this machine, and at each node of the cluster; takes two minutes at most."""
+    """Look at this machine, and at each node of the cluster; takes four minutes at most."""
     space, files = _space(question.space)
     tracking = _tracking(question.tracking_uri)
     server = question.tracking_uri if is_server(question.tracking_uri) else None
@@ -82,8 +87,7 @@ def diagnose(question: Question) -> list[Finding]:
         try:
             nodes = _nodes(question.address, places)
         except Refused as refused:
-            told = f"'{question.address}': {refused.told}"
-            return [_problem(refused.subject, told), *space, *kept, tracking]
+            return [_refused(question.address, refused), *space, *kept, tracking]
     return [
         *_reached(question.address, nodes),
         _versions(nodes),
@@ -95,6 +99,12 @@ def diagnose(question: Question) -> list[Finding]:
     ]
 
 
+def _refused(address: str | None, refused: Refused) -> Finding:
+    if address is None:
+        return Finding("problem", "address", refused.told)
+    return _problem(refused.subject, f"'{address}': {refused.told}")
+
+
 def _problem(subject: str, told: str, level: Level = "problem") -> Finding:
     return Finding(level, subject, f"{told}: {_REMEDIES[subject]}")
 
@@ -104,7 +114,7 @@ def _space(path: Path | None) -> tuple[list[Finding], dict[str, str]]:
     if path is None:
         return [], {}
     try:
-        configs = SpaceFile(path, seed=0).check()
+        configs = check_space(SpaceFile(path, seed=0))
     except UserError as error:
         return [Finding("problem", "space", str(error))], {}
     own = {config.task: "task" for config in configs}
@@ -116,7 +126,7 @@ def _space(path: Path | None) -> tuple[list[Finding], dict[str, str]]:
 
 def _tracking(uri: str) -> Finding:
     try:
-        check_tracking_uri(uri)
+        check_recordable(uri)
     except UserError as error:
         return Finding("problem", "tracking", str(error))
     return Finding("ok", "tracking", without_credentials(uri))
@@ -131,8 +141,8 @@ def _kept(question: Question, places: Places, words: ExitStack) -> tuple[list[Fi
     ):
         if root is None:
             continue
-        asked = replace(places, shared=_existing(root))
         try:
+            asked = replace(places, shared=_existing(root))
             in_time(partial(words.enter_context, word_left(asked)), _SECONDS)
         except Exception as error:  # whatever a file system raises
             told = f"cannot write to '{root}' ({in_one_line(error)})"
@@ -145,35 +155,53 @@ def _kept(question: Question, places: Places, words: ExitStack) -> tuple[list[Fi
 
 def _existing(root: str) -> str:
     """The directory itself, or where it would be made; a URL as it is."""
-    path = Path(root)
     if "://" in root:
         return root
-    return str(next(place for place in (path, *path.parents) if os.path.exists(place)))
+    path = Path(root)
+    while not _is_there(path):
+        path = path.parent
+    return str(path)
+
+
+def _is_there(path: Path) -> bool:
+    """Whether it is; an error where it could never be, as where its name is too long."""
+    try:
+        return bool(path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _nodes(address: str | None, places: Places) -> list[Node]:
     if address is None:
         return [this_machine(places)]
-    if address != "auto":
-        host, _, port = address.rpartition(":")
-        try:
-            socket.create_connection((host, int(port)), _SECONDS).close()
-        except (OSError, ValueError) as error:
-            raise Refused("address", in_one_line(error)) from error
+    try:
+        if place := cluster_place(address):
+            socket.create_connection(place, _SECONDS).close()
+    except UserError as error:
+        raise Refused("address", str(error).removesuffix(f": {RIGHT_CLUSTER}")) from error
+    except (OSError, UnicodeError) as error:  # the latter of what is no name of a host
+        raise Refused("address", in_one_line(error)) from error
     return nodes_at(address, places)
 
 
 def _reached(address: str | None, nodes: Sequence[Node]) -> list[Finding]:
     if address is None:
-        return [Finding("ok", "address", "none is given, so Ray starts on this machine")]
+        told = "none is given, so Ray starts on this machine, as it did just now"
+        return [Finding("ok", "address", told)]
     findings = [Finding("ok", "address", f"{len(nodes)} node(s) at '{address}'")]
     if os.environ.get("RAY_AUTH_MODE") == "token":
         findings.append(Finding("ok", "token", "accepted"))
     else:
         told = "the cluster asks for none, so that whoever reaches it can run code on it: start it "
         findings.append(Finding("note", "token", f"{told}with RAY_AUTH_MODE=token"))
-    silent = [node for node in nodes if node.seen is None]
-    return findings + [_problem("nodes", f"{node.name}: {node.silent}") for node in silent]
+    return findings + [_silent(node) for node in nodes if node.seen is None]
+
+
+def _silent(node: Node) -> Finding:
+    """One that is gone or slow keeps no search from running on the others, or there later."""
+    state, how = node.silent
+    level: Level = "problem" if state == "broken" else "note"
+    return Finding(level, "nodes", f"{node.name} is {state}: {how}: {_REMEDIES[state]}")
 
 
 def _versions(nodes: Sequence[Node]) -> Finding:

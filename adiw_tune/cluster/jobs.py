@@ -1,6 +1,7 @@
 """Searches as jobs of a Ray cluster: submitted, found again by their name, followed, stopped."""
 
 import secrets
+import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,12 @@ _SECONDS_BETWEEN_LOOKS = 1.0
 _SECONDS_TO_START = 60.0  # of a cluster, until it can take a job
 _NOT_YET = "No available agent"
 _STOPPED = 130
+_LOW_ON_MEMORY = "running low on memory"  # in what Ray says when it has killed a process for it
+_LONGEST_REASON = 300
+
+
+class JobLost(UserError):
+    """A job that was killed. What it had recorded is kept."""
 
 
 class Job:
@@ -46,7 +53,12 @@ class Job:
             return str(self._client.get_job_logs(self.submission))
 
     def follow(self, write: Callable[[str], object]) -> int:
-        """Show what it prints until it ends; its exit code, that of Ctrl-C if it was stopped."""
+        """Show what it prints until it ends; its exit code, that of Ctrl-C if it was stopped.
+
+        Raises:
+            UserError: it never began.
+            JobLost: it was killed.
+        """
         shown = 0
         while True:
             ended = self.ended  # before the log is read, so that it is read to its end
@@ -68,10 +80,15 @@ class Job:
         details = self.details()
         if details.status == "STOPPED":
             return _STOPPED
-        if details.driver_exit_code is None:  # it never began
-            reason = (details.message or "Ray does not say why").strip().splitlines()[-1]
+        code, message = details.driver_exit_code, details.message or "Ray does not say why"
+        if _LOW_ON_MEMORY in message:
+            raise JobLost(f"job '{self.submission}' was killed, as its node ran low on memory")
+        if code is None:  # it never began
+            reason = message.strip().splitlines()[-1][:_LONGEST_REASON]
             raise UserError(f"job '{self.submission}' failed: {reason}")
-        return int(details.driver_exit_code)
+        if code == -signal.SIGKILL:
+            raise JobLost(f"job '{self.submission}' was killed, perhaps for lack of memory")
+        return int(code)
 
 
 def submit(client: Any, order: Order, name: str) -> Job:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from adiw_tune.addresses import without_credentials
 from adiw_tune.cluster.package import pack, package_modules
 from adiw_tune.cluster.sealed import SEALED, ray_token, seal
 from adiw_tune.errors import UserError
-from adiw_tune.tracking.check import without_credentials
 
 DEFAULT_STORAGE = "~/adiw-searches"
 # A job is stopped as by Ctrl-C. It then sends what is left to MLflow, for up to two minutes.
@@ -30,7 +30,8 @@ class Order:
         variables: names of those that the command is to have as they are here.
 
     Raises:
-        UserError: there is no such variable, list of packages, or token to seal variables with.
+        UserError: the storage is relative; or there is no such variable, list of packages, or token
+            to seal variables with.
     """
 
     words: Sequence[str]
@@ -41,6 +42,11 @@ class Order:
     variables: Sequence[str] = ()
 
     def __post_init__(self) -> None:
+        if not self.storage.startswith(("/", "~")):
+            raise UserError(
+                f"--storage '{self.storage}' would lie in the job's own directory, which Ray "
+                "removes: give an absolute path on the cluster, or one below ~"
+            )
         self._sealed()
         self._packages()
 

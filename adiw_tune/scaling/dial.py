@@ -1,5 +1,6 @@
 """What is turned: one number of a training run, while the rest of it stays."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -8,9 +9,11 @@ from adiw_tune.errors import UserError
 from adiw_tune.training import METHODS, TrialConfig
 
 _AROUND = (Fraction(1, 4), Fraction(1, 2), 1, 2, 4)  # of the configuration's own value
+_NONE = Fraction(0)
 _SHARES = "1/8,1/4,1/2,1"
-_STEPPING = ("adiw", "giw", "random")  # towards weights, in each mini-batch
-_MATCHING = (*_STEPPING, "diw", "diw-published", "l2rw")  # mini-batches of reference rows
+_BY_MINI_BATCH = ("adiw", "giw", "random")
+_STEPPING = (*_BY_MINI_BATCH, "static")  # towards weights
+_MATCHING = (*_BY_MINI_BATCH, "diw", "diw-published", "l2rw")  # mini-batches of reference rows
 
 
 @dataclass(frozen=True)
@@ -117,16 +120,16 @@ def find_dial(name: str) -> Dial:
 
 
 def _whole(text: str) -> int:
-    if not text.strip().isdecimal() or int(text) < 1:
+    if not re.fullmatch(r"\s*[0-9]{1,12}\s*", text) or int(text) < 1:
         raise UserError(f"--values must be whole numbers above 0, such as 1,2,4; got '{text}'")
     return int(text)
 
 
 def _rows_of_share(text: str, room: Room) -> int:
-    try:
-        share = Fraction(text.strip())
+    try:  # a few digits at most: Fraction writes out what 1e-999999999 means
+        share = Fraction(text.strip()) if re.fullmatch(r"\s*[0-9./]{1,20}\s*", text) else _NONE
     except (ValueError, ZeroDivisionError):
-        share = Fraction(0)
+        share = _NONE
     if not 0 < share <= 1:
         raise UserError(
             f"--values of n-train must be shares in (0, 1], such as {_SHARES}; got '{text}'"

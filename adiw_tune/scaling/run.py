@@ -1,6 +1,5 @@
 """A dial turned from its lowest point to its highest, and recorded beside the search's trials."""
 
-import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -12,9 +11,12 @@ import pandas as pd
 import torch
 from rich.console import Console
 
-from adiw_tune.errors import UserError
+from adiw_tune.cores import usable_cores
+from adiw_tune.errors import UnsentError, UserError
+from adiw_tune.ranges import check_whole
+from adiw_tune.record.files import claimed
 from adiw_tune.record.provenance import provenance
-from adiw_tune.record.record import SearchRecord, claimed
+from adiw_tune.record.record import SearchRecord
 from adiw_tune.record.runs import Run
 from adiw_tune.scaling.curve import curve
 from adiw_tune.scaling.dial import Dial, Point, Room, find_dial
@@ -22,8 +24,8 @@ from adiw_tune.scaling.point import Failed, measure_point
 from adiw_tune.scaling.unfinished import Unfinished
 from adiw_tune.scaling.worker import Measured
 from adiw_tune.search.picking import pick
+from adiw_tune.search.preflight import check_record
 from adiw_tune.search.rerun import named_run
-from adiw_tune.tracking.check import check_tracking_uri
 from adiw_tune.tracking.retry import until_accepted
 from adiw_tune.tracking.scaling import Scale, ScaleRun
 from adiw_tune.tracking.translate import run_name
@@ -31,6 +33,7 @@ from adiw_tune.training import TrialConfig, load_splits
 
 Outcomes = list[tuple[Point, Measured | Failed]]
 
+_MOST_SEEDS = 1000
 _PATIENCE_S = 120.0  # with a server that has gone away
 
 
@@ -95,23 +98,34 @@ def scale(
 
     Raises:
         UserError: something asked for is not right, and nothing was written; or no point
-            finished; or MLflow did not take the curve, which has been shown.
+            finished.
+        UnsentError: MLflow did not take the curve, which has been shown.
         KeyboardInterrupt: Ctrl-C, after what there is was shown and recorded.
     """
     turned = _checked(record, request)
     file = record.folder / f"scale-{request.dial}"
-    with claimed(file.with_suffix(".lock"), f"dial {request.dial} is being turned"):
+    with claimed(file.with_suffix(".lock"), f"dial {request.dial} is being turned already"):
         unfinished = Unfinished(file.with_suffix(".json"), turned.all_that_counts())
         run = _begun(record, turned.scale, unfinished)
         table, status = _turn(turned, unfinished, run, console)
         show(table)
-        until_accepted(partial(run.finish, table, status), _PATIENCE_S)
+        _send(run, table, status)
         unfinished.over()
     if status == "KILLED":
         raise KeyboardInterrupt
     if status == "FAILED":
         raise UserError(f"no point of dial {request.dial} finished")
     return turned.scale.run_name
+
+
+def _send(run: ScaleRun, table: pd.DataFrame, status: str) -> None:
+    try:
+        until_accepted(partial(run.finish, table, status), _PATIENCE_S)
+    except UserError as error:
+        raise UnsentError(
+            f"MLflow did not accept the curve ({error}), which is kept: run the same command "
+            "again later to send it"
+        ) from error
 
 
 def _turn(
@@ -136,14 +150,14 @@ def _turn(
 
 def _checked(record: SearchRecord, request: ScaleRequest) -> _Turned:
     """What is to be measured, once it is known that it can be."""
-    dial, run = find_dial(request.dial), _chosen(record, request)
-    if request.seeds < 1:
-        raise UserError(f"--seeds must be at least 1; got {request.seeds}")
-    check_tracking_uri(record.settings.tracking_uri)
+    dial = find_dial(request.dial)
+    check_whole("--seeds", request.seeds, 1, _MOST_SEEDS)
+    run = _chosen(record, request)
     as_far = {**run.config, "epochs": len(run.epochs)}
     config = TrialConfig.from_mapping(as_far, record.settings.files_from)
     data_dir = request.data_dir or record.settings.data_dir
     points = dial.points(config, _room(config, data_dir), request.values)
+    check_record(record)
     return _Turned(points, _scale(dial, run, points, request.seeds), data_dir)
 
 
@@ -158,7 +172,7 @@ def _chosen(record: SearchRecord, request: ScaleRequest) -> Run:
 
 def _room(config: TrialConfig, data_dir: Path | None) -> Room:
     splits = load_splits(config, data_dir)
-    devices = torch.cuda.device_count() or os.cpu_count() or 1
+    devices = torch.cuda.device_count() or usable_cores()
     return Room(len(splits.train), len(splits.reference), devices)
 
 

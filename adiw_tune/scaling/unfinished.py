@@ -5,9 +5,21 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from adiw_tune.record.record import write_atomically
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from adiw_tune.errors import UserError
+from adiw_tune.record.faults import first_fault
+from adiw_tune.record.files import read, remove, write_atomically
 from adiw_tune.scaling.point import Failed
 from adiw_tune.scaling.worker import Measured
+
+
+class _Kept(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    asked: dict[str, Any]
+    run_id: str | None
+    outcomes: dict[int, Measured]
 
 
 class Unfinished:
@@ -26,13 +38,12 @@ class Unfinished:
         self.outcomes: dict[int, Measured | Failed] = {}
         if not path.exists():
             return
-        found = json.loads(path.read_text())
-        if found["asked"] != self._asked:
-            self.left_run_id = found["run_id"]
+        found = _found(path)
+        if found.asked != self._asked:
+            self.left_run_id = found.run_id
             return
-        self.run_id = found["run_id"]
-        for value, outcome in found["outcomes"].items():
-            self.outcomes[int(value)] = Measured(**outcome)
+        self.run_id = found.run_id
+        self.outcomes.update(found.outcomes)
 
     def began(self, run_id: str) -> None:
         """Keep what there is under this run of MLflow."""
@@ -46,9 +57,18 @@ class Unfinished:
 
     def over(self) -> None:
         """Nothing is to go on with."""
-        self._path.unlink(missing_ok=True)
+        remove(self._path)
 
     def _write(self) -> None:
         measured = {v: asdict(o) for v, o in self.outcomes.items() if isinstance(o, Measured)}
         kept = {"asked": self._asked, "run_id": self.run_id, "outcomes": measured}
         write_atomically(self._path, json.dumps(kept, indent=2))
+
+
+def _found(path: Path) -> _Kept:
+    try:
+        return _Kept.model_validate_json(read(path))
+    except ValidationError as error:
+        raise UserError(
+            f"'{path}' is damaged: {first_fault(error)}; remove it, to measure all points anew"
+        ) from error

@@ -20,7 +20,7 @@ import torch
 import torch.distributed as dist
 
 from adiw_tune.errors import UserError, in_one_line
-from adiw_tune.search.on_ray.exclusive import device_turn
+from adiw_tune.search.on_ray.exclusive import device_turns
 from adiw_tune.tasks import Splits
 from adiw_tune.training import (
     Alone,
@@ -85,8 +85,8 @@ class Measured:
         plain_s, ratio: the calibration: seconds of a plain step, and how many times as long one of
             the configuration's own takes.
         peak_memory_bytes: of its process, or of the worker which had most: Python, torch and
-            the loading of data included; on a GPU, of its tensors. As in a trial, that is with the
-            copy of the network that is calibrated. None where the system does not tell.
+            the loading of data included; on a GPU, of its tensors. None where the system does not
+            tell.
         accuracy: on the select split at the end, in [0, 1]: the mean over the seeds.
     """
 
@@ -181,13 +181,13 @@ def _alone(job: Job, peers: Peers) -> Alone:
     The first worker alone takes the turns, in one order for all jobs: no two of them wait for what
     the other one has. The others wait for it before any clock runs.
     """
-    names = [f"cuda:{rank}" for rank in range(job.workers)] if job.device == "cuda" else ["cpu"]
+    devices = {_device(replace(job, rank=rank)) for rank in range(job.workers)}
 
     @contextmanager
     def alone() -> Iterator[None]:
         with ExitStack() as turns:
-            for name in names if peers.rank == 0 else ():
-                turns.enter_context(device_turn(torch.device(name)).exclusive())
+            for turn in device_turns(devices) if peers.rank == 0 else ():
+                turns.enter_context(turn.exclusive())
             peers.agreed(True)
             yield
 

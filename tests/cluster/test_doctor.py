@@ -18,17 +18,19 @@ from tests.ray_nodes import wait_until
 from .conftest import Cluster
 
 TASK = Path(__file__).parents[2] / "docs" / "examples" / "my_task.py"
-OWN = "def space(trial):\n    return {'epochs': 1, 'task': 'task.py'}\n"
+OWN = "def space(trial):\n    return {'epochs': 1, 'warmup_epochs': 0, 'task': 'task.py'}\n"
 DEAD = "http://127.0.0.1:9"
 
 
 class Health(BaseHTTPRequestHandler):
-    """What an MLflow server says when it is asked whether it is well."""
+    """What an MLflow server says when it is asked whether it is well; it has no experiments."""
 
     def do_GET(self) -> None:
-        self.send_response(200)
+        is_well = self.path == "/health"
+        self.send_response(200 if is_well else 404)
+        self.send_header("Content-Type", "text/plain" if is_well else "application/json")
         self.end_headers()
-        self.wfile.write(b"OK")
+        self.wfile.write(b"OK" if is_well else b'{"error_code": "RESOURCE_DOES_NOT_EXIST"}')
 
     def log_message(self, *_: object) -> None:
         pass
@@ -160,6 +162,41 @@ def test_a_node_that_is_unlike_the_others(cluster: Cluster, server: str, tmp_pat
     assert "only the driver writes to MLflow" in found["tracking"][1]
     assert "offers 1, of which torch sees 0" in found["GPU"][1]
     assert all(told.count(" (") == 1 for _, told in list(found.values())[2:5])  # one node
+
+
+@pytest.mark.slow
+def test_a_node_that_is_broken_slow_or_gone(cluster: Cluster, tmp_path: Path) -> None:
+    """One without this package, one that takes minutes to import it, one killed while it does."""
+    for name, text in {
+        "broken": "raise ModuleNotFoundError('No module named torch')",
+        "slow": "import time; time.sleep(600)",
+        "gone": f"import time; open({str(tmp_path / 'asked')!r}, 'w'); time.sleep(600)",
+    }.items():
+        (tmp_path / name / "adiw_tune").mkdir(parents=True)
+        (tmp_path / name / "adiw_tune" / "__init__.py").write_text(text)
+    nodes = {
+        name: cluster.nodes.start(0, PYTHONPATH=str(tmp_path / name))
+        for name in ("broken", "slow", "gone")
+    }
+    try:
+        asking = cluster.begun("doctor", "--address", cluster.nodes.address)
+        wait_until((tmp_path / "asked").exists)
+        nodes["gone"].kill()
+        printed, _ = asking.communicate()
+    finally:
+        for node in nodes.values():
+            node.kill()
+        wait_until(lambda: alive(cluster) == 1)
+    assert asking.returncode == 2, printed
+    told = [line.split(maxsplit=2) for line in printed.splitlines() if " nodes" in line]
+    assert {level for level, _, line in told if "it cannot import" in line} == {"problem"}
+    (broken,) = (line for _, _, line in told if "ModuleNotFoundError" in line)
+    assert "install adiw-tune there" in broken
+    (slow,) = (line for _, _, line in told if "it has not answered within 40 s" in line)
+    assert "run doctor again" in slow
+    (gone,) = (line for _, _, line in told if "it has left the cluster" in line)
+    assert "start it again" in gone
+    assert sorted(level for level, _, _ in told) == ["note", "note", "problem"]
 
 
 def alive(cluster: Cluster) -> int:

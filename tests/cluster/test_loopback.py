@@ -44,9 +44,15 @@ def test_a_search_on_this_machine_is_out_of_reach_for_others_and_ends_by_a_servi
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "home").mkdir()
     (tmp_path / "space.py").write_text(LONG)
-    with Running(
-        tmp_path, "search", "space.py", "--name", "s", "--trials", "1", "--seeds", "0"
-    ) as search:
+    # As a script does that starts it in the background: it is inherited.
+    on_sigint = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        search = Running(
+            tmp_path, "search", "space.py", "--name", "s", "--trials", "1", "--seeds", "0"
+        )
+    finally:
+        signal.signal(signal.SIGINT, on_sigint)
+    with search:
         search.wait_until(lambda: bool(of_kind(read_events(tmp_path), "epoch")))
         sockets = listening([psutil.Process(pid) for pid in search.members()])
         assert {"gcs_server", "raylet"} <= set(sockets)
@@ -63,5 +69,8 @@ def test_a_search_on_this_machine_is_out_of_reach_for_others_and_ends_by_a_servi
         assert "AuthenticationError" in refused.stderr
         assert not (tmp_path / "home" / ".ray").exists(), "its token is in no file"
 
+        search.process.send_signal(signal.SIGINT)  # Ctrl-C, which is not meant for it
+        epochs = len(of_kind(read_events(tmp_path), "epoch"))
+        search.wait_until(lambda: len(of_kind(read_events(tmp_path), "epoch")) > epochs)
         assert search.send(signal.SIGTERM) == 130
         assert search.stderr().splitlines()[-1] == "stopped; go on by: adiw-tune resume s"

@@ -8,9 +8,10 @@ from zipfile import ZipFile
 
 import pytest
 from cryptography.fernet import InvalidToken
+from ray._private.runtime_env.packaging import unzip_package
 
 from adiw_tune.cluster import package
-from adiw_tune.cluster.package import pack
+from adiw_tune.cluster.package import pack, sent_as
 from adiw_tune.cluster.sealed import ray_token, seal, unseal
 from adiw_tune.errors import UserError
 
@@ -37,6 +38,44 @@ def test_a_folder_goes_without_what_searches_leave_and_what_is_hidden(
 ) -> None:
     assert names(pack(folder, (), tmp_path)) == ["data/rows.npy", "lib/a.py", "space.py"]
     assert names(pack(folder, ("data/", "lib/a*"), tmp_path)) == ["space.py"]
+
+
+def test_links_are_sent_as_what_they_lead_to_and_not_without_end(
+    folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "shared" / "more").mkdir(parents=True)
+    (tmp_path / "shared" / "more" / "b.py").write_text("b")
+    (folder / "link").symlink_to(tmp_path / "shared")
+    (tmp_path / "shared" / "back").symlink_to(folder)  # a loop
+    (folder / "lib" / "self").symlink_to(".")
+    (folder / "gone").symlink_to(tmp_path / "nothing")
+    sent = ["data/rows.npy", "lib/a.py", "link/more/b.py", "space.py"]
+    assert names(pack(folder, (), tmp_path)) == sent
+    assert sent_as(folder / "link" / "more" / "b.py", "task", folder, ()) == "link/more/b.py"
+    (tmp_path / "user-too").symlink_to(folder)
+    assert sent_as(tmp_path / "user-too" / "space.py", "space", folder, ()) == "space.py"
+
+
+def test_programs_stay_programs(folder: Path, tmp_path: Path) -> None:
+    (folder / "lib" / "a.py").chmod(0o750)
+    into = tmp_path / "there"
+    unzip_package(str(pack(folder, (), tmp_path)), str(into), False, False)  # as Ray does it
+    assert [os.access(into / name, os.X_OK) for name in ("lib/a.py", "space.py")] == [True, False]
+    assert (into / "space.py").stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize(("name", "mark"), [("my-env", "pyvenv.cfg"), ("conda", "conda-meta/x")])
+def test_a_virtual_environment_is_not_sent_whatever_it_is_called(
+    folder: Path, tmp_path: Path, name: str, mark: str
+) -> None:
+    for file in (mark, "lib/python3.11/site-packages/torch.py"):
+        (folder / name / file).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name / file).touch()
+    assert names(pack(folder, (), tmp_path)) == ["data/rows.npy", "lib/a.py", "space.py"]
+    with pytest.raises(UserError, match="is not sent: its name is among those left out"):
+        sent_as(
+            folder / name / "lib" / "python3.11" / "site-packages" / "torch.py", "task", folder, ()
+        )
 
 
 def test_the_same_files_are_the_same_package(folder: Path, tmp_path: Path) -> None:

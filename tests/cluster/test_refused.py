@@ -13,8 +13,8 @@ from adiw_tune.cli import main
 
 from .conftest import Cluster
 
-GOOD = "def space(trial):\n    return {'epochs': 1}\n"
-OWN = "def space(trial):\n    return {'epochs': 1, 'task': %r}\n"
+GOOD = "def space(trial):\n    return {'epochs': 1, 'warmup_epochs': 0}\n"
+OWN = "def space(trial):\n    return {'epochs': 1, 'warmup_epochs': 0, 'task': %r}\n"
 
 
 @pytest.fixture
@@ -57,6 +57,8 @@ def refusal(
         (["hidden.py"], ".task.py' is not sent: its name is among those left out"),
         (["good.py", "--exclude", "good*"], "space file 'good.py' is not sent"),
         (["good.py", "--name", "a/b"], "'a/b' cannot name a search"),
+        (["good.py", "--tracking-uri", "sqlite:///a.db"], "'sqlite:///a.db' would lie in the job"),
+        (["good.py", "--checkpoints", "kept"], "'kept' would lie in the job's folder"),
         (["good.py", "--trials", "0"], "--trials must be at least 1; got 0"),
         (["good.py", "--policy", "cheapest"], "unknown policy 'cheapest'"),
         (["good.py", "--budget", "soon"], "unknown budget 'soon'"),
@@ -131,7 +133,7 @@ def test_what_a_cluster_refuses(cluster: Cluster, tmp_path: Path) -> None:
         "no search 's' on this cluster": cluster.begun("stop", "s", "--address", cluster.dashboard),
     }
     for told, process in begun.items():
-        printed, error = process.communicate(timeout=120)
+        printed, error = process.communicate(timeout=240)
         assert (process.returncode, printed) == (2, ""), error
         assert told in error
         assert len(error.splitlines()) == 1

@@ -58,7 +58,7 @@ def test_a_search_runs_there_and_is_followed_to_its_result(cluster: Cluster, qui
 def test_what_it_printed_and_how_it_stands_can_be_asked_again(cluster: Cluster, quick: str) -> None:
     commands = ("logs", "status")
     begun = [cluster.begun(name, "quick", "--address", cluster.dashboard) for name in commands]
-    (logs, _), (status, _) = (process.communicate(timeout=120) for process in begun)
+    (logs, _), (status, _) = (process.communicate(timeout=240) for process in begun)
     assert logs == quick
     first, counts, _ = status.splitlines()
     assert first.startswith("quick: SUCCEEDED (job 'quick' of ")
@@ -91,14 +91,14 @@ def test_one_that_is_left_and_stopped_goes_on_when_it_is_submitted_again(cluster
     with begun(cluster, *submit) as follower:
         wait_until(lambda: any(e["event"] == "checkpoint" for e in events(cluster, "long")))
         follower.send_signal(signal.SIGINT)
-        _, left = follower.communicate(timeout=30)
+        _, left = follower.communicate(timeout=240)
     assert follower.returncode == 130
     assert left.splitlines()[-1] == (
         "'long' runs on; follow it by: adiw-tune logs long --follow, "
         "stop it by: adiw-tune stop long"
     )
     asked = [cluster.begun("status", *name), cluster.begun(*submit)]
-    (status, _), (_, again) = (process.communicate(timeout=120) for process in asked)
+    (status, _), (_, again) = (process.communicate(timeout=240) for process in asked)
     assert status.startswith("long: RUNNING (job 'long' of ")
     assert "0 of 1 trials done" in status
     assert asked[1].returncode == 2
@@ -109,7 +109,7 @@ def test_one_that_is_left_and_stopped_goes_on_when_it_is_submitted_again(cluster
             cluster.adiw_tune("stop", *name).stdout
             == "stopped 'long'; submitted again it goes on\n"
         )
-        printed, _ = follower.communicate(timeout=30)
+        printed, _ = follower.communicate(timeout=240)
     assert follower.returncode == 130
     assert "stopped; go on by: adiw-tune resume long" in printed
     assert "RUNNING" not in runs(cluster).values()

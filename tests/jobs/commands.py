@@ -5,18 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import typer
 from ray.scripts.scripts import start
 
-from adiw_tune.cli import app
+import adiw_tune.cli  # noqa: F401 - its commands register
+from adiw_tune.cli.app import command_line
 
 JOBS = Path(__file__).parents[2] / "jobs"
 
 
 def options_of_adiw_tune(words: list[str]) -> dict[str, Any]:
     """What ``adiw-tune WORDS`` would be given; it refuses what it does not know."""
-    command: Any = typer.main.get_command(app)
-    return dict(command.commands[words[0]].make_context(words[0], words[1:]).params)
+    return dict(command_line().commands[words[0]].make_context(words[0], words[1:]).params)
 
 
 def options_of_ray_start(words: list[str]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from .commands import JOBS, options_of_adiw_tune
 KUBERNETES = "1.33"
 TEXT = (JOBS / "kuberay.yaml").read_text()
 *OBJECTS, JOB = list(yaml.safe_load_all(TEXT))
+VOLUME = yaml.safe_load((JOBS / "kuberay-volume.yaml").read_text())
 CLUSTER = JOB["spec"]["rayClusterSpec"]
 HEAD = CLUSTER["headGroupSpec"]
 (WORKERS,) = CLUSTER["workerGroupSpecs"]
@@ -51,7 +52,7 @@ def pods() -> Iterator[dict[str, Any]]:
     yield from (template["spec"] for template in TEMPLATES.values())
 
 
-@pytest.mark.parametrize("each", OBJECTS, ids=lambda each: each["kind"])
+@pytest.mark.parametrize("each", [*OBJECTS, VOLUME], ids=lambda each: each["kind"])
 def test_kubernetes_own_kinds_are_as_their_schema_says(each: dict[str, Any]) -> None:
     kubernetes_validate.validate(each, KUBERNETES, strict=True)
 
@@ -121,11 +122,33 @@ def test_mlflow_answers_by_the_name_that_the_search_calls_it_and_to_its_pods_alo
 
 
 def test_versions_are_those_that_are_installed() -> None:
-    containers = [container for pod in pods() for container in pod["containers"]]
+    every = (*pods(), VOLUME["spec"]["template"]["spec"])
+    containers = [container for pod in every for container in pod["containers"]]
     assert {container["image"] for container in containers} == {
         f"registry.example.com/adiw-tune:{version('adiw-tune')}"
     }
     assert CLUSTER["rayVersion"] == version("ray")
+
+
+def test_on_nfs_the_volume_is_given_to_the_user_that_the_pods_run_as() -> None:
+    pod = VOLUME["spec"]["template"]["spec"]
+    (container,), (volume,) = pod["containers"], pod["volumes"]
+    shared = find("PersistentVolumeClaim", "adiw-tune-shared")
+    assert volume["persistentVolumeClaim"]["claimName"] == shared["metadata"]["name"]
+    (mount,) = container["volumeMounts"]
+    _, owner, folder = container["command"]
+    assert mount == {"name": volume["name"], "mountPath": folder}
+    for security in (template["spec"]["securityContext"] for template in TEMPLATES.values()):
+        assert owner == f"{security['runAsUser']}:{security['fsGroup']}"
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"], "add": ["CHOWN"]}
+
+
+def test_the_image_has_what_an_mlflow_server_on_postgresql_and_s3_needs() -> None:
+    (line,) = (x for x in (JOBS / "Dockerfile").read_text().splitlines() if "pip install" in x)
+    pinned = (JOBS.parent / "constraints.txt").read_text()
+    for package in shlex.split(line)[-2:]:
+        name = package.partition("[")[0]
+        assert f"\n{name}=={version(name)}\n" in pinned
 
 
 def test_the_image_takes_what_the_checkout_has() -> None:

@@ -81,7 +81,7 @@ def test_a_dial_of_weights_turns_nothing_of_a_warm_up() -> None:
 
 @pytest.mark.parametrize(
     ("dial", "method"),
-    [("steps", "erm"), ("steps", "diw"), ("steps", "static"), ("reference", "clean-only")],
+    [("steps", "erm"), ("steps", "diw"), ("reference", "clean-only")],
 )
 def test_a_dial_that_turns_nothing_is_refused(dial: str, method: str) -> None:
     with pytest.raises(UserError, match=f"dial {dial} turns nothing of method {method}"):
