@@ -7,9 +7,11 @@ import pandas as pd
 from rich.markup import escape
 from rich.table import Table
 
+from adiw_tune.csv_text import csv_text
 from adiw_tune.decide import Decision
 
 if TYPE_CHECKING:
+    from adiw_tune.record.history import History
     from adiw_tune.search.finalize import Reading
     from adiw_tune.search.plan import Plan
     from adiw_tune.training import EpochReport
@@ -18,22 +20,32 @@ if TYPE_CHECKING:
 _SETTINGS = ("epochs", "steps", "step_size", "bandwidth", "warm_start", "representation")
 
 
-def front_table(front: pd.DataFrame) -> Table:
-    """The front with the settings that matter, for eyes; retimed s only where any was."""
+def front_table(front: pd.DataFrame, suggested: Sequence[str] = ()) -> Table:
+    """The front with the settings that matter, for eyes; retimed s only where any was.
+
+    Args:
+        front: as :meth:`adiw_tune.record.history.History.front`.
+        suggested: columns of what was suggested by names that are no settings; those that no row
+            has are left out.
+    """
     seconds = {"work s": "work_s", "wall s": "wall_s"}
     if front["retimed_s"].notna().any():
         seconds["retimed s"] = "retimed_s"
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("trial", "divergence", "accuracy", *seconds, *_SETTINGS):
+    settings = [
+        *_SETTINGS,
+        *(name for name in suggested if name in front and front[name].notna().any()),
+    ]
+    for column in ("trial", "divergence", "accuracy", *seconds, *map(escape, settings)):
         left = column in ("divergence", "warm_start", "representation")
         table.add_column(column, justify="left" if left else "right", no_wrap=True)
     for _, row in front.iterrows():
         table.add_row(
             str(row["number"]),
-            str(row["divergence"]),
+            escape(str(row["divergence"])),
             f"{row['accuracy']:.4f}",
             *(_seconds(row[name]) for name in seconds.values()),
-            *(_short(row[name]) for name in _SETTINGS),
+            *(escape(_short(row[name])) for name in settings),
         )
     return table
 
@@ -41,7 +53,7 @@ def front_table(front: pd.DataFrame) -> Table:
 def front_as(front: pd.DataFrame, kind: str) -> str:
     """The front with every setting, as ``csv`` or ``json`` (a list of rows)."""
     if kind == "csv":
-        return str(front.to_csv(index=False))
+        return csv_text(front)
     return str(front.to_json(orient="records", indent=2)) + "\n"
 
 
@@ -74,12 +86,26 @@ def decision_text(decision: Decision, retrain: str) -> str:
     return "\n".join(lines)
 
 
+def skipped_text(history: "History") -> str:
+    """How many points the space called infeasible, and whether that ended the search."""
+    points = history.skipped
+    text = f"{_counted(len(points), 'point')} skipped as infeasible; the last: {points[-1].reason}"
+    if history.given_up:
+        trials = _counted(len(history.of_kind("search")), "trial")
+        text += f"\nended after {trials}: {history.skipped_in_a_row} points in a row infeasible"
+    return text
+
+
 def epoch_line(report: "EpochReport", epochs: int) -> str:
     """Where a training of ``epochs`` stands."""
     shares = "".join(f", {name} {share:.0%}" for name, share in report.shares.items())
+    unweighed = ""
+    if report.unweighed:
+        batches = "mini-batch" if report.unweighed == 1 else "mini-batches"
+        unweighed = f", {report.unweighed} {batches} unweighed (a loss was NaN or infinite)"
     return (
         f"epoch {report.epoch}/{epochs}: select accuracy {report.accuracy:.4f}, "
-        f"loss {report.loss:.4f}, {report.train_seconds:.1f} s{shares}"
+        f"loss {report.loss:.4f}, {report.train_seconds:.1f} s{shares}{unweighed}"
     )
 
 

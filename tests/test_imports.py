@@ -24,10 +24,10 @@ HEAVY = {
 }
 
 
-def run_python(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
+def run_python(code: str, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(folder)}
     return subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-c", code, *arguments],
         cwd=folder,
         env=environment,
         capture_output=True,
@@ -53,6 +53,52 @@ def test_core_imports_nothing_heavy_but_torch(module: str) -> None:
     loaded = set(done.stdout.split())
     assert "torch" in loaded
     assert loaded.isdisjoint(HEAVY)
+
+
+def test_no_command_waits_for_the_compiler_to_be_imported() -> None:
+    code = "import sys, adiw_tune.cli.app; print(*sys.modules)"
+    done = run_python(code, ROOT)
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stdout.split())
+    assert "adiw_tune.weights.compiled" in loaded
+    assert loaded.isdisjoint({"torch._dynamo", "ray", "mlflow", "optuna", "plotly"})
+
+
+ABSENT = ("ray", "optuna", "mlflow", "pydantic", "cvxopt", "typer", "rich", "plotly", "matplotlib")
+# What runs where GPUs are: all methods without the exact solver, and the speed benchmark's parts.
+WITHOUT = """
+import sys
+sys.modules.update(dict.fromkeys(sys.argv[1:]))  # None: not to be imported
+sys.path.insert(0, "benchmarks")
+import torch
+torch.set_num_threads(1)
+from adiw_tune.tasks import TASKS
+from adiw_tune.training import METHODS, TrainingRun, TrialConfig
+from tests.training import small
+TASKS["small"] = small.task(small.jitter)
+for method in METHODS:
+    if method not in ("diw", "diw-published"):
+        run = TrainingRun(TrialConfig("small", method=method, epochs=2, batch_size=64))
+        run.run_epoch(), run.run_epoch()
+
+import speed
+from speed import epoch, weight_scaling, weight_step
+assert not any("QP" in name for name in weight_step.contestants(*weight_step.samples(None, "cpu")))
+for kind, columns in weight_step.INPUTS.items():
+    steps = weight_step.contestants(*weight_step.samples(columns, "cpu")).items()
+    uncompiled = {name: step for name, step in steps if "compiled" not in name}
+    assert all(weight_step.milliseconds_on_host(uncompiled, rounds=1).values())
+assert weight_scaling.measure("mmd", 64, 64)["milliseconds"] > 0
+names = [name for name in epoch.CONFIGS if "compiled" not in name]
+assert "mmd" in names and "diw" not in names
+batches = {n: epoch.Batches(n, {"task": "small", "batch_size": 64}, "cpu") for n in names}
+assert all(one.time(1) > 0 for one in batches.values())
+"""
+
+
+def test_core_and_speed_benchmark_run_without_what_machines_with_gpus_lack() -> None:
+    done = run_python(WITHOUT, ROOT, *ABSENT)
+    assert done.returncode == 0, done.stderr
 
 
 def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:

@@ -103,3 +103,13 @@ def test_a_decision_from_reruns_shows_how_sure_it_is() -> None:
 def test_a_provisional_pick_says_so(status: str) -> None:
     text = decision_text(decide(TABLE.assign(status=status), parse_policy("knee")), "train")
     assert ("(provisional)" in text) == (status == "pruned")
+
+
+def test_what_was_suggested_is_shown_beside_the_settings() -> None:
+    shown = {"lr_exponent": -2.5, "of_[mmd]": float("nan")}
+    front = pareto_front(TABLE.assign(retimed_s=float("nan"), **SETTINGS, **shown))
+    console = Console(file=io.StringIO(), width=160)
+    console.print(front_table(front, ["lr_exponent", "of_[mmd]", "of a trial behind"]))
+    lines = [line.split() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+    assert lines[0][-2:] == ["representation", "lr_exponent"]
+    assert lines[1][-2:] == ["loss", "-2.5"]

@@ -1,27 +1,47 @@
-"""What the commands share: the app they register with, where they print, and common options."""
+"""What the commands share: the app they register with, and common options."""
 
-import sys
+import os
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
-from rich.console import Console
+
+from adiw_tune.errors import UserError
 
 app = typer.Typer(
     help="Find the divergence that importance-weights your shifted training data best.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+@cache
+def command_line() -> Any:
+    """All commands as one, once each of their modules has been imported."""
+    return typer.main.get_command(app)
+
 
 EXIT_BAD_INPUT = 2
+EXIT_UNSENT = 3  # not 0, so that a service which begins anew sends the rest
 EXIT_INTERRUPTED = 130
 
+
+def _directory(path: Path | None) -> Path | None:
+    if path is not None and not os.path.isdir(path):
+        raise UserError(f"--data-dir '{path}' is no directory: correct it")
+    return path
+
+
 Storage = Annotated[Path, typer.Option(help="Directory of the searches.")]
-DataDir = Annotated[Path | None, typer.Option(help="Where to look for data first.")]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(callback=_directory, help="Where to look for data first."),
+]
+SearchStorage = Annotated[
+    Path | None, typer.Option("--storage", help="Directory of the searches, with --from.")
+]
 ReferenceSize = Annotated[int | None, typer.Option(help="Rows that set weights.")]
 SelectSize = Annotated[int | None, typer.Option(help="Rows that a search chooses by.")]
 SearchName = Annotated[str, typer.Argument(metavar="NAME", help="Name of the search.")]

@@ -8,9 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from adiw_tune.cli.app import EXIT_BAD_INPUT, EXIT_INTERRUPTED, SearchName, app, err, out
+from adiw_tune.cli.app import EXIT_BAD_INPUT, EXIT_INTERRUPTED, SearchName, app, command_line
+from adiw_tune.cli.console import err, out, write
 from adiw_tune.cli.searching import search
-from adiw_tune.record.record import DEFAULT_STORAGE
+from adiw_tune.record.record import DEFAULT_STORAGE, check_name
 
 ClusterAddress = Annotated[
     str,
@@ -57,6 +58,9 @@ def submit(
             "mlflow.db in the storage."
         ),
     ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Where to look for data first, on the cluster.")
+    ] = None,
     pip: Annotated[
         list[str] | None,
         typer.Option(help="Package that the cluster lacks, or a .txt file of them; repeatable."),
@@ -83,7 +87,7 @@ def submit(
     from adiw_tune.search.request import SearchRequest
 
     folder, name = Path.cwd(), asked["name"]
-    asked["tracking_uri"] = tracking_uri or ""
+    asked |= {"tracking_uri": tracking_uri or "", "data_dir": data_dir}
     request = SearchRequest(**asked, storage=Path(storage), address=address)
     space = check_submission(request, folder, exclude or ())
     order = Order(
@@ -117,7 +121,7 @@ def logs(
     job, name, _ = _found(name, address)
     if follow:
         _follow(job, name)
-    _write(job.log())
+    write(job.log())
 
 
 @app.command()
@@ -135,14 +139,17 @@ def _found(name: str, address: str) -> tuple[Any, str, str]:
     from adiw_tune.cluster.dashboard import connect
     from adiw_tune.cluster.jobs import find_job
 
+    check_name(name)
     job, storage = find_job(connect(address), name)
     return job, name, storage
 
 
 def _follow(job: Any, name: str) -> None:
     """Until it ends, and then with its exit code; Ctrl-C lets go of it."""
+    from adiw_tune.cluster.jobs import JobLost
+
     try:
-        code = job.follow(_write)
+        code = job.follow(write)
     except KeyboardInterrupt:
         err.print(
             f"'{name}' runs on; follow it by: adiw-tune logs {name} --follow, stop it by: "
@@ -150,19 +157,18 @@ def _follow(job: Any, name: str) -> None:
             markup=False,
         )
         sys.exit(EXIT_INTERRUPTED)  # nothing is known of its end, so this is no success
+    except JobLost as error:
+        from adiw_tune.search.run import EXIT_RAY_LOST
+
+        err.print(f"error: {error}; submit it again to resume '{name}'", markup=False)
+        sys.exit(EXIT_RAY_LOST)
     sys.exit(code)
-
-
-def _write(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()
 
 
 def _words(command: Callable[..., None], given: dict[str, Any]) -> list[str]:
     """What is given to a command, as its command line has it; defaults are left out."""
-    commands: Any = typer.main.get_command(app)
     words: list[str] = []
-    for option in commands.commands[command.__name__].params:
+    for option in command_line().commands[command.__name__].params:
         value = given.get(option.name)
         if option.param_type_name == "argument" or value in (None, "", option.default):
             continue
@@ -238,5 +244,5 @@ def _doctor_there(
     if space is not None:
         words.append(sent_as(space, "space", folder, exclude))
     printed, code = run_there(connect(address), Order(words, storage or THERE, folder, exclude))
-    _write(printed)
+    write(printed)
     return code

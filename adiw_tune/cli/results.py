@@ -1,17 +1,18 @@
 """Commands that tell what a search found, and what follows from it."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from adiw_tune.cli.app import DataDir, SearchName, SearchPolicy, Storage, TextOrJson, app, out
+from adiw_tune.cli.app import DataDir, SearchName, SearchPolicy, Storage, TextOrJson, app
+from adiw_tune.cli.console import out, warn, write
 from adiw_tune.errors import UserError
-from adiw_tune.record.record import DEFAULT_STORAGE, SearchRecord
+from adiw_tune.ranges import check_whole
+from adiw_tune.record.record import DEFAULT_STORAGE, MOST_TRIALS, SearchRecord
 from adiw_tune.search.picking import pick
-from adiw_tune.terminal import decision_text, front_as, front_table
+from adiw_tune.terminal import decision_text, front_as, front_table, skipped_text
 
 
 @app.command()
@@ -21,11 +22,12 @@ def front(
     storage: Storage = DEFAULT_STORAGE,
 ) -> None:
     """Print the Pareto front of a search, also while it runs."""
-    rows = SearchRecord.open(storage, name).history().front()
+    history = SearchRecord.open(storage, name).history()
+    rows = history.front()
     if kind == "table":
-        out.print(front_table(rows))
+        out.print(front_table(rows, history.suggested()))
     else:
-        sys.stdout.write(front_as(rows, kind))
+        write(front_as(rows, kind))
 
 
 @app.command()
@@ -39,7 +41,7 @@ def best(
     record = SearchRecord.open(storage, name)
     decision = pick(record, policy)
     if kind == "json":
-        sys.stdout.write(json.dumps(decision.as_dict(), indent=2) + "\n")
+        write(json.dumps(decision.as_dict(), indent=2) + "\n")
     else:
         out.print(decision_text(decision, record.train_command(policy)), markup=False)
 
@@ -57,14 +59,17 @@ def finalize(
     storage: Storage = DEFAULT_STORAGE,
 ) -> None:
     """Read the test split, once, with the network that the search came to."""
+    from adiw_tune.search.ending import tell_reading
     from adiw_tune.search.finalize import finalize as read_test
     from adiw_tune.terminal import reading_text
 
-    reading = read_test(SearchRecord.open(storage, name), again, output)
+    record = SearchRecord.open(storage, name)
+    reading = read_test(record, again, output, warn)
     if kind == "json":
-        sys.stdout.write(json.dumps(reading.as_dict(), indent=2) + "\n")
+        write(json.dumps(reading.as_dict(), indent=2) + "\n")
     else:
         out.print(reading_text(reading), markup=False)
+    tell_reading(record)
 
 
 @app.command()
@@ -99,10 +104,10 @@ def replay(
     from adiw_tune.search.replay import replay as replayed
     from adiw_tune.search.replay import replay_table
 
-    options = (("--seeds", seeds), ("--workers", workers), ("--trials", trials))
-    for option, value in options:
-        if value is not None and value < 1:
-            raise UserError(f"{option} must be at least 1; got {value}")
+    options = (("--seeds", seeds, 10_000), ("--workers", workers, 100_000))
+    for option, value, most in (*options, ("--trials", trials, MOST_TRIALS)):
+        if value is not None:
+            check_whole(option, value, 1, most)
     is_path = table.endswith(".jsonl")
     path = Path(table) if is_path else SearchRecord.open(storage, table).log.path
     out.print(replay_table(replayed(read_courses(path), seeds, workers, trials)))
@@ -116,12 +121,19 @@ def ui(
     storage: Storage = DEFAULT_STORAGE,
 ) -> None:
     """Serve MLflow's pages on this machine only, and open the search's saved view."""
+    from adiw_tune.search.preflight import check_record
     from adiw_tune.tracking.runs import SearchRuns
+    from adiw_tune.tracking.sent import Sent
     from adiw_tune.tracking.ui import serve_ui
 
-    settings = SearchRecord.open(storage, name).settings
+    record = SearchRecord.open(storage, name)
+    if port is not None:
+        check_whole("--port", port, 0, 65535)
+    check_record(record)
+    settings = record.settings
     runs = SearchRuns.find(settings.tracking_uri, settings.search_id)
     if runs is None:
+        Sent().write(record.folder / "sent.json")  # nothing is, whatever it said
         raise UserError(f"search '{name}' is not in MLflow yet: 'adiw-tune resume {name}' sends it")
     with serve_ui(
         settings.tracking_uri, runs.experiment_id, runs.view_key, port, open_browser=browser
@@ -134,14 +146,18 @@ def show_result(record: SearchRecord) -> None:
     """Print the front, the pick, and the commands that go on from there."""
     history = record.history()
     trials = history.trials()
+    if trials.empty:
+        raise UserError(f"'{record.log.path}' tells of no trial: has it been removed?")
     if not trials["accuracy"].notna().any():
         reasons = trials["reason"].dropna()
         raise UserError(
             f"none of the {len(trials)} trials of '{record.settings.name}' finished; the first: "
             f"{reasons.iloc[0] if len(reasons) else 'the budget was spent before'}"
         )
-    out.print(f"front of '{record.settings.name}': accuracy against seconds of work")
-    out.print(front_table(history.front()))
+    out.print(f"front of '{record.settings.name}': accuracy against seconds of work", markup=False)
+    out.print(front_table(history.front(), history.suggested()))
+    if history.skipped:
+        out.print("\n" + skipped_text(history), markup=False)
     out.print("\n" + decision_text(pick(record), record.train_command()), markup=False)
     out.print(f"look at it: {record.ui_command()}", markup=False)
     if not history.readings:

@@ -1,12 +1,12 @@
 """The command that turns one configuration's dial."""
 
-import sys
 from typing import Annotated, Literal
 
 import pandas as pd
 import typer
 
-from adiw_tune.cli.app import DataDir, SearchPolicy, Storage, app, err, out
+from adiw_tune.cli.app import DataDir, SearchPolicy, Storage, app
+from adiw_tune.cli.console import err, out, write
 from adiw_tune.record.record import DEFAULT_STORAGE, SearchRecord
 from adiw_tune.terminal import front_as, scale_table
 
@@ -38,7 +38,7 @@ def scale(
         if kind == "table":
             out.print(scale_table(dial, curve))
         else:
-            sys.stdout.write(front_as(curve, kind))
+            write(front_as(curve, kind))
 
     record = SearchRecord.open(storage, from_search)
     run = turn(record, ScaleRequest(dial, values, policy, trial, seeds, data_dir), err, show)

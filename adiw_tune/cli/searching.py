@@ -2,16 +2,18 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from adiw_tune.cli.app import DataDir, SearchName, Storage, app, err, out
+from adiw_tune.addresses import LOCAL
+from adiw_tune.cli.app import DataDir, SearchName, Storage, app
+from adiw_tune.cli.console import err, out
 from adiw_tune.cli.results import show_result
 from adiw_tune.decide import DEFAULT_POLICY
-from adiw_tune.errors import SearchInterrupted, UserError
+from adiw_tune.errors import SearchInterrupted, UnsentError, UserError
 from adiw_tune.record.record import DEFAULT_STORAGE, SearchRecord
 
 SpaceArgument = Annotated[Path, typer.Argument(help="Python file with space(trial).")]
@@ -97,12 +99,8 @@ def search(
     ] = False,
 ) -> None:
     """Search a space for accuracy against work, and pick a divergence with evidence."""
-    if or_resume and os.path.isfile(storage / name / "search.json"):
-        # A cluster's job has the files that its space names in a new directory each time.
-        _go_on(SearchRecord.open(storage, name), address, Path.cwd())
-        return
-    from adiw_tune.search.request import SearchRequest
-    from adiw_tune.search.run import LOCAL, start_search
+    from adiw_tune.search.request import SearchRequest, check_without_space
+    from adiw_tune.search.run import start_search
     from adiw_tune.tracking.check import default_tracking_uri
 
     request = SearchRequest(
@@ -127,9 +125,13 @@ def search(
         checkpoints=checkpoints,
         address=None if address == LOCAL else address,
     )
-    with _telling_how_to_resume(name, storage):
-        record = start_search(request, err)
-    show_result(record)
+    if or_resume and os.path.isfile(storage / name / "search.json"):
+        check_without_space(request)  # what means nothing is no less wrong the second time
+        # A cluster's job has the files that its space names in a new directory each time.
+        _go_on(SearchRecord.open(storage, name), address, Path.cwd())
+        return
+    with _showing_result(name, storage):
+        start_search(request, err)
 
 
 @app.command()
@@ -143,10 +145,13 @@ def resume(
     storage: Storage = DEFAULT_STORAGE,
 ) -> None:
     """Go on with a search that was killed or stopped."""
+    from adiw_tune.record.checkpoints import CheckpointStore
     from adiw_tune.record.mirror import fetch
     from adiw_tune.tracking.check import default_tracking_uri
 
-    if checkpoints is not None and not (storage / name).exists():
+    if checkpoints is not None:
+        CheckpointStore(checkpoints, name)  # refuses what is no place for any
+    if checkpoints is not None and not os.path.exists(storage / name):
         fetch(storage, name, checkpoints, default_tracking_uri())
     _go_on(SearchRecord.open(storage, name), address)
 
@@ -154,10 +159,8 @@ def resume(
 def _go_on(record: SearchRecord, address: str | None, folder: Path | None = None) -> None:
     from adiw_tune.search.run import resume_search
 
-    if not record.finished:
-        with _telling_how_to_resume(record.settings.name, record.folder.parent):
-            resume_search(record, address, err, folder)
-    show_result(record)
+    with _showing_result(record.settings.name, record.folder.parent):
+        resume_search(record, address, err, folder)
 
 
 @app.command()
@@ -174,9 +177,8 @@ def extend(
     from adiw_tune.search.run import extend_search
 
     record = SearchRecord.open(storage, name)
-    with _telling_how_to_resume(name, storage):
+    with _showing_result(name, storage):
         extend_search(record, trials, budget, address, err)
-    show_result(record)
 
 
 @app.command()
@@ -198,11 +200,21 @@ def plan(
 
 
 @contextmanager
-def _telling_how_to_resume(name: str, storage: Path) -> Iterator[None]:
+def _showing_result(name: str, storage: Path) -> Iterator[None]:
+    """Print what the search came to, whatever MLflow does; or how to go on with it."""
     try:
         yield
     except (KeyboardInterrupt, SearchInterrupted):
-        with suppress(UserError):  # it may have been stopped before anything was written
-            record = SearchRecord.open(storage, name)
-            err.print(f"stopped; go on by: {record.resume_command()}", markup=False)
+        try:
+            command = SearchRecord.open(storage, name).resume_command()
+            err.print(f"stopped; go on by: {command}", markup=False)
+        except UserError:  # there is no such record
+            err.print("stopped before a trial had run: nothing of it is kept", markup=False)
         raise
+    except UnsentError:
+        try:
+            show_result(SearchRecord.open(storage, name))
+        except UserError as error:  # there is no answer either
+            err.print(f"error: {error}", markup=False)
+        raise
+    show_result(SearchRecord.open(storage, name))

@@ -1,8 +1,6 @@
 """Commands that train once, and that check what a user would train with."""
 
 import json
-import sys
-from contextlib import nullcontext
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,14 +12,15 @@ from adiw_tune.cli.app import (
     DataDir,
     ReferenceSize,
     SearchPolicy,
+    SearchStorage,
     SelectSize,
-    Storage,
     TextOrJson,
     app,
-    err,
-    out,
 )
+from adiw_tune.cli.console import err, out, write
+from adiw_tune.cores import usable_cores
 from adiw_tune.errors import UserError
+from adiw_tune.ranges import check_whole
 from adiw_tune.record.record import DEFAULT_STORAGE
 
 if TYPE_CHECKING:
@@ -61,6 +60,9 @@ def train(
     bandwidth: Annotated[
         float | None, typer.Option(help="Kernel width, in median distances.")
     ] = None,
+    ridge: Annotated[
+        float | None, typer.Option(help="Ridge of method diw, at least 0: pulls weights to 1.")
+    ] = None,
     warm_start: Annotated[str | None, typer.Option(help="off, memory or decay.")] = None,
     decay: Annotated[float | None, typer.Option(help="In (0, 1), of warm start decay.")] = None,
     warmup_epochs: Annotated[
@@ -85,13 +87,15 @@ def train(
     device: Annotated[
         str | None, typer.Option(help="cpu or cuda; by default cuda where there is one.")
     ] = None,
-    threads: Annotated[int, typer.Option(help="CPU threads; a trial has one.")] = 1,
+    threads: Annotated[
+        int, typer.Option(help="CPU threads, at most the usable cores; trials use one.")
+    ] = 1,
     output: Annotated[
         Path | None, typer.Option(help="Where to save the network's state_dict.")
     ] = None,
     data_dir: DataDir = None,
     kind: TextOrJson = "text",
-    storage: Storage = DEFAULT_STORAGE,
+    storage: SearchStorage = None,
 ) -> None:
     """Train once, from flags or from a search's pick, and print accuracy and seconds."""
     import torch
@@ -99,20 +103,28 @@ def train(
     from adiw_tune.record.record import SearchRecord
     from adiw_tune.search.picking import picked_config
     from adiw_tune.training import TrainingRun, TrialConfig
-    from adiw_tune.training.saving import saved_at_the_end
+    from adiw_tune.training.saving import check_output, save_network
 
     flags = locals()
+    for option, value in (("--policy", policy), ("--storage", storage)):
+        if value is not None and from_search is None:
+            raise UserError(f"{option} is for the pick of a search: name the search by --from")
+    check_whole("--threads", threads, 1, usable_cores())
+    found = _device(device)
+    if output is not None:
+        check_output(output)
     given = {f.name: flags[f.name] for f in fields(TrialConfig) if flags.get(f.name) is not None}
-    search = SearchRecord.open(storage, from_search) if from_search else None
+    search = SearchRecord.open(storage or DEFAULT_STORAGE, from_search) if from_search else None
     base = {}
     if search is not None:
         picked, folder = picked_config(search, policy), search.settings.files_from
         base = TrialConfig.from_mapping(picked, folder).as_dict()
     config = TrialConfig.from_mapping({**base, **given})
-    torch.set_num_threads(max(1, threads))
-    run = TrainingRun(config, _device(device), data_dir)
-    with saved_at_the_end(run.network, output) if output else nullcontext():
-        _train(run)
+    torch.set_num_threads(threads)
+    run = TrainingRun(config, found, data_dir)
+    _train(run)
+    if output is not None:
+        save_network(run.network, output)
     # The pick of a search meets the test split in finalize only, where readings are counted.
     roles = ("reference", "select") if from_search else ("reference", "select", "test")
     _print_training(run, kind, roles)
@@ -125,13 +137,15 @@ def check_task(
     reference_size: ReferenceSize = None,
     select_size: SelectSize = None,
 ) -> None:
-    """Say what training could not work with in a task of your own."""
+    """Check a task file: what training cannot work with, and what is probably a mistake."""
     from adiw_tune.tasks import find_task
     from adiw_tune.tasks.contract import inspect_task
 
     inspection = inspect_task(find_task(file), data_dir, reference_size, select_size)
     for line in inspection.summary:
         out.print(line, markup=False)
+    for remark in inspection.remarks:
+        err.print(f"remark: {remark}", markup=False)
     _tell_problems(inspection.problems)
 
 
@@ -173,13 +187,16 @@ def _train(run: "TrainingRun") -> None:
     from adiw_tune.training import TrainingDivergedError
 
     config = run.config
-    err.print(f"{config.task}, shift {config.shift}, method {config.method}", style="dim")
+    for remark in run.remarks:
+        err.print(f"warning: {remark}", markup=False)
+    begun = f"{config.task}, shift {config.shift}, method {config.method}"
+    err.print(begun, style="dim", markup=False)
     while not run.finished:
         try:
             report = run.run_epoch()
         except TrainingDivergedError as error:
             raise UserError(f"{error}: try a smaller --learning-rate or --step-size") from error
-        err.print(epoch_line(report, config.epochs), style="dim")
+        err.print(epoch_line(report, config.epochs), style="dim", markup=False)
 
 
 def _print_training(run: "TrainingRun", kind: str, roles: tuple[str, ...]) -> None:
@@ -191,7 +208,7 @@ def _print_training(run: "TrainingRun", kind: str, roles: tuple[str, ...]) -> No
             "train_seconds": run.train_seconds,
             "config": run.config.as_dict(),
         }
-        sys.stdout.write(json.dumps(result, indent=2) + "\n")
+        write(json.dumps(result, indent=2) + "\n")
         return
     for role, value in accuracy.items():
         out.print(f"{role:>9} accuracy {value:.4f} ({len(getattr(splits, role))} rows)")

@@ -99,7 +99,7 @@ class Running:
 
     def wait_until_no_trial_runs(self) -> None:
         """Ray's core and workers notice by themselves that the driver is gone."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + _SECONDS_TO_WAIT
         words = ("ImplicitFunc", "raylet", "gcs_server")
         while left := [n for n in self.members().values() if any(word in n for word in words)]:
             assert time.monotonic() < deadline, f"still there: {left}"

@@ -24,7 +24,7 @@ class Broken:
 
 DIVERGENCE = Broken()
 """
-GOOD = "def space(trial):\n    return {'epochs': 1}\n"
+GOOD = "def space(trial):\n    return {'epochs': 1, 'warmup_epochs': 0}\n"
 
 
 @pytest.fixture
@@ -85,7 +85,9 @@ def test_a_space_that_asks_for_what_there_is_not(
     values: str,
     told: str,
 ) -> None:
-    (here / "bad.py").write_text(f"def space(trial):\n    return {{'epochs': 1, {values}}}\n")
+    (here / "bad.py").write_text(
+        f"def space(trial):\n    return {{'epochs': 1, 'warmup_epochs': 0, {values}}}\n"
+    )
     arguments = ["search", "bad.py", "--name", "s", "--data-dir", "data"]
     assert told in refusal(arguments, monkeypatch, capsys)
 
@@ -98,7 +100,7 @@ def test_a_space_that_asks_for_what_there_is_not(
         (["good.py", "--name", "a/b"], "'a/b' cannot name a search"),
         (["good.py", "--name", "../s"], "'../s' cannot name a search"),
         (["good.py", "--name", ".."], "'..' cannot name a search"),
-        (["good.py", "--name", ""], "'' cannot name a search"),
+        (["good.py", "--name", ""], "--name is empty: give a value, or leave it out"),
         (["good.py", "--name", "data", "--storage", "."], "search 'data' exists in '.'"),
         (["good.py", "--trials", "0"], "--trials must be at least 1; got 0"),
         (["good.py", "--concurrency", "-1"], "--concurrency must be at least 1; got -1"),
@@ -120,6 +122,13 @@ def test_a_space_that_asks_for_what_there_is_not(
         (["good.py", "--policy", "cheapest"], "unknown policy 'cheapest'"),
         (["good.py", "--budget", "soon"], "unknown budget 'soon'"),
         (["good.py", "--budget", "$5"], "budget '$5' needs --price above 0"),
+        (["good.py", "--price", "2"], "--price is for a budget in $: give one such as"),
+        (["good.py", "--price", "2", "--budget", "5m"], "--price is for a budget in $"),
+        (["good.py", "--budget", "$5", "--price", "inf"], "--price must lie in [1e-06, 1e+06]"),
+        (["good.py", "--name", 252 * "x"], "has 252 bytes, of which there may be 200"),
+        (["good.py", "--name", 120 * "é"], "has 240 bytes, of which there may be 200"),
+        (["good.py", "--address", "http://127.0.0.1:8265"], "'adiw-tune submit' hands a search"),
+        (["good.py", "--tracking-uri", "sqlite:///:memory:"], "an SQLite address needs a file"),
         (["good.py", "--seed", "-1"], "seed must be at least 0; got -1"),
         (["good.py", "--storage", "file"], "cannot write to storage 'file'"),
         (["good.py", "--storage", "/proc/here"], "cannot write to storage '/proc/here'"),
@@ -200,8 +209,13 @@ def test_a_password_in_the_tracking_uri_is_refused_and_not_repeated(
         (["--steps", "0"], "0"),
         (["--step-size", "2"], "2"),
         (["--bandwidth", "0"], "0"),
+        (["--ridge", "0.1"], "ridge is for method diw: leave it out for adiw"),
         (["--warm-start", "hot"], "unknown warm_start 'hot'"),
         (["--decay", "1.5"], "decay must lie in (0, 1); got 1.5"),
+        (["--policy", "knee"], "--policy is for the pick of a search: name the search by --from"),
+        (["--storage", "x"], "--storage is for the pick of a search: name the search by --from"),
+        (["--threads", "0"], "--threads must be at least 1; got 0"),
+        (["--threads", "999999999999"], "--threads must be at most "),
         (["--cap", "0.5"], "0.5"),
         (["--slack", "1"], "1"),
         (["--epochs", "0"], "epochs must be at least 1; got 0"),
@@ -210,10 +224,10 @@ def test_a_password_in_the_tracking_uri_is_refused_and_not_repeated(
         (["--output", "no/where/net.pt"], "cannot write --output 'no/where/net.pt': No such file"),
         (["--output", "data"], "--output 'data' is a directory"),
         (["--output", "/proc/net.pt"], "cannot write --output '/proc/net.pt'"),
-        (["--seed", "9" * 20], "seed must be below"),
+        (["--seed", "9" * 20], "seed must be at most"),
         (["--divergence", "broken.py"], "'broken.py': gradient must have shape [20]; it has []"),
         (["--task", "fashion-mnist", "--data-dir", "data"], "ubyte.gz' is damaged"),
-        (["--task", "fashion-mnist", "--data-dir", "none"], "data directory 'none'"),
+        (["--task", "fashion-mnist", "--data-dir", "none"], "--data-dir 'none' is no directory"),
         (["--from", "s"], "no search 's' in 'adiw-searches': none is recorded there"),
     ],
 )

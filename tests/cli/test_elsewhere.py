@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from ..ray_nodes import free_port
+from ..s3 import S3_KEYS, serving_s3
 from .helpers import (
     Running,
     adiw_tune,
@@ -35,31 +33,10 @@ SEARCH = (*SEARCH, "--no-early-stopping", "--checkpoints")
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The URL of a bucket that a server which speaks S3 holds."""
-    port = free_port()
-    serve = [str(Path(sys.executable).with_name("moto_server")), "-H", "127.0.0.1", "-p", str(port)]
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "a-key-that-is-nowhere-written")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    with subprocess.Popen(serve, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
-        try:
-            _make_bucket(port)
-            yield f"s3://searches/of-ours?scheme=http&endpoint_override=127.0.0.1:{port}"
-        finally:
-            server.kill()
-
-
-def _make_bucket(port: int) -> None:
-    from pyarrow.fs import S3FileSystem
-
-    filesystem = S3FileSystem(
-        endpoint_override=f"127.0.0.1:{port}", scheme="http", allow_bucket_creation=True
-    )
-    for attempt in range(100):
-        try:
-            filesystem.create_dir("searches")
-            return
-        except OSError:
-            assert attempt < 99, "the server does not start"
+    for name, value in S3_KEYS.items():
+        monkeypatch.setenv(name, value)
+    with serving_s3("searches") as endpoint:
+        yield f"s3://searches/of-ours?scheme=http&endpoint_override={endpoint}"
 
 
 @pytest.mark.slow
@@ -75,7 +52,7 @@ def test_a_search_goes_on_where_nothing_of_it_is_but_its_bucket(
         search.send(signal.SIGINT)
     before = read_events(here)
     written = b"".join(path.read_bytes() for path in here.rglob("*") if path.is_file())
-    assert b"a-key-that-is-nowhere-written" not in written
+    assert S3_KEYS["AWS_SECRET_ACCESS_KEY"].encode() not in written
     assert not (here / "adiw-searches/s/ray").exists()
     shutil.rmtree(here)
 

@@ -34,7 +34,9 @@ def test_local_starts_a_search_that_does_not_exist_with_its_options(tmp_path: Pa
     assert refused.returncode == 2
     assert "no space file 'none.py'" in refused.stderr
     assert not list(tmp_path.iterdir())
-    (tmp_path / "space.py").write_text("def space(trial):\n    return {'epochs': 1}\n")
+    (tmp_path / "space.py").write_text(
+        "def space(trial):\n    return {'epochs': 1, 'warmup_epochs': 0}\n"
+    )
     refused = local(tmp_path, "space.py", "s", "--trials", "0")
     assert refused.stderr == "error: --trials must be at least 1; got 0\n"
 

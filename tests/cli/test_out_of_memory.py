@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import psutil
 import pytest
+
+from adiw_tune.cores import usable_cores
 
 from .helpers import (
     Running,
@@ -82,7 +83,7 @@ SEARCH = (*SEARCH, "--concurrency", "1")
 
 
 @pytest.mark.slow
-@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="a larger share needs a second core")
+@pytest.mark.skipif(usable_cores() < 2, reason="a larger share needs a second core")
 def test_a_run_gets_a_larger_share_once_and_is_then_infeasible(tmp_path: Path) -> None:
     (tmp_path / "space.py").write_text(SPACE)
     (tmp_path / "once.py").write_text(HUNGRY.format(always=False))
@@ -106,7 +107,7 @@ def test_a_run_gets_a_larger_share_once_and_is_then_infeasible(tmp_path: Path) -
 
 
 @pytest.mark.slow
-@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="a larger share needs a second core")
+@pytest.mark.skipif(usable_cores() < 2, reason="a larger share needs a second core")
 def test_a_run_that_ray_kills_for_its_memory_gets_a_larger_share_too(tmp_path: Path) -> None:
     memory = psutil.virtual_memory()
     (tmp_path / "greedy.py").write_text(GREEDY.format(size=int(0.3 * memory.total)))

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 REFERENCE_SIZE = SELECT_SIZE = 40
+SELECT_SIZES = 50
 
 
 def rows(count, seed):
@@ -65,21 +66,35 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     return Finished(folder, ran)
 
 
+def trial_of(searched: Finished, divergence: str) -> str:
+    """The search's trial of it."""
+    begun = search_trials(searched.events)
+    (name,) = [one["trial"] for one in begun if one["config"]["divergence"] == divergence]
+    return str(name)
+
+
 def test_trials_find_the_files_wherever_they_run(searched: Finished) -> None:
     begun = search_trials(searched.events)
-    assert [event["config"]["divergence"] for event in begun] == ["auto", "own/near.py"]
+    assert {event["config"]["divergence"] for event in begun} == {"auto", "own/near.py"}
     assert {event["config"]["task"] for event in begun} == {"own/three.py"}
     assert {end["status"] for end in of_kind(searched.events, "end")} == {"finished"}
     assert_tells_the_same(searched.folder)
 
 
+def test_what_looks_mistaken_in_a_task_file_is_told_once(searched: Finished) -> None:
+    warnings = [line for line in searched.ran.stderr.splitlines() if line.startswith("warning: ")]
+    (told,) = [line for line in warnings if "three.py" in line]
+    assert told.startswith("warning: three.py: SELECT_SIZES is not used, and means nothing in a ta")
+
+
 def test_each_epoch_of_auto_is_recorded_with_its_shares(searched: Finished) -> None:
-    auto, near = (event["trial"] for event in search_trials(searched.events))
+    auto, near = trial_of(searched, "auto"), trial_of(searched, "own/near.py")
     epochs = {
         trial: [event for event in of_kind(searched.events, "epoch") if event["trial"] == trial]
         for trial in (auto, near)
     }
     assert [event["shares"] for event in epochs[near]] == [{}] * 3
+    assert [event["unweighed"] for event in epochs[near]] == [0] * 3
     names = epochs[auto][0]["shares"].keys()
     assert {"mmd", "pearson"} <= names
     for event in epochs[auto]:
@@ -94,9 +109,9 @@ def test_each_epoch_of_auto_is_recorded_with_its_shares(searched: Finished) -> N
 
 
 def test_ones_own_divergence_goes_by_its_files_name(searched: Finished) -> None:
-    near = of_kind(searched.events, "trial")[1]["trial"]
+    near = trial_of(searched, "own/near.py")
     run = searched.tracked.children[near]
-    assert run.info.run_name == "near.py-1"
+    assert run.info.run_name == f"near.py-{near.removeprefix('t')}"
     assert run.data.tags["divergence"] == run.data.params["divergence"] == "near.py"
     told = called(searched.folder, "best", "s", "--format", "json")
     found = {row["divergence"] for row in json.loads(told.stdout)["best_per_divergence"]}
@@ -153,7 +168,7 @@ def test_begun_again_elsewhere_it_takes_the_files_that_are_there(
         (
             "def model():\n    return nn.Linear(3, 4)",
             "model: logits of 8 rows must be [8, 3]; they are [8, 4] (is the number of classes "
-            "right?): 'adiw-tune check-task three.py' tells all",
+            "right?); run 'adiw-tune check-task three.py' for all problems",
         ),
     ],
 )

@@ -8,14 +8,15 @@ import json
 import os
 import shutil
 import signal
+from functools import partial
 from pathlib import Path
-from threading import Timer
 from typing import Any
 
 import pytest
 from mlflow import MlflowClient
 
 from adiw_tune.cli import main
+from adiw_tune.cli.console import err
 
 from .conftest import Finished
 from .helpers import Running, called, of_kind
@@ -90,7 +91,7 @@ def test_two_workers_come_to_the_accuracy_of_the_trial(finished: Finished, folde
 
 
 class _CtrlC(io.StringIO):
-    """A terminal whose user presses Ctrl-C soon after a line begins with ``text``."""
+    """A terminal whose user presses Ctrl-C at a line that begins with ``text``."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -98,7 +99,7 @@ class _CtrlC(io.StringIO):
 
     def write(self, line: str) -> int:
         if line.startswith(self._text):
-            Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+            os.kill(os.getpid(), signal.SIGINT)
         return super().write(line)
 
 
@@ -108,10 +109,12 @@ def test_ctrl_c_keeps_the_points_that_finished(
     arguments = ["--dial", "steps", "--from", "s", "--trial", MMD, "--values", "1,2"]
     monkeypatch.chdir(folder)
     monkeypatch.setattr("sys.argv", ["adiw-tune", "scale", *arguments])
-    monkeypatch.setattr("sys.stderr", _CtrlC("steps 1: "))
+    monkeypatch.setattr("sys.stderr", _CtrlC("steps 2, "))
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 130
+    with err.capture():  # empties the buffer of Rich, which the signal came before
+        pass
     (run,) = [run for run in scales(folder) if run.info.status == "KILLED"]
     written = Path(run.info.artifact_uri.removeprefix("file://")) / "scale-steps.csv"
     (point,) = csv.DictReader(io.StringIO(written.read_text()))
@@ -119,12 +122,20 @@ def test_ctrl_c_keeps_the_points_that_finished(
     assert run.data.metrics["accuracy"] == float(point["accuracy"])
 
 
+def has_measured(folder: Path, values: str) -> bool:
+    """Whether the dial at ``values`` keeps a point, which it would not measure again."""
+    path = folder / "adiw-searches" / "s" / "scale-steps.json"
+    kept = json.loads(path.read_text()) if path.exists() else {"outcomes": {}}
+    return bool(kept["outcomes"]) and len(kept["asked"]["points"]) == len(values.split(","))
+
+
 def test_killed_and_begun_again_it_goes_on(folder: Path) -> None:
     arguments = ("scale", "--dial", "steps", "--from", "s", "--trial", MMD, "--values")
     others = {run.info.run_id for run in scales(folder)}
     for values in ("1,2,3", "1,2"):
         with Running(folder, *arguments, values) as running:
-            running.wait_until(lambda: "steps 1: " in running.stderr())
+            running.wait_until(partial(has_measured, folder, values))
+            running.process.send_signal(signal.SIGSTOP)  # so that it does not end meanwhile
             busy = called(folder, *arguments, values)
             running.send(signal.SIGKILL)
         assert (busy.returncode, busy.stdout) == (2, "")
