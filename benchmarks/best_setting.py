@@ -118,8 +118,11 @@ def table() -> None:
         )
         if len(tests[shift]) == len(SEEDS):
             adiw = mean(tests[shift])
-            diw = 100 * mean(exact[shift.replace(":", " "), "diw"])
-            print(f"| {shift} | {setting} | {adiw:.1f} | {diw:.1f} | {adiw - diw:+.1f} |")
+            diw = exact[shift.replace(":", " "), "diw"]
+            beside = "- | -"
+            if len(diw) == len(SEEDS):
+                beside = f"{100 * mean(diw):.1f} | {adiw - 100 * mean(diw):+.1f}"
+            print(f"| {shift} | {setting} | {adiw:.1f} | {beside} |")
     rows = finished()
     print(f"\nCommits {', '.join(sorted({row['commit'] for row in rows}))}.", end=" ")
     print(f"{'; '.join(sorted({row['machine'] for row in rows}))}.")

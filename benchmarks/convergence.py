@@ -12,7 +12,9 @@ the same problem with a memory of its own. Two measures, medians over every 10th
 gap = (f(w) - f*) / (f(1) - f*), f* by the exact QP (mmd and energy, which are quadratic): 0 is the
 optimum, 1 no better than no weights.
 stationarity = ‖w - P(w - ∇f(w)/L(w))‖ / √n, the root mean square of what one more step would
-change, P the projection: 0 at a stationary point, and only there.
+change, P the projection: 0 at a stationary point, and only there. For wasserstein, whose curvature
+is one over Polyak's step, L is that of its smoothed function: the largest eigenvalue that its
+Hessian can have, along changes of mean 0.
 
 ``frozen`` is the last mini-batch held fixed, and up to 3,000 steps taken on it.
 """
@@ -21,6 +23,7 @@ import argparse
 import json
 import sys
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -28,8 +31,10 @@ from typing import Any
 import torch
 from provenance import commit, machine
 from torch import Tensor
+from torch.autograd.functional import jacobian
 
 from adiw_tune.divergences import Local, WeightObjective, make_divergence
+from adiw_tune.divergences.wasserstein import WassersteinObjective
 from adiw_tune.training import TrainingRun, TrialConfig
 from adiw_tune.training.learner import represent
 from adiw_tune.training.methods import Step
@@ -49,9 +54,20 @@ SHOWN_ABOVE = 1e-6  # squared is solved in one step, to the last digit
 FEASIBLE = FeasibleSet()
 
 
-def stationarity(near: Local, w: Tensor) -> float:
-    moved = FEASIBLE.project(w - near.gradient / near.curvature)
+def stationarity(near: Local, w: Tensor, curvature: Tensor | None = None) -> float:
+    bound = near.curvature if curvature is None else curvature
+    moved = FEASIBLE.project(w - near.gradient / bound)
     return float((w - moved).square().mean().sqrt())
+
+
+def largest_curvature(objective: WassersteinObjective, n: int) -> Tensor:
+    """Of the smoothed function, whose Hessian is largest where no difference exceeds s."""
+    # No difference of distribution functions exceeds 1, and so f is quadratic at s = 1.
+    quadratic = replace(objective, smoothing=1.0)
+    one = torch.ones(n, dtype=torch.float64)
+    hessian = jacobian(lambda w: quadratic.at(w).gradient, one) / objective.smoothing
+    centring = torch.eye(n, dtype=torch.float64) - 1 / n
+    return torch.linalg.eigvalsh(centring @ hessian @ centring)[-1]
 
 
 class Observer:
@@ -127,8 +143,7 @@ def run() -> None:
         "commit": commit(),
         "machine": machine(),
         "training": rows,
-        "frozen": frozen(*observer.last),
-        "frozen_commit": commit(),
+        **frozen(*observer.last),
     }
     RESULTS.write_text(json.dumps(result, indent=1) + "\n")
 
@@ -143,15 +158,17 @@ def freeze_anew() -> None:
     )
     while not training.finished:
         training.run_epoch()
-    anew = {"frozen": frozen(*last[0]), "frozen_commit": commit()}
-    RESULTS.write_text(json.dumps(json.loads(RESULTS.read_text()) | anew, indent=1) + "\n")
+    result = json.loads(RESULTS.read_text()) | frozen(*last[0])
+    RESULTS.write_text(json.dumps(result, indent=1) + "\n")
 
 
-def frozen(source: Tensor, target: Tensor) -> list[dict[str, Any]]:
-    rows = []
+def frozen(source: Tensor, target: Tensor) -> dict[str, Any]:
+    rows: list[dict[str, Any]] = []
     for name in DIVERGENCES:
         objective = make_divergence(name).prepare(source.double(), target.double())
         start = torch.ones(len(source), dtype=torch.float64)
+        kinked = isinstance(objective, WassersteinObjective)
+        curvature = largest_curvature(objective, len(source)) if kinked else None
         for steps in FROZEN_STEPS:
             w = WeightSolver(steps).solve(objective, start)
             near = objective.at(w)
@@ -160,10 +177,10 @@ def frozen(source: Tensor, target: Tensor) -> list[dict[str, Any]]:
                     "divergence": name,
                     "steps": steps,
                     "value": float(near.value),
-                    "stationarity": stationarity(near, w),
+                    "stationarity": stationarity(near, w, curvature),
                 }
             )
-    return rows
+    return {"frozen": rows, "frozen_commit": commit(), "frozen_machine": machine()}
 
 
 def table() -> None:
@@ -184,8 +201,8 @@ def table() -> None:
     for name in DIVERGENCES:
         cells = [r["stationarity"] for r in result["frozen"] if r["divergence"] == name]
         print(f"| {name} | " + " | ".join(f"{value:.1e}" for value in cells) + " |")
-    print(f"\nCommit {result['commit']}, of the mini-batch held fixed", end=" ")
-    print(f"{result['frozen_commit']}, {result['machine']}.")
+    print(f"\nCommit {result['commit']}, {result['machine']};", end=" ")
+    print(f"of the mini-batch held fixed {result['frozen_commit']}, {result['frozen_machine']}.")
 
 
 def plot() -> None:

@@ -60,7 +60,7 @@ def _sent(
     runs = SearchRuns.open(uri, search, {}, search)
     now = busy = used = 0.0
     sent, batches = 0, 0
-    lines, most = outbox._LINES_PER_BATCH
+    lines, most = outbox._EVENTS_PER_BATCH
     begun_s = _cpu_s(store)
     while sent < len(events) and busy < at_most:
         due = [event for event in events[sent : sent + lines] if event["time"] <= now]

@@ -23,7 +23,7 @@ from statistics import median
 from typing import Any
 
 import torch
-from provenance import commit, machine
+from provenance import commit, has_qp, machine
 from torch import Tensor
 from weight_step import solve_as_published
 
@@ -45,10 +45,13 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "mmd, compiled": {"divergence": "mmd", "compiled": True},
     "auto, compiled": {"divergence": "auto", "compiled": True},
     "l2rw": {"method": "l2rw"},
-    "diw": {"method": "diw"},
-    "diw, dense bounds": {"method": "diw"},
-    "diw-published": {"method": "diw-published"},
 }
+if has_qp():
+    CONFIGS |= {
+        "diw": {"method": "diw"},
+        "diw, dense bounds": {"method": "diw"},
+        "diw-published": {"method": "diw-published"},
+    }
 COMPARED = ("mmd", "floor", "diw", "diw, dense bounds", "diw-published")
 
 
@@ -132,7 +135,11 @@ def measure(setting: dict[str, Any], device: str) -> list[dict[str, Any]]:
         {
             "method": name,
             "milliseconds": 1e3 * median(r[name] for r in rounds),
-            **{f"to_{other}": median(r[name] / r[other] for r in rounds) for other in COMPARED},
+            **{
+                f"to_{other}": median(r[name] / r[other] for r in rounds)
+                for other in COMPARED
+                if other in methods
+            },
         }
         for name in CONFIGS
     ]
@@ -175,7 +182,9 @@ def table() -> None:
         print("| method | ms | " + " | ".join(COMPARED) + " |")
         print("|---" * (2 + len(COMPARED)) + "|")
         for row in rows:
-            ratios = [f"{row[f'to_{other}']:.2f}" for other in COMPARED]
+            ratios = [
+                f"{row[f'to_{other}']:.2f}" if f"to_{other}" in row else "-" for other in COMPARED
+            ]
             print(f"| {row['method']} | {row['milliseconds']:.1f} | {' | '.join(ratios)} |")
         print()
     print(f"{result['rounds']} rounds, commit {result['commit']}, {result['machine']}.")

@@ -50,7 +50,7 @@ def empty(config: dict[str, Any], **bound: Any) -> None:
     device = {"device": "cpu", "memory_bytes": None, "device_bytes": None}
     tune.report({"epoch": 0, "splits": {}, **cost, **device})
     reached = {"accuracy": 0.5, "work_s": 1.0, "wall_s": 1.0, "loss": 1.0, "shares": {}}
-    tune.report({"epoch": 1, **reached})
+    tune.report({"epoch": 1, **reached, "unweighed": 0})
 
 
 def search(folder: Path, name: str, trials: int, reuse: bool) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """What a figure is recorded with: the commit it was measured on, and the machine."""
 
+import importlib.util
 import platform
 import subprocess
 from pathlib import Path
@@ -30,6 +31,11 @@ def machine() -> str:
     threads = f"{torch.get_num_threads()} CPU thread(s)"
     versions = f"torch {torch.__version__}, Python {platform.python_version()}"
     return f"{cpu}{gpu}, {threads}, {versions}"
+
+
+def has_qp() -> bool:
+    """Whether DIW's exact solver is there; it is not on many machines with a GPU."""
+    return importlib.util.find_spec("cvxopt") is not None
 
 
 def _git(*arguments: str) -> str:

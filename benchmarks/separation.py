@@ -8,11 +8,16 @@ of the project's defaults (mini-batches of 64, Adam 3e-3), one seed.
 
 import torch
 
-from adiw_tune.divergences import DIVERGENCES, has_bandwidth
+from adiw_tune.divergences import DEFAULT_BANDWIDTHS, DIVERGENCES, has_bandwidth
 from adiw_tune.training import TrainingRun, TrialConfig, load_splits
 
 SETTING = TrialConfig(shift="symmetric:0.5", epochs=15, batch_size=64, learning_rate=3e-3)
-RUNS = [("loss", 1.0), ("feature", 1.0), ("feature", 0.3), ("feature", 0.15)]
+OTHERS = {"loss": (), "feature": (1.0, 0.15)}  # bandwidths beside the default
+RUNS = [
+    (kind, bandwidth)
+    for kind, others in OTHERS.items()
+    for bandwidth in (DEFAULT_BANDWIDTHS[kind], *others)
+]
 
 
 def mean_weights(config: TrialConfig) -> tuple[float, float]:
@@ -32,7 +37,7 @@ def main() -> None:
     for representation, bandwidth in RUNS:
         cells = []
         for divergence in DIVERGENCES:
-            if not has_bandwidth(divergence) and bandwidth != 1:
+            if not has_bandwidth(divergence) and bandwidth != DEFAULT_BANDWIDTHS[representation]:
                 cells.append("-")
                 continue
             changes = {"representation": representation, "divergence": divergence}

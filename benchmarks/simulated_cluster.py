@@ -227,7 +227,7 @@ class Cluster:
             work_s, since = work_s + seconds, since + seconds
             report = {**about, "epoch": epoch, "training_iteration": epoch + 1, "loss": 1.0}
             report |= {"accuracy": course.accuracy[at - 1], "work_s": work_s, "wall_s": work_s}
-            report |= {"shares": {}, "time_this_iter_s": seconds}
+            report |= {"shares": {}, "unweighed": 0, "time_this_iter_s": seconds}
             if since >= CHECKPOINT_S or epoch == settings["epochs"]:
                 since = 0.0
                 report |= self._saved(config, epoch, report)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from provenance import commit, machine
+from provenance import commit, has_qp, machine
 from torch import Tensor
 
 from adiw_tune.divergences import DIVERGENCES, MMD, kernels
@@ -70,7 +70,7 @@ def in_a_process_of_its_own(function: Callable[..., Any], *arguments: Any) -> An
 def run() -> None:
     torch.set_num_threads(1)
     rows = []
-    for name in [*DIVERGENCES, QP]:
+    for name in [*DIVERGENCES, *([QP] if has_qp() else [])]:
         for n in SIZES:
             for m in sorted({REFERENCE, n}):
                 if name == QP and n > LARGEST_QP:

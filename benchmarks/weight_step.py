@@ -21,8 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from cvxopt import matrix, solvers
-from provenance import commit, machine
+from provenance import commit, has_qp, machine
 from torch import Tensor
 
 from adiw_tune.divergences import DIVERGENCES, MMD
@@ -47,15 +46,17 @@ def samples(columns: int | None, device: str) -> tuple[Tensor, Tensor]:
 
 def solve_as_published(source: Tensor, target: Tensor) -> Tensor:
     """The problem of :func:`adiw_tune.weights.exact.solve_mmd_exactly` with dense bounds."""
+    from cvxopt import matrix, solvers
+
     objective = MMD().prepare(source, target)
-    kernel = objective.kernel.double().cpu().numpy() / SIZE
+    kernel = objective.kernel.double().cpu().numpy()
     solution = solvers.qp(
-        matrix(kernel + 1e-10 * np.eye(SIZE)),
-        matrix(-objective.mean_to_target.double().cpu().numpy()),
+        matrix(kernel + 1e-10 * SIZE * np.eye(SIZE)),
+        matrix(-SIZE * objective.mean_to_target.double().cpu().numpy()),
         matrix(np.vstack([-np.eye(SIZE), np.eye(SIZE)])),
         matrix(np.concatenate([np.zeros(SIZE), np.full(SIZE, FeasibleSet().cap)])),
-        matrix(np.ones((1, SIZE)) / SIZE),
-        matrix(1.0),
+        matrix(np.ones((1, SIZE))),
+        matrix(float(SIZE)),
         options={"show_progress": False},
     )
     w = torch.from_numpy(np.array(solution["x"]).ravel()).to(source)
@@ -64,10 +65,10 @@ def solve_as_published(source: Tensor, target: Tensor) -> Tensor:
 
 def contestants(source: Tensor, target: Tensor) -> dict[str, Callable[[], Tensor]]:
     index = torch.arange(SIZE, device=source.device)
-    steps: dict[str, Callable[[], Tensor]] = {
-        QP: lambda: solve_mmd_exactly(MMD().prepare(source, target), FeasibleSet()),
-        PUBLISHED: lambda: solve_as_published(source, target),
-    }
+    steps: dict[str, Callable[[], Tensor]] = {}
+    if has_qp():
+        steps[QP] = lambda: solve_mmd_exactly(MMD().prepare(source, target), FeasibleSet())
+        steps[PUBLISHED] = lambda: solve_as_published(source, target)
     for name in DIVERGENCES:
         for compiled in (False, True):
             weighter = ImportanceWeighter(SIZE, name, compiled=compiled).to(source.device)
