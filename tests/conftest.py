@@ -11,6 +11,7 @@ import pytest
 
 # Ray's workers would have what the machine's other work leaves, which may be next to nothing.
 os.environ.setdefault("RAY_worker_niceness", "0")
+os.environ.setdefault("RAY_agent_register_timeout_ms", "300000")  # as searches have it
 if "PYTEST_XDIST_WORKER" in os.environ:  # one of several processes, which share the cores
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 if threading.current_thread() is threading.main_thread():

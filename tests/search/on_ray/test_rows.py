@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from typing import Any
 
 import pytest
+
+from .scripts import run_script
 
 TASK = """
 from pathlib import Path
@@ -168,16 +168,10 @@ told["shared again"] = place(keeper.splits(DIGITS).train.inputs)[0]
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("rows")
-    files = {"task.py": TASK, "streamed.py": STREAMED, "broken.py": BROKEN, "script.py": SCRIPT}
+    files = {"task.py": TASK, "streamed.py": STREAMED, "broken.py": BROKEN}
     for name, text in files.items():
         (folder / name).write_text(text)
-    ran = subprocess.run(
-        [sys.executable, "-W", "error::UserWarning", "script.py", str(folder)],
-        cwd=folder,
-        text=True,
-        capture_output=True,
-    )
-    assert ran.returncode == 0, ran.stderr
+    run_script(SCRIPT, folder, "-W", "error::UserWarning")
     answer: dict[str, Any] = json.loads((folder / "told.json").read_text())
     return answer
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import pickle
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +13,8 @@ from ray.tune.schedulers import TrialScheduler
 
 from adiw_tune.search.on_ray.scheduler import ParetoScheduler
 from adiw_tune.search.rungs import ETA, FIRST_RUNG, Rungs
+
+from .scripts import run_script
 
 # One trial after the other, and work counted in weight steps: the search is the same each time.
 SCRIPT = """
@@ -116,12 +116,8 @@ def configs() -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("search")
-    (folder / "script.py").write_text(SCRIPT)
     (folder / "configs.json").write_text(json.dumps(configs()))
-    ran = subprocess.run(
-        [sys.executable, "script.py", str(folder)], cwd=folder, text=True, capture_output=True
-    )
-    assert ran.returncode == 0, ran.stderr
+    run_script(SCRIPT, folder)
     return folder
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from typing import Any
 
 import pytest
+
+from .scripts import run_script
 
 # Three studies in one script, since it is Ray's start that takes long. In the second, a trial is
 # lost twice: its process is killed in epoch 3, and later it fails just after its last epoch.
@@ -84,11 +84,7 @@ auto = study(trainable, {"divergence": "auto"}, 0, Tell())
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("script")
-    (folder / "script.py").write_text(SCRIPT)
-    ran = subprocess.run(
-        [sys.executable, "script.py", str(folder)], cwd=folder, text=True, capture_output=True
-    )
-    assert ran.returncode == 0, ran.stderr
+    run_script(SCRIPT, folder)
     answer: dict[str, Any] = json.loads((folder / "told.json").read_text())
     return answer
 
