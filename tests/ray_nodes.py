@@ -94,24 +94,30 @@ class Nodes:
         self, cpus: int, *options: str, within: Sequence[str] = (), **environment: str
     ) -> Node:
         printed = self.folder.parent / f"{self.folder.name}-{len(self.nodes)}.log"
+        command = (*within, RAY, "start", "--block", f"--num-cpus={cpus}", *options)
         for _ in range(4):
-            with printed.open("wb") as file:
-                process = subprocess.Popen(
-                    [*within, RAY, "start", "--block", f"--num-cpus={cpus}", *options],
-                    env={**_of_a_machine(), **self.environment, **_QUICK, **environment},
-                    stdout=file,
-                    stderr=subprocess.STDOUT,
-                    cwd=self.folder.parent,
-                )
-            node = Node(process)
-            self.nodes.append(node)
-            wait_until(lambda: _STARTED in printed.read_bytes() or process.poll() is not None)
-            if process.poll() is None:
+            node = self._begun(command, environment, printed)
+            if node.process.poll() is None:
                 return node
             self.nodes.remove(node)
             if _TOO_SLOW not in printed.read_bytes():
                 break
         raise AssertionError(printed.read_text())
+
+    def _begun(self, command: Sequence[str], environment: dict[str, str], printed: Path) -> Node:
+        """One that has started, or ended."""
+        with printed.open("wb") as file:
+            process = subprocess.Popen(
+                command,
+                env={**_of_a_machine(), **self.environment, **_QUICK, **environment},
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                cwd=self.folder.parent,
+            )
+        node = Node(process)
+        self.nodes.append(node)
+        wait_until(lambda: _STARTED in printed.read_bytes() or process.poll() is not None)
+        return node
 
 
 def _of_a_machine() -> dict[str, str]:

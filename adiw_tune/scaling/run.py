@@ -105,6 +105,7 @@ def scale(
     turned = _checked(record, request)
     file = record.folder / f"scale-{request.dial}"
     with claimed(file.with_suffix(".lock"), f"dial {request.dial} is being turned already"):
+        check_record(record)
         unfinished = Unfinished(file.with_suffix(".json"), turned.all_that_counts())
         run = _begun(record, turned.scale, unfinished)
         table, status = _turn(turned, unfinished, run, console)
@@ -157,7 +158,6 @@ def _checked(record: SearchRecord, request: ScaleRequest) -> _Turned:
     config = TrialConfig.from_mapping(as_far, record.settings.files_from)
     data_dir = request.data_dir or record.settings.data_dir
     points = dial.points(config, _room(config, data_dir), request.values)
-    check_record(record)
     return _Turned(points, _scale(dial, run, points, request.seeds), data_dir)
 
 

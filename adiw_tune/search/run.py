@@ -67,6 +67,7 @@ def resume_search(
         return
     address = _checked_address(record, address)
     with record.claimed():
+        check_record(record)
         if folder is not None:
             record.move(folder=folder)
         _run(record, address, console)
@@ -84,8 +85,9 @@ def extend_search(
     """
     record.extended(trials, budget)
     address = _checked_address(record, address)
-    settings = record.settings
     with record.claimed():
+        check_record(record)
+        settings = record.settings
         check_space(
             SpaceFile(record.space_path, settings.seed, settings.files_from, settings.folds)
         )
@@ -94,7 +96,6 @@ def extend_search(
 
 
 def _checked_address(record: SearchRecord, address: str | None) -> str | None:
-    check_record(record)
     address = address or record.settings.address
     if address == LOCAL:
         return None
@@ -128,11 +129,13 @@ def _run(record: SearchRecord, address: str | None, console: Console) -> None:
 
 def _send(record: SearchRecord, console: Console) -> None:
     """Send what MLflow lacks of a search that is over; the answer does not depend on it."""
-    try:
-        check_record(record)
-    except UserError as error:
-        raise UnsentError(f"MLflow lacks the end of the search, which is kept: {error}") from error
     with record.claimed():
+        try:
+            check_record(record)
+        except UserError as error:
+            raise UnsentError(
+                f"MLflow lacks the end of the search, which is kept: {error}"
+            ) from error
         _tell(record, console, lambda: True)
 
 

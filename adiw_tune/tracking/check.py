@@ -10,16 +10,14 @@ import base64
 import http.client
 import os
 import re
-import sqlite3
 import urllib.error
 import urllib.request
-from contextlib import closing
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from adiw_tune.addresses import url_parts, without_credentials
 from adiw_tune.errors import UserError
-from adiw_tune.tracking.schema import check_schema
+from adiw_tune.tracking.schema import asked, check_schema
 
 _HEALTH_SECONDS = 5
 _RIGHT = "use sqlite:////absolute/path/mlflow.db or http(s)://your-mlflow-server"
@@ -136,18 +134,5 @@ def _check_sqlite(uri: str, path: Path) -> None:
         return
     if not path.is_file() or not os.access(path, os.R_OK | os.W_OK):
         raise UserError(f"tracking URI {uri}: {path} is not a writable file; choose another one")
-    if _has_tables(uri, path):
+    if asked(path, "SELECT 1 FROM sqlite_master LIMIT 1"):
         check_schema(uri, path)
-
-
-def _has_tables(uri: str, path: Path) -> bool:
-    # For writing: of a transaction in which its writer was killed SQLite keeps a journal, which
-    # whoever opens the file next must roll back.
-    try:
-        with closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=5)) as database:
-            return bool(database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
-    except sqlite3.Error as error:
-        raise UserError(
-            f"tracking URI {uri}: {path} is not a usable SQLite database "
-            f"({without_secrets(error)}); name another file"
-        ) from None

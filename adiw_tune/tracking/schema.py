@@ -11,6 +11,8 @@ from pathlib import Path
 
 from adiw_tune.errors import UserError
 
+_PRIMARY = 0xFF  # the part of SQLite's result codes that names the kind of error
+
 
 def check_schema(uri: str, path: Path) -> None:
     """Raise UserError, with the remedy, if the installed MLflow cannot write to a database.
@@ -82,10 +84,33 @@ def holds_mlflow(path: Path) -> bool:
     return path.is_file() and _revision(path) is not None
 
 
+def asked(path: Path, query: str) -> list[tuple[str, ...]]:
+    """Return the rows that a query finds in an SQLite database.
+
+    Args:
+        path: of the file, which exists.
+        query: of one statement.
+
+    Raises:
+        UserError: the file is no database, or another process has locked it for 5 s.
+    """
+    # For writing: of a transaction in which its writer was killed SQLite keeps a journal, which
+    # whoever opens the file next must roll back.
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=5)) as database:
+            return database.execute(query).fetchall()
+    except sqlite3.Error as error:
+        if error.sqlite_errorcode & _PRIMARY in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            told = "is locked by another process; try again when that has ended"
+        else:
+            told = f"is not a usable SQLite database ({error}); name another file"
+        raise UserError(f"tracking database {path} {told}") from None
+
+
 def _revision(path: Path) -> str | None:
     if "version_num" not in _columns(path).get("alembic_version", ()):
         return None
-    found = _asked(path, "SELECT version_num FROM alembic_version")
+    found = asked(path, "SELECT version_num FROM alembic_version")
     return str(found[0][0]) if found else None
 
 
@@ -93,14 +118,9 @@ def _columns(path: Path) -> dict[str, set[str]]:
     """Table -> its columns."""
     columns: dict[str, set[str]] = {}
     query = "SELECT t.name, c.name FROM sqlite_master t, pragma_table_xinfo(t.name) c"
-    for table, column in _asked(path, f"{query} WHERE t.type = 'table'"):
+    for table, column in asked(path, f"{query} WHERE t.type = 'table'"):
         columns.setdefault(table, set()).add(column)
     return columns
-
-
-def _asked(path: Path, query: str) -> list[tuple[str, ...]]:
-    with closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=5)) as database:
-        return database.execute(query).fetchall()
 
 
 def _revisions() -> tuple[str | None, set[str]]:

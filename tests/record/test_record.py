@@ -9,7 +9,7 @@ from rich.console import Console
 from adiw_tune.errors import UserError
 from adiw_tune.record.files import write_atomically
 from adiw_tune.record.record import SearchRecord
-from adiw_tune.search.run import extend_search
+from adiw_tune.search.run import extend_search, resume_search
 from tests.search.made_up import line, settings
 
 
@@ -64,12 +64,17 @@ def test_a_search_runs_once_at_a_time(tmp_path: Path) -> None:
         pass
 
 
-def test_a_search_that_runs_is_not_extended(tmp_path: Path) -> None:
+def test_a_search_that_runs_is_not_begun_again_nor_extended(tmp_path: Path) -> None:
     record = create(tmp_path / "searches")
     again = SearchRecord.open(tmp_path / "searches", "s")
+    (tmp_path / "mlflow.db").mkdir()  # it could not be recorded, but that is not the point
+    record.move(tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}")
     already = pytest.raises(UserError, match="search 's' is running already")
-    with record.claimed(), already:
-        extend_search(again, 20, None, None, Console(quiet=True))
+    with record.claimed():
+        with already:
+            resume_search(again, None, Console(quiet=True))
+        with already:
+            extend_search(again, 20, None, None, Console(quiet=True))
     assert SearchRecord.open(tmp_path / "searches", "s").settings.trials == settings().trials
     assert list(again.log) == []
 

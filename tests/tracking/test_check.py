@@ -1,9 +1,11 @@
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -92,6 +94,17 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) ->
     path.write_text("these are notes, not a database\n" * 40)
     assert "not a usable SQLite database" in refusal(f"sqlite:///{path}")
     assert path.read_text().startswith("these are notes")
+
+
+def test_a_database_that_another_process_keeps_locked(uri: str) -> None:
+    path = uri.removeprefix("sqlite:///")
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.execute("BEGIN EXCLUSIVE")
+        told = refusal(uri)
+    assert told == (
+        f"tracking database {path} is locked by another process; try again when that has ended"
+    )
+    check_tracking_uri(uri)
 
 
 KILLED_WHILE_WRITING = """
