@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+EXIT_INTERRUPTED = 130  # by Ctrl-C, or by a signal that is taken as such
+
 
 class UserError(ValueError):
     """Bad input. Its message is one line that names the thing and says what would be right.

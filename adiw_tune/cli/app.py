@@ -25,7 +25,6 @@ def command_line() -> Any:
 
 EXIT_BAD_INPUT = 2
 EXIT_UNSENT = 3  # not 0, so that a service which begins anew sends the rest
-EXIT_INTERRUPTED = 130
 
 
 def _directory(path: Path | None) -> Path | None:

@@ -8,9 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from adiw_tune.cli.app import EXIT_BAD_INPUT, EXIT_INTERRUPTED, SearchName, app, command_line
+from adiw_tune.cli.app import EXIT_BAD_INPUT, SearchName, app, command_line
 from adiw_tune.cli.console import err, out, write
 from adiw_tune.cli.searching import search
+from adiw_tune.errors import EXIT_INTERRUPTED
 from adiw_tune.record.record import DEFAULT_STORAGE, check_name
 
 ClusterAddress = Annotated[

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from adiw_tune.addresses import LOCAL
-from adiw_tune.errors import SearchInterrupted, UnsentError, UserError
+from adiw_tune.errors import EXIT_INTERRUPTED, SearchInterrupted, UnsentError, UserError
 from adiw_tune.record.mirror import mirrored
 from adiw_tune.record.provenance import provenance
 from adiw_tune.record.record import SearchRecord
@@ -109,8 +109,11 @@ def _checked_address(record: SearchRecord, address: str | None) -> str | None:
 def _run(record: SearchRecord, address: str | None, console: Console) -> None:
     from adiw_tune.search.on_ray import tuning
 
-    def lost(what: str) -> None:
+    def lost(what: str | None) -> None:
         how = f"go on by: {record.resume_command()}"
+        if what is None:
+            console.print(f"stopped; {how}", markup=False)
+            os._exit(EXIT_INTERRUPTED)  # Tune would wait for Ray, which is gone
         if address is not None:
             how = f"once there is a cluster again, {how} --address HOST:PORT"
         elif record.settings.address is not None:

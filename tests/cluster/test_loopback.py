@@ -74,3 +74,15 @@ def test_a_search_on_this_machine_is_out_of_reach_for_others_and_ends_by_a_servi
         search.wait_until(lambda: len(of_kind(read_events(tmp_path), "epoch")) > epochs)
         assert search.send(signal.SIGTERM) == 130
         assert search.stderr().splitlines()[-1] == "stopped; go on by: adiw-tune resume s"
+
+
+def test_it_ends_as_by_ctrl_c_too_where_ray_is_told_to_end_at_the_same_time(tmp_path: Path) -> None:
+    (tmp_path / "space.py").write_text(LONG)
+    options = ("--name", "s", "--trials", "1", "--seeds", "0")
+    with Running(tmp_path, "search", "space.py", *options) as search:
+        search.wait_until(lambda: bool(of_kind(read_events(tmp_path), "epoch")))
+        os.killpg(search.process.pid, signal.SIGTERM)  # as timeout, Slurm and systemd do
+        assert search.ended() == 130
+        assert search.stderr().splitlines()[-1] == "stopped; go on by: adiw-tune resume s"
+        assert "Traceback" not in search.stderr()
+        search.wait_until_no_trial_runs()

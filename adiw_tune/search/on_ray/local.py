@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from ray._private import ray_constants, worker
@@ -26,6 +27,7 @@ _ELSEWHERE = ("/tmp", "/var/tmp", "/dev/shm")
 _TIME_AND_PROCESS = re.compile(r"^\[\d{4}-[^]]*\]\s*")  # before each line of Ray's logs
 _SECONDS_BETWEEN_LOOKS = 0.5
 _SECONDS_TO_END = 10.0
+_ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _VITAL = (ray_constants.PROCESS_TYPE_RAYLET, ray_constants.PROCESS_TYPE_GCS_SERVER)
 
 
@@ -85,32 +87,67 @@ def _last_words(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 @contextmanager
-def watched_here(lost: Callable[[str], None]) -> Iterator[None]:
+def watched_here(lost: Callable[[str | None], None]) -> Iterator[None]:
     """While the body runs, look after the processes of the Ray that was started here.
 
     Args:
-        lost: called with what has ended, without which nothing goes on. It is to end this process:
-            the body would wait, until Ray ends it with lines of its own. Nothing is left of Ray.
+        lost: called with what has ended, without which nothing goes on, or with None if this
+            process was told to end as well. It is to end this process: the body would wait, until
+            Ray ends it with lines of its own. Nothing is left of Ray.
+
+    Raises:
+        KeyboardInterrupt: this process was told to end, and Ray has ended already.
     """
     over, node = threading.Event(), worker._global_node
-    threading.Thread(target=_watch, args=(node, lost, over), daemon=True).start()
+    with _told_to_end() as told:
+        threading.Thread(target=_watch, args=(node, lost, over, told), daemon=True).start()
+        try:
+            yield
+        except Exception:
+            if dead := _dead(node):  # and so the body raised
+                if told.is_set():
+                    raise KeyboardInterrupt from None
+                _clear(node)
+                lost(_gone(dead))
+            raise
+        finally:
+            over.set()
+
+
+@contextmanager
+def _told_to_end() -> Iterator[threading.Event]:
+    """Set once a signal tells this process to end, which then does what it would have done."""
+    told = threading.Event()
+    handlers = {number: signal.getsignal(number) for number in _ENDING}
+    if threading.current_thread() is not threading.main_thread():
+        handlers = {}
+
+    def tell(number: int, frame: FrameType | None) -> None:
+        told.set()
+        handler = handlers[number]
+        assert callable(handler)
+        handler(number, frame)
+
+    ours = [number for number, handler in handlers.items() if callable(handler)]
     try:
-        yield
-    except Exception:
-        if dead := _dead(node):  # and so the body raised
-            _lose(node, dead, lost)
-        raise
+        for number in ours:
+            signal.signal(number, tell)
+        yield told
     finally:
-        over.set()
+        for number in ours:
+            signal.signal(number, handlers[number])
 
 
-def _watch(node: Any, lost: Callable[[str], None], over: threading.Event) -> None:
+def _watch(
+    node: Any, lost: Callable[[str | None], None], over: threading.Event, told: threading.Event
+) -> None:
     while not over.wait(_SECONDS_BETWEEN_LOOKS):
         dead = _dead(node)
         # A service or Slurm tells all processes at once to end, of which this is one.
-        told = [code for code in dead.values() if code in (0, -signal.SIGTERM)]
-        if dead and not over.wait(_SECONDS_TO_END if told else 0):
-            _lose(node, dead, lost)
+        as_told = [code for code in dead.values() if code in (0, 1, *(-n for n in _ENDING))]
+        if dead and not over.wait(_SECONDS_TO_END if as_told else 0):
+            _clear(node)
+            lost(None if told.is_set() else _gone(dead))
             return
 
 
@@ -119,11 +156,14 @@ def _dead(node: Any) -> dict[str, int]:
     return {kind: one.returncode for kind, one in node.dead_processes() if kind in _VITAL}
 
 
-def _lose(node: Any, dead: dict[str, int], lost: Callable[[str], None]) -> None:
+def _clear(node: Any) -> None:
     node.kill_all_processes(check_alive=False, allow_graceful=False, wait=True)
     shutil.rmtree(node.get_temp_dir_path(), ignore_errors=True)
+
+
+def _gone(dead: dict[str, int]) -> str:
     told = " and ".join(f"its {name} {_how(code)}" for name, code in dead.items())
-    lost(f"Ray on this machine is gone ({told})")
+    return f"Ray on this machine is gone ({told})"
 
 
 def _how(code: int) -> str:

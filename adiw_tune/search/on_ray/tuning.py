@@ -36,7 +36,7 @@ def run_programme(
     record: SearchRecord,
     address: str | None,
     warn: Callable[[str], None],
-    lost: Callable[[str], None],
+    lost: Callable[[str | None], None],
 ) -> bool:
     """Run, or go on with, what is left of a search; whether it came to its end.
 
