@@ -28,7 +28,7 @@ class WeightMemory(nn.Module):
             size = operator.index(size)
         except TypeError:
             raise UserError(
-                f"size must be a whole number, of training samples; got {size!r:.100}"
+                f"size must be a whole number, of training samples; got {shown(size):.100}"
             ) from None
         if size < 1:
             raise UserError(f"size must be at least 1, the number of training samples; got {size}")

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from adiw_tune.divergences import Divergence, make_divergence
 from adiw_tune.errors import UserError
+from adiw_tune.ranges import shown
 from adiw_tune.weights.checks import check_contents, check_mini_batch
 from adiw_tune.weights.compiled import Compiled
 from adiw_tune.weights.memory import WeightMemory
@@ -64,12 +65,12 @@ class ImportanceWeighter(nn.Module):
         if isinstance(self.divergence, type) or not hasattr(self.divergence, "prepare"):
             raise UserError(
                 "divergence must be a name, the path of a file, or an object with prepare(source, "
-                f"target); got {divergence!r}"
+                f"target); got {shown(divergence):.100}"
             )
         self.solver = WeightSolver() if solver is None else solver
         if isinstance(solver, type) or not hasattr(self.solver, "solve"):
             raise UserError(
-                f"solver must be a WeightSolver, as WeightSolver(steps=5); got {solver!r:.100}"
+                f"solver must be a WeightSolver, as WeightSolver(steps=5); got {shown(solver):.100}"
             )
         self.memory = WeightMemory(size, retention)
         self.check_contents = check_contents
