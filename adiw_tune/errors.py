@@ -3,7 +3,11 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-EXIT_INTERRUPTED = 130  # by Ctrl-C, or by a signal that is taken as such
+# Exit codes of the command line.
+EXIT_RAY_LOST = 1
+EXIT_BAD_INPUT = 2
+EXIT_UNSENT = 3  # not 0, so that a service which begins anew sends the rest
+EXIT_INTERRUPTED = 130
 
 
 class UserError(ValueError):

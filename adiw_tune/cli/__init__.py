@@ -7,10 +7,17 @@ from collections.abc import Sequence
 from typer.exceptions import TyperException
 
 from adiw_tune.cli import cluster, results, scaling, searching, training  # noqa: F401 - they register
-from adiw_tune.cli.app import EXIT_BAD_INPUT, EXIT_UNSENT, command_line
+from adiw_tune.cli.app import command_line
 from adiw_tune.cli.console import err, is_output_full, tell_error, tell_unwritten
 from adiw_tune.cli.signals import end_by_signals
-from adiw_tune.errors import EXIT_INTERRUPTED, SearchInterrupted, UnsentError, UserError
+from adiw_tune.errors import (
+    EXIT_BAD_INPUT,
+    EXIT_INTERRUPTED,
+    EXIT_UNSENT,
+    SearchInterrupted,
+    UnsentError,
+    UserError,
+)
 
 __all__ = ["main"]
 

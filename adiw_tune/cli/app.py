@@ -23,10 +23,6 @@ def command_line() -> Any:
     return typer.main.get_command(app)
 
 
-EXIT_BAD_INPUT = 2
-EXIT_UNSENT = 3  # not 0, so that a service which begins anew sends the rest
-
-
 def _directory(path: Path | None) -> Path | None:
     if path is not None and not os.path.isdir(path):
         raise UserError(f"--data-dir '{path}' is no directory: correct it")

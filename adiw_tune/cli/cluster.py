@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from adiw_tune.cli.app import EXIT_BAD_INPUT, SearchName, app, command_line
+from adiw_tune.cli.app import SearchName, app, command_line
 from adiw_tune.cli.console import err, out, write
 from adiw_tune.cli.searching import search
-from adiw_tune.errors import EXIT_INTERRUPTED
+from adiw_tune.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_RAY_LOST
 from adiw_tune.record.record import DEFAULT_STORAGE, check_name
 
 ClusterAddress = Annotated[
@@ -159,8 +159,6 @@ def _follow(job: Any, name: str) -> None:
         )
         sys.exit(EXIT_INTERRUPTED)  # nothing is known of its end, so this is no success
     except JobLost as error:
-        from adiw_tune.search.run import EXIT_RAY_LOST
-
         err.print(f"error: {error}; submit it again to resume '{name}'", markup=False)
         sys.exit(EXIT_RAY_LOST)
     sys.exit(code)

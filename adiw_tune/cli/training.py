@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from adiw_tune.cli.app import (
-    EXIT_BAD_INPUT,
     DataDir,
     ReferenceSize,
     SearchPolicy,
@@ -19,7 +18,7 @@ from adiw_tune.cli.app import (
 )
 from adiw_tune.cli.console import err, out, write
 from adiw_tune.cores import usable_cores
-from adiw_tune.errors import UserError
+from adiw_tune.errors import EXIT_BAD_INPUT, UserError
 from adiw_tune.ranges import check_whole
 from adiw_tune.record.record import DEFAULT_STORAGE
 

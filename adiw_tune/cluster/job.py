@@ -13,8 +13,7 @@ from typing import NoReturn
 from cryptography.fernet import InvalidToken
 
 from adiw_tune.cluster.sealed import SEALED, ray_token, unseal
-
-EXIT_BAD_INPUT = 2  # as the command line has it
+from adiw_tune.errors import EXIT_BAD_INPUT
 
 
 def main() -> None:

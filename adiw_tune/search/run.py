@@ -8,7 +8,13 @@ from pathlib import Path
 from rich.console import Console
 
 from adiw_tune.addresses import LOCAL
-from adiw_tune.errors import EXIT_INTERRUPTED, SearchInterrupted, UnsentError, UserError
+from adiw_tune.errors import (
+    EXIT_INTERRUPTED,
+    EXIT_RAY_LOST,
+    SearchInterrupted,
+    UnsentError,
+    UserError,
+)
 from adiw_tune.record.mirror import mirrored
 from adiw_tune.record.provenance import provenance
 from adiw_tune.record.record import SearchRecord
@@ -18,8 +24,6 @@ from adiw_tune.search.progress import show_progress
 from adiw_tune.search.request import SearchRequest, checked_settings
 from adiw_tune.search.space import SpaceFile
 from adiw_tune.search.starting_points import check_space
-
-EXIT_RAY_LOST = 1
 
 
 def start_search(request: SearchRequest, console: Console) -> SearchRecord:

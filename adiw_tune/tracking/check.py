@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from adiw_tune.addresses import url_parts, without_credentials
 from adiw_tune.errors import UserError
-from adiw_tune.tracking.schema import asked, check_schema
+from adiw_tune.tracking.schema import check_schema, query_sqlite
 
 _HEALTH_SECONDS = 5
 _RIGHT = "use sqlite:////absolute/path/mlflow.db or http(s)://your-mlflow-server"
@@ -134,5 +134,5 @@ def _check_sqlite(uri: str, path: Path) -> None:
         return
     if not path.is_file() or not os.access(path, os.R_OK | os.W_OK):
         raise UserError(f"tracking URI {uri}: {path} is not a writable file; choose another one")
-    if asked(path, "SELECT 1 FROM sqlite_master LIMIT 1"):
+    if query_sqlite(path, "SELECT 1 FROM sqlite_master LIMIT 1"):
         check_schema(uri, path)

@@ -84,12 +84,12 @@ def holds_mlflow(path: Path) -> bool:
     return path.is_file() and _revision(path) is not None
 
 
-def asked(path: Path, query: str) -> list[tuple[str, ...]]:
-    """Return the rows that a query finds in an SQLite database.
+def query_sqlite(path: Path, statement: str) -> list[tuple[str, ...]]:
+    """Return the rows that a statement finds in an SQLite database.
 
     Args:
         path: of the file, which exists.
-        query: of one statement.
+        statement: of SQL, one that only reads.
 
     Raises:
         UserError: the file is no database, or another process has locked it for 5 s.
@@ -98,7 +98,7 @@ def asked(path: Path, query: str) -> list[tuple[str, ...]]:
     # whoever opens the file next must roll back.
     try:
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=5)) as database:
-            return database.execute(query).fetchall()
+            return database.execute(statement).fetchall()
     except sqlite3.Error as error:
         if error.sqlite_errorcode & _PRIMARY in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             told = "is locked by another process; try again when that has ended"
@@ -110,7 +110,7 @@ def asked(path: Path, query: str) -> list[tuple[str, ...]]:
 def _revision(path: Path) -> str | None:
     if "version_num" not in _columns(path).get("alembic_version", ()):
         return None
-    found = asked(path, "SELECT version_num FROM alembic_version")
+    found = query_sqlite(path, "SELECT version_num FROM alembic_version")
     return str(found[0][0]) if found else None
 
 
@@ -118,7 +118,7 @@ def _columns(path: Path) -> dict[str, set[str]]:
     """Table -> its columns."""
     columns: dict[str, set[str]] = {}
     query = "SELECT t.name, c.name FROM sqlite_master t, pragma_table_xinfo(t.name) c"
-    for table, column in asked(path, f"{query} WHERE t.type = 'table'"):
+    for table, column in query_sqlite(path, f"{query} WHERE t.type = 'table'"):
         columns.setdefault(table, set()).add(column)
     return columns
 

@@ -116,26 +116,23 @@ def watched_here(lost: Callable[[str | None], None]) -> Iterator[None]:
 
 @contextmanager
 def _told_to_end() -> Iterator[threading.Event]:
-    """Set once a signal tells this process to end, which then does what it would have done."""
-    told = threading.Event()
-    handlers = {number: signal.getsignal(number) for number in _ENDING}
-    if threading.current_thread() is not threading.main_thread():
-        handlers = {}
+    """An event that is set when a signal tells this process to end; its handler runs as before."""
+    told, handlers = threading.Event(), {}
+    if threading.current_thread() is threading.main_thread():  # no other may set handlers
+        found = {number: signal.getsignal(number) for number in _ENDING}
+        handlers = {number: handler for number, handler in found.items() if callable(handler)}
 
     def tell(number: int, frame: FrameType | None) -> None:
         told.set()
-        handler = handlers[number]
-        assert callable(handler)
-        handler(number, frame)
+        handlers[number](number, frame)
 
-    ours = [number for number, handler in handlers.items() if callable(handler)]
     try:
-        for number in ours:
+        for number in handlers:
             signal.signal(number, tell)
         yield told
     finally:
-        for number in ours:
-            signal.signal(number, handlers[number])
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def _watch(
@@ -143,7 +140,8 @@ def _watch(
 ) -> None:
     while not over.wait(_SECONDS_BETWEEN_LOOKS):
         dead = _dead(node)
-        # A service or Slurm tells all processes at once to end, of which this is one.
+        # A service or Slurm tells all processes at once to end, of which this is one. A raylet then
+        # ends with exit code 0 or 1.
         as_told = [code for code in dead.values() if code in (0, 1, *(-n for n in _ENDING))]
         if dead and not over.wait(_SECONDS_TO_END if as_told else 0):
             _clear(node)
