@@ -1,9 +1,10 @@
 """A task: data that is given roles, and a network that shows its features."""
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -28,9 +29,10 @@ class Network(nn.Module):
         """Logits [n, classes]."""
         return self.outputs(x)[1]
 
-    def own_state_dict(self) -> dict[str, Tensor]:
-        """What is saved for the module that a user makes: its ``load_state_dict`` takes it."""
-        return self.state_dict()
+    @property
+    def module(self) -> nn.Module:
+        """What a user makes: what is saved of it, its ``load_state_dict`` takes."""
+        return self
 
     def outputs(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """What the head is given, [n, ...], and the logits that it makes of it, [n, classes]."""
@@ -70,7 +72,7 @@ class LoadData(Protocol):
         ...
 
 
-MakeNetwork = Callable[[torch.Size, int], Network]
+MakeNetwork = Callable[..., Network]
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,8 @@ class Task:
     Args:
         name: what the command line and records call it.
         load: reads the data.
-        networks: what makes an untrained network of (the shape of one row's inputs, classes), by
-            name; the first is the default.
+        networks: what makes an untrained network of (the shape of one row's inputs, classes), and
+            of settings by name where there is a ``model``; the first is the default.
         reference_size: default number of reference rows.
         select_size: default number of select rows.
         augment: changes the inputs of a mini-batch at random, [n, ...] -> [n, ...], on their
@@ -91,6 +93,12 @@ class Task:
             public rows are shifted, or there would be nothing to weight; a user's own are used
             as they came.
         remarks: on the file that defines it, if one does: what it says in vain, one line each.
+        model: a user's function whose arguments are the settings of the network; None where it
+            has none.
+        optimizer: makes an optimiser of (the user's module, the configuration of the run), with
+            the methods of torch's; None where the file has no such function.
+        scheduler: makes a learning-rate scheduler of (optimiser, updates of the run), which steps
+            after each update; None likewise.
     """
 
     name: str
@@ -101,16 +109,38 @@ class Task:
     augment: Callable[[Tensor], Tensor] | None = None
     default_shift: str = "none"
     remarks: Sequence[str] = ()
+    model: Callable[..., object] | None = None
+    optimizer: Callable[[nn.Module, Any], Any] | None = None
+    scheduler: Callable[[Any, int], Any] | None = None
 
-    def network(self, splits: Splits, name: str | None = None) -> Network:
+    def network(
+        self, splits: Splits, name: str | None = None, settings: Mapping[str, Any] | None = None
+    ) -> Network:
         """An untrained network for these rows, drawn from torch's global generator.
 
-        ``name`` is a key of ``networks``; None takes the first.
+        ``name`` is a key of ``networks``; None takes the first. ``settings`` are its own.
         """
         if name is None:
             name = next(iter(self.networks))
         self.check_network(name)
-        return self.networks[name](splits.reference.inputs.shape[1:], splits.classes)
+        shape = splits.reference.inputs.shape[1:]
+        return self.networks[name](shape, splits.classes, **(settings or {}))
+
+    def check_settings(self, settings: Mapping[str, Any]) -> None:
+        """Refuse settings that the network does not take."""
+        if not settings:
+            return
+        if self.model is None:
+            raise UserError(
+                f"task '{self.name}' has no settings of its network: leave model out, or write a "
+                "task file with model(width=64)"
+            )
+        signature = inspect.signature(self.model)
+        try:
+            signature.bind(**settings)
+        except TypeError as error:
+            takes = ", ".join(signature.parameters) or "no arguments"
+            raise UserError(f"model() of '{self.name}' takes {takes}: {error}") from error
 
     def check_network(self, name: str) -> None:
         """Refuse the name of a network that this task does not have."""

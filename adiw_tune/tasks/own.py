@@ -21,6 +21,9 @@ from adiw_tune.tasks.watched import Watched
 from adiw_tune.user_file import importing_from_beside, run_file, why
 
 _HOLDING = "train(), test() and model()"
+_FUNCTIONS = ("reference", "augment", "optimizer", "scheduler")
+_OPTIMIZER = ("zero_grad", "step", "state_dict", "load_state_dict")
+_SCHEDULER = ("step", "state_dict", "load_state_dict")
 _ROWS = "(inputs, labels) tensors, or a Dataset of (tensor, int) pairs"
 
 
@@ -35,8 +38,11 @@ def load_task(path: str) -> Task:
 
     It may define as well ``reference()``: rows to trust, which the reference and select rows are
     drawn from, so that the rows of ``train()`` are trained on as they came;
-    ``augment(inputs)``: changes training inputs [n, ...] at random; and ``CLASSES``,
-    ``REFERENCE_SIZE`` and ``SELECT_SIZE``. What else it defines in vain is in the task's remarks.
+    ``augment(inputs)``: changes training inputs [n, ...] at random; ``optimizer(model, config)``,
+    of the module and the configuration, and ``scheduler(optimizer, steps)``, of the number of
+    updates, after each of which it steps; and ``CLASSES``, ``REFERENCE_SIZE`` and
+    ``SELECT_SIZE``. Arguments of ``model`` are settings that a configuration may give. What else
+    it defines in vain is in the task's remarks.
     """
     file = Path(path)
     return _load(path, file.resolve(), os.stat(file).st_mtime_ns if os.path.isfile(file) else 0)
@@ -48,7 +54,7 @@ def _load(path: str, file: Path, modified: int) -> Task:
     missing = [name for name in REQUIRED if not callable(names.get(name))]
     if missing:
         raise UserError(f"task file '{path}' must define {'() and '.join(missing)}()")
-    for name in ("reference", "augment"):
+    for name in _FUNCTIONS:
         if not callable(names.get(name, _load)):
             raise UserError(f"'{name}' in task file '{path}' must be a function")
     own = _OwnFile(path, file, names)
@@ -60,6 +66,9 @@ def _load(path: str, file: Path, modified: int) -> Task:
         select_size=own.number("SELECT_SIZE", 500),
         augment=names.get("augment"),
         remarks=tuple(name_remarks(file, names)),
+        model=names["model"],
+        optimizer=own.optimizer if "optimizer" in names else None,
+        scheduler=own.scheduler if "scheduler" in names else None,
     )
 
 
@@ -76,13 +85,28 @@ class _OwnFile:
         classes = max((int(labels.max()) + 1 for labels in seen), default=1)
         return Data(train, test, self.number("CLASSES", max(1, classes)), trusted)
 
-    def network(self, shape: torch.Size, classes: int) -> Network:
-        model = self._call("model", self._names["model"])
+    def network(self, shape: torch.Size, classes: int, **settings: Any) -> Network:
+        model = self._call("model", partial(self._names["model"], **settings))
         if not isinstance(model, nn.Module):
             raise UserError(
                 f"model() of '{self._path}' gives {type(model).__name__}: give an nn.Module"
             )
         return model if isinstance(model, Network) else Watched(model)
+
+    def optimizer(self, module: nn.Module, config: Any) -> Any:
+        return self._made("optimizer", _OPTIMIZER, module, config)
+
+    def scheduler(self, optimizer: Any, steps: int) -> Any:
+        return self._made("scheduler", _SCHEDULER, optimizer, steps)
+
+    def _made(self, name: str, methods: tuple[str, ...], *given: Any) -> Any:
+        made = self._call(name, partial(self._names[name], *given))
+        if missing := [one for one in methods if not callable(getattr(made, one, None))]:
+            raise UserError(
+                f"{name}() of '{self._path}' gives {type(made).__name__}, which has no "
+                f"{missing[0]}(): give one as torch.optim has them"
+            )
+        return made
 
     def number(self, name: str, default: int) -> int:
         number = self._names.get(name, default)

@@ -20,9 +20,10 @@ class Watched(Network):
             if isinstance(module, nn.Linear):
                 module.register_forward_pre_hook(self._watch)
 
-    def own_state_dict(self) -> dict[str, Tensor]:
-        """What ``model`` loads."""
-        return self.model.state_dict()
+    @property
+    def module(self) -> nn.Module:
+        """What is watched."""
+        return self.model
 
     def outputs(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """What the last nn.Linear is given, [n, ...], and the logits, [n, classes]."""

@@ -57,6 +57,7 @@ class Learner:
         precision: float32, or bfloat16 for autocast; losses are float32 either way.
         augment: the task's, or None.
         peers: the processes that train it.
+        label_smoothing: of the losses, in [0, 1).
     """
 
     def __init__(
@@ -65,11 +66,13 @@ class Learner:
         precision: str = "float32",
         augment: Callable[[Tensor], Tensor] | None = None,
         peers: Peers | None = None,
+        label_smoothing: float = 0.0,
     ) -> None:
         self.network = network
         self.precision = precision
         self.peers = peers or Peers()
         self._augment = augment
+        self._smoothing = label_smoothing
         self._norms = [m for m in network.modules() if isinstance(m, _BatchNorm)]
 
     def augmented(self, rows: Split) -> Split:
@@ -106,8 +109,13 @@ class Learner:
         with self.rounded(rows), self.few_rows_allowed(len(rows) if n is None else n):
             features, logits = self.network.outputs(rows.inputs)
         logits = logits.float()
-        losses = functional.cross_entropy(logits, rows.labels, reduction="none")
-        return Forward(features, logits, losses, rows.labels)
+        return Forward(features, logits, self.losses(logits, rows.labels), rows.labels)
+
+    def losses(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """What is weighted and trained on, a number a row: [n]."""
+        return functional.cross_entropy(
+            logits, labels, reduction="none", label_smoothing=self._smoothing
+        )
 
     @contextmanager
     def rounded(self, rows: Split) -> Iterator[None]:

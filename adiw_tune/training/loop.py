@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from adiw_tune.tasks import Rows, Split, Splits, find_task, in_order
 from adiw_tune.training.calibration import Alone, measure_step_cost
@@ -22,6 +22,7 @@ from adiw_tune.training.optimizer import load_optimizer, make_optimizer
 from adiw_tune.training.peers import Peers
 from adiw_tune.training.preparation import prepare
 from adiw_tune.training.report import EpochReport
+from adiw_tune.training.schedule import make_course
 from adiw_tune.training.together import Streams, in_step, sum_gradients
 from adiw_tune.training.work import StepCost, Work
 
@@ -68,13 +69,16 @@ class TrainingRun:
         self.remarks = [*config.remarks(), *check_own_files(config, self.splits)]
         task = find_task(config.task)
         torch.manual_seed(config.seed)  # initialisation now, dropout and augmentation later
-        network = task.network(self.splits, config.network).to(self.device)
+        network = task.network(self.splits, config.network, config.model).to(self.device)
         self.network = in_step(network, config.method, self.peers)
         self._streams = Streams(config.seed, self.device, self.peers)
-        self.optimizer = make_optimizer(self.network, config.learning_rate, self.device)
         self.method = make_method(config, self.splits).to(self.device)
-        self._learner = Learner(self.network, config.precision, task.augment, self.peers)
+        self._learner = Learner(
+            self.network, config.precision, task.augment, self.peers, config.label_smoothing
+        )
         self._order = torch.Generator().manual_seed(config.seed + 1)
+        self.optimizer = make_optimizer(config, self.network, self.device)
+        self._course = make_course(config, self.optimizer, self._updates)
         self.epoch = 0
         self.train_seconds = 0.0
         self.loss = math.nan  # of the last epoch
@@ -219,10 +223,18 @@ class TrainingRun:
 
         So that an epoch of clean-only, which has few rows, has as many updates as any other.
         """
-        n = len(self.method.rows)
-        length = max(n, len(self.splits.train))
+        n, length = len(self.method.rows), self._rows_of_an_epoch
         passes = [torch.randperm(n, generator=self._order) for _ in range(-(-length // n))]
         return torch.cat(passes)[:length]
+
+    @property
+    def _rows_of_an_epoch(self) -> int:
+        return max(len(self.method.rows), len(self.splits.train))
+
+    @property
+    def _updates(self) -> int:
+        """Of an epoch."""
+        return -(-self._rows_of_an_epoch // self.config.batch_size)
 
     def _step(self, index: Tensor, rows: Split, weighted: bool = True) -> Tensor:
         """One update on the mini-batch ``index``, of which ``rows`` are this process's share.
@@ -232,10 +244,13 @@ class TrainingRun:
         rows = self._learner.augmented(rows)
         step = Step(self._learner, rows, index, self._learner.forward(rows, len(index)))
         loss = self.method.loss(step) if weighted else self.method.warm_up_loss(step)
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         self._learner.backward(loss)
         sum_gradients(self.network, self.peers)
+        if self.config.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip_norm)
         self.optimizer.step()
+        self._course.step()
         return loss.detach()
 
     def _prepare(self) -> None:
@@ -268,7 +283,7 @@ class TrainingRun:
         finally:
             kept.seek(0)
             self.load_state_dict(torch.load(kept, map_location="cpu", weights_only=False))
-            self.optimizer.zero_grad(set_to_none=True)
+            self.optimizer.zero_grad()
 
     @property
     def _on_cuda(self) -> bool:
@@ -312,6 +327,7 @@ class TrainingRun:
             "unweighed": self.unweighed,
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "course": self._course.state_dict(),
             "method": self.method.state_dict(),
             "order": self._order.get_state(),
             **self._streams.state_dict(),
@@ -326,6 +342,8 @@ class TrainingRun:
         self.unweighed = state.get("unweighed", 0)  # not in the states of earlier versions
         self.network.load_state_dict(state["network"])
         load_optimizer(self.optimizer, state["optimizer"])
+        if "course" in state:  # not in the states of earlier versions, whose rate was constant
+            self._course.load_state_dict(state["course"])
         self.method.load_state_dict(state["method"])
         self._order.set_state(state["order"])
         self._streams.load_state_dict(state)

@@ -100,7 +100,7 @@ def save_network(network: Network, output: Path) -> None:
     """
     part = _part(output)
     try:
-        torch.save(network.own_state_dict(), part)
+        torch.save(network.module.state_dict(), part)
         part.replace(output.resolve())  # of a link what it leads to, and not the link
     except (OSError, RuntimeError) as error:  # the latter of torch's own writer
         raise _refused(output, error) from error

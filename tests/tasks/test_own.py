@@ -169,10 +169,10 @@ def test_state_of_its_own_is_what_model_loads(tmp_path: Path) -> None:
     splits = task.splits(parse_shift("none"), 0)
     network, inputs = task.network(splits), splits.reference.inputs
     model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2))
-    model.load_state_dict(network.own_state_dict())
+    model.load_state_dict(network.module.state_dict())
     assert torch.equal(model(inputs), network(inputs))
     shipped = find_task("adult").networks["mlp"](torch.Size([4]), 2)
-    assert shipped.own_state_dict().keys() == shipped.state_dict().keys()
+    assert shipped.module.state_dict().keys() == shipped.state_dict().keys()
 
 
 def test_classes_are_counted_in_the_labels_unless_told(tmp_path: Path) -> None:

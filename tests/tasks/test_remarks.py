@@ -13,7 +13,10 @@ from adiw_tune.training import TrainingRun, TrialConfig
 from .test_own import DATASET, EXAMPLE, task_of
 
 NOTHING = "means nothing in a task file"
-HOOKS = "train, test, model, reference, augment, CLASSES, REFERENCE_SIZE, SELECT_SIZE"
+HOOKS = (
+    "train, test, model, reference, augment, optimizer, scheduler, CLASSES, REFERENCE_SIZE, "
+    "SELECT_SIZE"
+)
 
 
 # So that each size is missing, as a name for which one may have been meant.

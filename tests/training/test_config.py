@@ -67,6 +67,25 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"fold": 1}, "fold must be below folds, 1; got 1"),
     ({"fold": 5, "folds": 5}, "fold must be below folds, 5; got 5"),
     ({"seed": -1}, "seed must be at least 0; got -1"),
+    ({"optimizer": "lion"}, "unknown optimizer 'lion': choose one of adam, adamw, sgd, own"),
+    ({"optimizer": "own"}, r"optimizer own is optimizer\(model, config\) of a task file, which"),
+    ({"schedule": "linear"}, "unknown schedule 'linear': choose one of constant, cosine, step"),
+    ({"schedule": "own"}, r"schedule own is scheduler\(optimizer, steps\) of a task file"),
+    ({"momentum": 0.9}, "momentum is for optimizer sgd: leave it out for adam"),
+    ({"momentum": 1.0, "optimizer": "sgd"}, r"momentum must lie in \[0, 1\); got 1.0"),
+    ({"nesterov": True, "optimizer": "sgd"}, "nesterov needs momentum above 0; got 0.0"),
+    ({"weight_decay": -1e-4}, r"weight_decay must lie in \[0, 10\^6\]; got -0.0001"),
+    ({"lr_gamma": 0.1}, "lr_gamma is for schedule step: leave it out for constant"),
+    ({"lr_gamma": 0.0, "schedule": "step"}, r"lr_gamma must lie in \(0, 1\]; got 0.0"),
+    ({"lr_step_epochs": 3, "schedule": "cosine"}, "lr_step_epochs is for schedule step"),
+    ({"lr_end": 2.0, "schedule": "cosine"}, r"lr_end must lie in \[0, 1\]; got 2.0"),
+    ({"lr_rise": 1.0, "schedule": "onecycle"}, r"lr_rise must lie in \[0.01, 0.99\]; got 1.0"),
+    ({"lr_warmup_epochs": 1, "schedule": "onecycle"}, "schedule onecycle has a warm-up of its own"),
+    ({"clip_norm": 0.0}, "clip_norm must be above 0; got 0.0"),
+    ({"label_smoothing": 1.0}, r"label_smoothing must lie in \[0, 1\); got 1.0"),
+    ({"model": {"width": 64}}, "task 'digits' has no settings of its network: leave model out"),
+    ({"model": {"a b": 64}}, "model has the setting 'a b': use names of arguments"),
+    ({"model": {"width": [64]}}, r"model has width \[64\]: use an int, a float, a str, a bool"),
 ]
 
 
@@ -79,7 +98,27 @@ def test_bad_value_is_refused_in_one_line(values: dict[str, Any], message: str) 
 
 
 # Of numbers that seem extreme, those that are points of a range like any other.
-MEANT = {"warmup_epochs": [0], "slack": [0, 1e-320], "decay": [1e-320], "fold": [0], "seed": [0]}
+MEANT = {
+    "warmup_epochs": [0],
+    "slack": [0, 1e-320],
+    "decay": [1e-320],
+    "fold": [0],
+    "seed": [0],
+    "momentum": [1e-320],
+    "weight_decay": [1e-320],
+    "label_smoothing": [1e-320],
+    "lr_warmup_epochs": [0],
+}
+# Where it takes another choice for a field to be read.
+READ = {
+    "momentum": {"optimizer": "sgd"},
+    "ridge": {"method": "diw"},
+    "lr_end": {"schedule": "cosine"},
+    "lr_step_epochs": {"schedule": "step"},
+    "lr_gamma": {"schedule": "step"},
+    "lr_rise": {"schedule": "onecycle"},
+}
+MEANT |= {"ridge": [1e-320], "lr_end": [1e-320]}
 
 
 @pytest.mark.parametrize("field", fields(TrialConfig), ids=lambda field: field.name)
@@ -89,11 +128,11 @@ def test_no_number_is_taken_that_means_nothing(field: Field[Any]) -> None:
         "int": [-1, 0, 10**30, 10**5000],
         "float": [math.nan, math.inf, -math.inf, -1, 1e300, 1e-320, 10**400],
     }
-    kind = str(field.type).removesuffix(" | None")
+    kind = getattr(field.type, "__name__", str(field.type)).removesuffix(" | None")
     for value in extremes.get(kind, []):
         if value not in MEANT.get(field.name, []):
             with pytest.raises(UserError) as caught:
-                TrialConfig.from_mapping({field.name: value})
+                TrialConfig.from_mapping({**READ.get(field.name, {}), field.name: value})
             assert field.name in str(caught.value)
 
 
@@ -194,7 +233,7 @@ def test_value_of_another_type_is_refused(name: str, value: object, kind: str) -
 
 
 def test_unknown_parameter_is_refused_with_the_names_to_choose_from() -> None:
-    with pytest.raises(UserError, match="unknown parameter 'lr': choose from task, network, shift"):
+    with pytest.raises(UserError, match="unknown parameter 'lr': choose from task, network, model"):
         TrialConfig.from_mapping({"lr": 0.1})
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 from torch.func import functional_call, jvp
-from torch.nn import functional
 
 from adiw_tune.tasks import Splits
 from adiw_tune.training.config import TrialConfig
@@ -39,7 +38,7 @@ class LearningToReweight(Method):
         def losses(values: dict[str, Tensor]) -> Tensor:
             with learner.rounded(step.rows):
                 logits = functional_call(network, values, (step.rows.inputs,))
-            return functional.cross_entropy(logits.float(), step.rows.labels, reduction="none")
+            return learner.losses(logits.float(), step.rows.labels)
 
         with learner.statistics_frozen(), learner.few_rows_allowed(len(step.index)):
             drawn = self.reference.draw()

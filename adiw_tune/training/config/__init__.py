@@ -1,0 +1,17 @@
+"""What fixes a training run: its data, its weights and its recipe, three groups of fields."""
+
+from adiw_tune.training.config.recipe import Recipe
+from adiw_tune.training.config.recipes import RECIPES, with_recipe
+from adiw_tune.training.config.trial import TrialConfig
+from adiw_tune.training.config.weights import AUTO, METHODS, REPRESENTATIONS, WeightConfig
+
+__all__ = [
+    "AUTO",
+    "METHODS",
+    "RECIPES",
+    "REPRESENTATIONS",
+    "Recipe",
+    "TrialConfig",
+    "WeightConfig",
+    "with_recipe",
+]

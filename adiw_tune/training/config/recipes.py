@@ -1,0 +1,84 @@
+"""Recipes by name: those of published baselines, and one for residual networks on CIFAR."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from adiw_tune.errors import UserError
+from adiw_tune.ranges import check_whole, shown
+from adiw_tune.training.config.checks import MOST_ROWS
+
+# Methods whose loss is a sum over the mini-batch; of the others it is a mean.
+_SUMMED = ("diw-published",)
+
+_OF_SUMS = ("diw",)  # recipes whose rate and weight decay are of such a loss
+
+RECIPES: dict[str, dict[str, Any]] = {
+    # Fang et al., "Rethinking importance weighting for deep learning under distribution shift",
+    # NeurIPS 2020, by the code released with it: Fashion-MNIST, LeNet, 1,000 clean rows.
+    "diw": {
+        "epochs": 400,
+        "batch_size": 256,
+        "reference_batch_size": 256,
+        "warmup_epochs": 1,
+        "optimizer": "sgd",
+        "learning_rate": 3e-4,
+        "weight_decay": 1e-4,
+        "schedule": "step",
+        "lr_step_epochs": 100,
+        "lr_gamma": 0.1,
+    },
+    # Fang et al., "Generalizing importance weighting to a universal solver for distribution shift
+    # problems", NeurIPS 2023, by the code released with it: coloured digits. Its ten first epochs
+    # come before those that its schedule counts.
+    "giw": {
+        "epochs": 410,
+        "batch_size": 256,
+        "reference_batch_size": 256,
+        "warmup_epochs": 10,
+        "optimizer": "adam",
+        "learning_rate": 5e-4,
+        "weight_decay": 2e-3,
+        "schedule": "step",
+        "lr_step_epochs": 100,
+        "lr_gamma": 0.1,
+    },
+    # Zagoruyko, Komodakis, "Wide residual networks", 2016, for rate, Nesterov and weight decay;
+    # Loshchilov, Hutter, "SGDR", 2017, for the cosine.
+    "resnet": {
+        "epochs": 200,
+        "batch_size": 128,
+        "reference_batch_size": 128,
+        "warmup_epochs": 10,
+        "optimizer": "sgd",
+        "learning_rate": 0.1,
+        "momentum": 0.9,
+        "nesterov": True,
+        "weight_decay": 5e-4,
+        "schedule": "cosine",
+    },
+}
+
+
+def with_recipe(values: Mapping[str, Any]) -> dict[str, Any]:
+    """``values`` over those of the recipe that their ``recipe`` names, which is gone then.
+
+    Published rate and weight decay of a summed loss become those of a mean for methods that take
+    one: the same updates, since a step of rate a on the sum over n rows and decay λ is one of rate
+    a n on the mean, and decay λ / n.
+
+    Raises:
+        UserError: there is no recipe of this name.
+    """
+    values = dict(values)
+    name = values.pop("recipe", None)
+    if name is None:
+        return values
+    if not isinstance(name, str) or name not in RECIPES:
+        raise UserError(f"unknown recipe {shown(name)}: choose one of {', '.join(RECIPES)}")
+    recipe = dict(RECIPES[name])
+    if name in _OF_SUMS and values.get("method") not in _SUMMED:
+        rows = {**recipe, **values}["batch_size"]
+        check_whole("batch_size", rows, 1, MOST_ROWS)
+        recipe["learning_rate"] *= rows
+        recipe["weight_decay"] /= rows
+    return {**recipe, **values}

@@ -1,0 +1,123 @@
+"""The learning rate over the course of a run, by ``torch.optim.lr_scheduler``."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import (
+    ConstantLR,
+    CosineAnnealingLR,
+    LinearLR,
+    LRScheduler,
+    OneCycleLR,
+    SequentialLR,
+    StepLR,
+)
+
+from adiw_tune.tasks import find_task
+
+if TYPE_CHECKING:
+    from adiw_tune.training.config import Recipe, TrialConfig
+
+
+def _constant(optimizer: Optimizer, recipe: "Recipe", steps: int, epoch: int) -> LRScheduler:
+    return ConstantLR(optimizer, factor=1)
+
+
+def _cosine(optimizer: Optimizer, recipe: "Recipe", steps: int, epoch: int) -> LRScheduler:
+    return CosineAnnealingLR(optimizer, steps, (recipe.lr_end or 0) * recipe.learning_rate)
+
+
+def _step(optimizer: Optimizer, recipe: "Recipe", steps: int, epoch: int) -> LRScheduler:
+    gamma = 0.1 if recipe.lr_gamma is None else recipe.lr_gamma
+    return StepLR(optimizer, recipe.step_epochs * epoch, gamma)
+
+
+def _one_cycle(optimizer: Optimizer, recipe: "Recipe", steps: int, epoch: int) -> LRScheduler:
+    rise = 0.3 if recipe.lr_rise is None else recipe.lr_rise
+    least = math.ceil(1 / rise) + 1  # or its first phase would have no step
+    return OneCycleLR(optimizer, recipe.learning_rate, max(least, steps), pct_start=rise)
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What makes a scheduler, and which fields of the recipe it alone reads.
+
+    It is given the optimiser, the recipe, and how many updates there are: in all, in an epoch.
+    """
+
+    make: Callable[[Optimizer, "Recipe", int, int], LRScheduler]
+    fields: tuple[str, ...] = ()
+
+
+# One line each.
+SCHEDULES: dict[str, _Kind] = {
+    "constant": _Kind(_constant),
+    "cosine": _Kind(_cosine, ("lr_end",)),
+    "step": _Kind(_step, ("lr_step_epochs", "lr_gamma")),
+    "onecycle": _Kind(_one_cycle, ("lr_rise",)),
+}
+
+
+def make_course(config: "TrialConfig", optimizer: Any, epoch: int) -> "Course":
+    """The learning rate of a run with so many updates in an ``epoch``, ready for the first."""
+    steps = config.epochs * epoch
+    if config.schedule in SCHEDULES:
+        return Course(_scheduler(config, optimizer, epoch), steps)
+    make = find_task(config.task).scheduler
+    assert make is not None  # or the configuration would be refused
+    return Course(make(optimizer, steps), steps)
+
+
+def _scheduler(recipe: "Recipe", optimizer: Optimizer, epoch: int) -> LRScheduler | None:
+    """The recipe's, after its warm-up; None where the rate never changes."""
+    kind, steps, rising = SCHEDULES[recipe.schedule], recipe.epochs * epoch, _rising(recipe, epoch)
+    if recipe.schedule == "constant" and not rising:
+        return None
+    if not rising:
+        return kind.make(optimizer, recipe, steps, epoch)
+    # The first update has 1/rising of the rate, the last of the warm-up all of it.
+    warm_up = LinearLR(optimizer, 1 / rising, total_iters=rising - 1)
+    after = kind.make(optimizer, recipe, max(1, steps - rising), epoch)
+    return SequentialLR(optimizer, [warm_up, after], [rising])
+
+
+def _rising(recipe: "Recipe", epoch: int) -> int:
+    """Updates of the warm-up: one update has nothing to rise from."""
+    updates = recipe.lr_warmup_epochs * epoch
+    return updates if updates > 1 else 0
+
+
+class Course:
+    """A scheduler's way through a run: a step after each update but the last.
+
+    Steps beyond, which measuring what a step costs takes near the end of a run, change nothing.
+
+    Args:
+        scheduler: anything with ``step``, ``state_dict`` and ``load_state_dict``; None does
+            nothing.
+        steps: updates of the run.
+    """
+
+    def __init__(self, scheduler: Any, steps: int) -> None:
+        self._scheduler = scheduler
+        self._left = steps - 1
+
+    def step(self) -> None:
+        """The rate of the next update."""
+        if self._scheduler is not None and self._left > 0:
+            self._scheduler.step()
+            self._left -= 1
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where it stands."""
+        state = self._scheduler.state_dict() if self._scheduler is not None else None
+        return {"scheduler": state, "left": self._left}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        self._left = state["left"]
+        if self._scheduler is not None:
+            self._scheduler.load_state_dict(state["scheduler"])
