@@ -3,7 +3,7 @@
 import json
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -33,6 +33,7 @@ _SHIFT_HELP = (
     "group-prior:inf for color-fashion, symmetric:0.4 for the others."
 )
 _METHOD_HELP = "adiw, giw, diw, diw-published, l2rw, static, random, erm or clean-only."
+_RECIPE_HELP = "Defaults of the options below, and of batch sizes and warm-up: diw, giw or resnet."
 _DIVERGENCE_HELP = (
     "mmd, kl, squared, wasserstein, energy or pearson; auto, which mixes several by what helps; "
     "or the Python file of your own."
@@ -48,6 +49,10 @@ def train(
     task: Annotated[str | None, typer.Option(help=_TASK_HELP)] = None,
     network: Annotated[
         str | None, typer.Option(help="One of the task's; by default its first.")
+    ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="Setting of a task file's model(), such as width=128; repeatable."),
     ] = None,
     shift: Annotated[str | None, typer.Option(help=_SHIFT_HELP)] = None,
     method: Annotated[str | None, typer.Option(help=_METHOD_HELP)] = None,
@@ -70,10 +75,40 @@ def train(
     representation: Annotated[str | None, typer.Option(help="loss or feature.")] = None,
     cap: Annotated[float | None, typer.Option(help="Largest weight.")] = None,
     slack: Annotated[float | None, typer.Option(help="Of the mean weight, in [0, 1).")] = None,
+    reference_batch_size: Annotated[int | None, typer.Option()] = None,
+    recipe: Annotated[str | None, typer.Option(help=_RECIPE_HELP)] = None,
     epochs: Annotated[int | None, typer.Option()] = None,
     batch_size: Annotated[int | None, typer.Option()] = None,
-    reference_batch_size: Annotated[int | None, typer.Option()] = None,
-    learning_rate: Annotated[float | None, typer.Option()] = None,
+    optimizer: Annotated[
+        str | None, typer.Option(help="adam, adamw or sgd; own for the task file's.")
+    ] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="The highest, where a schedule changes it.")
+    ] = None,
+    momentum: Annotated[float | None, typer.Option(help="Of sgd, in [0, 1).")] = None,
+    nesterov: Annotated[bool | None, typer.Option(help="Nesterov momentum of sgd.")] = None,
+    weight_decay: Annotated[
+        float | None, typer.Option(help="By default 0.01 for adamw, else 0.")
+    ] = None,
+    schedule: Annotated[
+        str | None,
+        typer.Option(help="constant, cosine, step or onecycle; own for the task file's."),
+    ] = None,
+    lr_end: Annotated[
+        float | None, typer.Option(help="Of cosine: last rate, in units of the first; 0.")
+    ] = None,
+    lr_step_epochs: Annotated[
+        int | None, typer.Option(help="Of step: epochs between two; a third of all.")
+    ] = None,
+    lr_gamma: Annotated[float | None, typer.Option(help="Of step: the factor; 0.1.")] = None,
+    lr_rise: Annotated[
+        float | None, typer.Option(help="Of onecycle: share of the course that rises; 0.3.")
+    ] = None,
+    lr_warmup_epochs: Annotated[
+        int | None, typer.Option(help="Linear warm-up of the rate, before the schedule.")
+    ] = None,
+    clip_norm: Annotated[float | None, typer.Option(help="Largest norm of the gradient.")] = None,
+    label_smoothing: Annotated[float | None, typer.Option(help="In [0, 1).")] = None,
     precision: Annotated[
         str | None, typer.Option(help="Of the network's passes: float32 or bfloat16.")
     ] = None,
@@ -102,6 +137,7 @@ def train(
     from adiw_tune.record.record import SearchRecord
     from adiw_tune.search.picking import picked_config
     from adiw_tune.training import TrainingRun, TrialConfig
+    from adiw_tune.training.config import with_recipe
     from adiw_tune.training.saving import check_output, save_network
 
     flags = locals()
@@ -112,13 +148,17 @@ def train(
     found = _device(device)
     if output is not None:
         check_output(output)
-    given = {f.name: flags[f.name] for f in fields(TrialConfig) if flags.get(f.name) is not None}
+    names = ["recipe", *(field.name for field in fields(TrialConfig))]
+    given = {name: flags[name] for name in names if flags.get(name) is not None}
+    if model:
+        given["model"] = _settings(model)
     search = SearchRecord.open(storage or DEFAULT_STORAGE, from_search) if from_search else None
     base = {}
     if search is not None:
         picked, folder = picked_config(search, policy), search.settings.files_from
         base = TrialConfig.from_mapping(picked, folder).as_dict()
-    config = TrialConfig.from_mapping({**base, **given})
+    of_method = {name: base[name] for name in ("method",) if name in base}
+    config = TrialConfig.from_mapping({**base, **with_recipe({**of_method, **given})})
     torch.set_num_threads(threads)
     run = TrainingRun(config, found, data_dir)
     _train(run)
@@ -159,6 +199,20 @@ def check_divergence(
     from adiw_tune.divergences import make_divergence
 
     _tell_problems(problems_of(make_divergence(file)))
+
+
+def _settings(given: list[str]) -> dict[str, Any]:
+    """Of NAME=VALUE: a number, true, false or null as JSON has them, else a text."""
+    settings: dict[str, Any] = {}
+    for one in given:
+        name, equals, text = one.partition("=")
+        if not equals:
+            raise UserError(f"--model is '{one}': write a setting and its value, like width=128")
+        try:
+            settings[name] = json.loads(text)
+        except ValueError:
+            settings[name] = text
+    return settings
 
 
 def _tell_problems(problems: list[str]) -> None:

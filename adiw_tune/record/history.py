@@ -11,12 +11,14 @@ from adiw_tune.errors import UserError
 from adiw_tune.record.events import DamagedError, Event, check_whole
 from adiw_tune.record.log import EventLog
 from adiw_tune.record.runs import MOST_SKIPPED, Run, Skipped
+from adiw_tune.tracking.translate import settings_of
 
 _SEARCHED = ["trial", "number", "divergence", "status", "accuracy", "work_s", "wall_s", "retimed_s"]
 _SEARCHED += ["epochs", "rung", "reason", "params", "config"]
 _RERUN = ["trial", "divergence", "seed", "accuracy", "work_s"]
 _GIVEN = ("trial", "number", "kind", "of", "config", "params", "distributions")
-_PLAIN = ("task", "network", "precision", "batch_size")  # what a plain step's seconds depend on
+# What a plain step's seconds depend on, and whether gradients are clipped.
+_PLAIN = ("task", "network", "model", "precision", "batch_size", "optimizer")
 _CLEARLY_MORE = 1.05  # plain steps that one takes: with fewer, timings tell nothing of the rest
 _BETWEEN_SESSIONS = ("extended", "test_read")
 _CURVE = ["trial", "divergence", "status", "epoch", "accuracy", "work_s"]
@@ -132,7 +134,7 @@ class History:
         return [run for run in self.runs.values() if not run.ended]
 
     def plain_s(self, config: dict[str, Any]) -> float | None:
-        """Seconds of a plain step of this task, network, precision and batch size.
+        """Seconds of a plain step of this task, network, precision, batch size and optimiser.
 
         As the first run of that kind measured it, told in seconds of the search's first kind of
         device, so that all count in one unit; None if none has.
@@ -165,7 +167,7 @@ class History:
 
     def _setups_alike(self, config: dict[str, Any]) -> Iterator[Event]:
         for run in self.runs.values():
-            if run.setup and all(run.config[name] == config[name] for name in _PLAIN):
+            if run.setup and _kind_of_step(run.config) == _kind_of_step(config):
                 yield run.setup
 
     def cost(self, run: Run) -> dict[str, float] | None:
@@ -281,6 +283,11 @@ def _row(run: Run, retimed_s: float | None) -> tuple[Any, ...]:
     return *place, *numbers, run.reason, run.params, run.config
 
 
+def _kind_of_step(config: dict[str, Any]) -> tuple[Any, ...]:
+    # Records of earlier versions have no optimiser.
+    return *(config.get(name) for name in _PLAIN), config.get("clip_norm") is None
+
+
 def _speeds(setup: Event) -> tuple[float, float | None]:
     return setup.get("speed", 1.0), setup.get("extra_speed", 1.0)
 
@@ -303,7 +310,9 @@ def _whole_seconds(retime: Run, runs: dict[str, Run]) -> float | None:
 def with_settings(trials: pd.DataFrame) -> pd.DataFrame:
     """``trials`` with a column for each setting, and for what else was suggested."""
     dicts = zip(trials["config"], trials["params"], strict=True)
-    settings = pd.DataFrame([{**_shown(params, config), **config} for config, params in dicts])
+    settings = pd.DataFrame(
+        [{**_shown(params, config), **settings_of(config)} for config, params in dicts]
+    )
     settings.index = trials.index
     known = [name for name in settings if name in trials]
     rest = trials.drop(columns=["config", "params"])

@@ -271,7 +271,14 @@ def check_data(configs: list[TrialConfig], data_dir: Path | None) -> list[str]:
             config.select_size,
             config.folds,
         )
-        alike[data][config.network, config.divergence, config.representation] = config
+        alike[data][
+            config.network,
+            repr(config.model),
+            config.divergence,
+            config.representation,
+            config.optimizer,
+            config.schedule,
+        ] = config
     for of_the_same_data in alike.values():
         first = next(iter(of_the_same_data.values()))
         splits = load_splits(first, data_dir)

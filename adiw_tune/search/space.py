@@ -14,6 +14,7 @@ from adiw_tune.errors import UserError
 from adiw_tune.in_time import in_time
 from adiw_tune.ranges import shown
 from adiw_tune.training import TrialConfig
+from adiw_tune.training.config import OF_THE_TASK, with_recipe
 from adiw_tune.user_file import run_file, why
 
 if TYPE_CHECKING:
@@ -38,9 +39,9 @@ _OWN: dict[type, Callable[[Any], Any]] = {
 class SpaceFile:
     """The ``space`` function of a file: trial -> values of :class:`TrialConfig`'s fields.
 
-    What it returns is the configuration. What it suggests is Optuna's: its names are free, but one
-    that is a field must be returned too, or it would have no effect. By ``optuna.TrialPruned`` it
-    calls a point infeasible.
+    What it returns is the configuration; with ``recipe`` among it, what differs from that recipe.
+    What it suggests is Optuna's: its names are free, but one that is a field must be returned too,
+    or it would have no effect. By ``optuna.TrialPruned`` it calls a point infeasible.
 
     An object that holds a path, so that Ray and Optuna can pickle it and a restored search loads
     the function anew. The file is code and runs with the rights of whoever starts the search.
@@ -74,7 +75,9 @@ class SpaceFile:
         ours = {"seed": self.seed, "folds": self._folds}
         point = {**TrialConfig.defaults(), **ours, **values}
         with suppress(UserError):  # which the trial will meet again, and tell
-            point["shift"] = TrialConfig.from_mapping(point, self.folder).shift
+            point = {**TrialConfig.defaults(), **ours, **with_recipe(values)}
+            config = TrialConfig.from_mapping(point, self.folder)
+            point |= {name: getattr(config, name) for name in OF_THE_TASK}
         return point
 
     def __getstate__(self) -> dict[str, Any]:
@@ -114,7 +117,9 @@ class SpaceFile:
                 values = space(trial)
             returned = {}
             if is_dict := isinstance(values, dict):
-                returned = {plain(name): plain(value) for name, value in values.items()}
+                returned = _plain_dict(values)
+                if isinstance(model := returned.get("model"), dict):
+                    returned["model"] = _plain_dict(model)
         except optuna.TrialPruned:
             self._check_suggested(trial.distributions)
             raise
@@ -152,8 +157,10 @@ class SpaceFile:
 
     def _check_returned(self, values: dict[str, Any], suggested: dict[str, Any]) -> None:
         """Refuse what no record could hold, and a field that would have no effect."""
-        for name, value in values.items():
-            if not _is_kept(value):
+        model = values.get("model")
+        inside = model if isinstance(model, dict) else {}
+        for name, value in [*values.items(), *inside.items()]:
+            if not _is_kept(value) and value is not inside:
                 raise UserError(
                     f"space() in '{self.path}' returns {name!r}: {_told(value)}, {_RIGHT}"
                 )
@@ -184,6 +191,10 @@ def plain(value: Any) -> Any:
     if kind is bool:
         return value
     return next((own(value) for base, own in _OWN.items() if issubclass(kind, base)), value)
+
+
+def _plain_dict(values: dict[Any, Any]) -> dict[Any, Any]:
+    return {plain(name): plain(value) for name, value in values.items()}
 
 
 def _wrong_choice(choices: list[Any]) -> str | None:

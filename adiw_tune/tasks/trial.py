@@ -1,8 +1,9 @@
 """A network tried on a few rows, before hours are spent on training it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -35,7 +36,11 @@ class Inspection:
 
 
 def check_network(
-    task: Task, splits: Splits, name: str | None, features: bool = False
+    task: Task,
+    splits: Splits,
+    name: str | None,
+    features: bool = False,
+    settings: Mapping[str, Any] | None = None,
 ) -> list[str]:
     """Refuse a network that training cannot work with, after trying it on 8 training rows.
 
@@ -49,15 +54,18 @@ def check_network(
         splits: of the task.
         name: a key of ``task.networks``; None takes the first.
         features: whether its features are to be used, for representation feature.
+        settings: that it is called with.
     """
-    tried = try_network(task, splits, name or next(iter(task.networks)))
+    tried = try_network(task, splits, name or next(iter(task.networks)), settings)
     problems = tried.problems + tried.summary * features
     if problems:
         raise UserError(f"{problems[0]}; run 'adiw-tune check-task {task.name}' for all problems")
     return tried.remarks
 
 
-def try_network(task: Task, splits: Splits, name: str) -> Inspection:
+def try_network(
+    task: Task, splits: Splits, name: str, settings: Mapping[str, Any] | None = None
+) -> Inspection:
     """What is wrong with one of the task's networks, and whether it has features."""
     index = torch.arange(min(_BATCH, len(splits.train)))
     rows = next(splits.train.batches([index])).to(torch.device("cpu"))
@@ -65,8 +73,8 @@ def try_network(task: Task, splits: Splits, name: str) -> Inspection:
         fails = f"{name} fails on inputs {list(rows.inputs.shape)}"
         try:
             with told_as(lambda error: f"{fails}: {in_one_line(error)}"):
-                network = task.network(splits, name)
-                found = [*_shared(network, task.network(splits, name))]
+                network = task.network(splits, name, settings)
+                found = [*_shared(network, task.network(splits, name, settings))]
                 found = found or [*islice(_evaluation(network, rows, splits.classes), 1)]
                 found = found or [*_training(network, rows, task.augment, splits.classes)]
                 summary = [] if found else [*_features(network, rows)]

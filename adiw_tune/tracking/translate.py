@@ -71,9 +71,15 @@ def parameters(event: Event) -> dict[str, str]:
     """
     config = event.get("config", {})
     suggested = {parameter_name(name): value for name, value in event.get("params", {}).items()}
-    ours = {metric_name(name): value for name, value in config.items()}
+    ours = {metric_name(name): value for name, value in settings_of(config).items()}
     wanted = {**suggested, **ours, "divergence": label(config)} if config else {}
     return {name: str(value) for name, value in wanted.items() if value is not None}
+
+
+def settings_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a configuration; of the network's own settings each is `model.width`."""
+    fields = {name: value for name, value in config.items() if name != "model"}
+    return fields | {f"model.{name}": value for name, value in (config.get("model") or {}).items()}
 
 
 def setup_tags(event: Event) -> dict[str, str]:

@@ -15,11 +15,12 @@ from adiw_tune.tasks import (
     unlike_twice,
 )
 from adiw_tune.training.config import TrialConfig
+from adiw_tune.training.smoke_test import check_own_recipe
 from adiw_tune.user_file import is_file
 
 
 def check_own_files(config: TrialConfig, splits: Splits) -> list[str]:
-    """Try a user's own network and divergence on a few rows, before anything long begins.
+    """Try a user's own network, optimiser, scheduler and divergence, before anything long begins.
 
     Returns:
         What in the task's file is probably a mistake, one line each, as check-task remarks on it.
@@ -32,7 +33,8 @@ def check_own_files(config: TrialConfig, splits: Splits) -> list[str]:
         for role in ("train", "select", "test"):
             _refuse(config, unlike_twice(role, getattr(splits, role)))
         task, features = find_task(config.task), config.representation == "feature"
-        of_network = check_network(task, splits, config.network, features)
+        of_network = check_network(task, splits, config.network, features, config.model)
+        check_own_recipe(config, splits)
         remarks = [*task.remarks, *class_remarks(splits), *of_network]
     if is_file(config.divergence):
         require_form(make_divergence(config.divergence), config.divergence)

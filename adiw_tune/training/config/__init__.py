@@ -2,12 +2,13 @@
 
 from adiw_tune.training.config.recipe import Recipe
 from adiw_tune.training.config.recipes import RECIPES, with_recipe
-from adiw_tune.training.config.trial import TrialConfig
+from adiw_tune.training.config.trial import OF_THE_TASK, TrialConfig
 from adiw_tune.training.config.weights import AUTO, METHODS, REPRESENTATIONS, WeightConfig
 
 __all__ = [
     "AUTO",
     "METHODS",
+    "OF_THE_TASK",
     "RECIPES",
     "REPRESENTATIONS",
     "Recipe",

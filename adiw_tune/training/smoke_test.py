@@ -1,0 +1,67 @@
+"""Smoke test of a task file's own optimiser and scheduler: one update of a network of its own."""
+
+import io
+from typing import Any
+
+import torch
+
+from adiw_tune.errors import UserError, in_one_line, told_as
+from adiw_tune.tasks import Splits, find_task
+from adiw_tune.training.config import TrialConfig
+from adiw_tune.training.learner import Learner
+from adiw_tune.training.optimizer import OPTIMIZERS, make_optimizer
+from adiw_tune.training.schedule import SCHEDULES, make_course
+
+_ROWS = 8
+_CPU = torch.device("cpu")
+
+
+def check_own_recipe(config: TrialConfig, splits: Splits) -> None:
+    """Refuse an optimiser or a scheduler that training cannot work with, after one update.
+
+    It runs on the CPU, on a few training rows; torch's global generator of the CPU is left as it
+    is.
+
+    Raises:
+        UserError: an update fails, or what it leaves could not be loaded from a checkpoint, where
+            tensors and plain values are.
+    """
+    own = [
+        f"{function}() of '{config.task}'"
+        for function, name, known in (
+            ("optimizer", config.optimizer, OPTIMIZERS),
+            ("scheduler", config.schedule, SCHEDULES),
+        )
+        if name not in known
+    ]
+    if own:
+        with torch.random.fork_rng(devices=[]):
+            _check_update(config, splits, " and ".join(own))
+
+
+def _check_update(config: TrialConfig, splits: Splits, own: str) -> None:
+    task = find_task(config.task)
+    some = torch.arange(min(_ROWS, len(splits.train)))
+    rows = next(splits.train.batches([some])).to(_CPU)
+    network = task.network(splits, config.network, config.model)
+    optimizer = make_optimizer(config, network, _CPU)
+    course = make_course(config, optimizer, epoch=2)
+    with told_as(lambda error: f"{own} fails in an update ({in_one_line(error)})"):
+        optimizer.zero_grad()
+        Learner(network).forward(rows).losses.mean().backward()
+        optimizer.step()
+        course.step()
+        state = {"optimizer": optimizer.state_dict(), "course": course.state_dict()}
+    _check_kept(state, own)
+
+
+def _check_kept(state: dict[str, Any], own: str) -> None:
+    saved = io.BytesIO()
+    try:
+        torch.save(state, saved)
+        saved.seek(0)
+        torch.load(saved, weights_only=True)
+    except Exception as error:  # whatever pickling raises
+        raise UserError(
+            f"{own} has a state that no checkpoint can hold: keep tensors and plain values in it"
+        ) from error

@@ -1,0 +1,351 @@
+"""Optimisers, schedules, clipping and smoothing: each as torch has it, and resumed to the digit."""
+
+import io
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from adiw_tune.errors import UserError
+from adiw_tune.tasks import TASKS
+from adiw_tune.training import METHODS, RECIPES, TrainingRun, TrialConfig
+from adiw_tune.training.config import with_recipe
+from adiw_tune.training.optimizer import OPTIMIZERS
+from adiw_tune.training.saving import load_checkpoint
+from adiw_tune.training.schedule import SCHEDULES
+from tests.training import small
+
+UPDATES = 3  # of an epoch: 123 training rows in mini-batches of 50
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(TASKS, "small", small.task())
+
+
+def run_of(**values: Any) -> TrainingRun:
+    return TrainingRun(TrialConfig(task="small", batch_size=50, **values))
+
+
+def rates(run: TrainingRun, epochs: int) -> list[float]:
+    """The learning rate of each update."""
+    seen: list[float] = []
+    run.optimizer.register_step_pre_hook(
+        lambda optimizer, *_: seen.append(optimizer.param_groups[0]["lr"])
+    )
+    for _ in range(epochs):
+        run.run_epoch()
+    return seen
+
+
+COSINE = [(1 + math.cos(math.pi * t / 12)) / 2 for t in range(12)]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({}, [1.0] * 12),
+        ({"schedule": "cosine"}, COSINE),
+        ({"schedule": "cosine", "lr_end": 0.2}, [0.2 + 0.8 * rate for rate in COSINE]),
+        ({"schedule": "step"}, [1.0] * 6 + [0.1] * 6),
+        (
+            {"schedule": "step", "lr_step_epochs": 1, "lr_gamma": 0.5},
+            [0.5 ** (t // UPDATES) for t in range(12)],
+        ),
+        ({"lr_warmup_epochs": 1}, [1 / 3, 2 / 3, *[1.0] * 10]),
+        (
+            {"lr_warmup_epochs": 1, "schedule": "cosine"},
+            [1 / 3, 2 / 3, 1.0, *((1 + math.cos(math.pi * t / 9)) / 2 for t in range(9))],
+        ),
+        (
+            {"lr_warmup_epochs": 2, "schedule": "step", "lr_step_epochs": 1},
+            [*(t / 6 for t in range(1, 7)), *[1.0] * 3, *[0.1] * 3],
+        ),
+    ],
+    ids=str,
+)
+def test_the_rate_of_each_update_is_the_schedules(
+    values: dict[str, Any], expected: list[float]
+) -> None:
+    run = run_of(epochs=4, optimizer="sgd", learning_rate=0.5, **values)
+    assert rates(run, 4) == pytest.approx([0.5 * rate for rate in expected])
+
+
+def test_one_cycle_is_torchs() -> None:
+    run = run_of(epochs=4, optimizer="sgd", learning_rate=0.5, schedule="onecycle", lr_rise=0.4)
+    parameter = nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([parameter], 0.1, momentum=0.9)
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.5, 12, pct_start=0.4)
+    expected = []
+    for _ in range(12):
+        expected.append(scheduler.get_last_lr()[0])
+        optimizer.step()
+        scheduler.step()
+    assert rates(run, 4) == pytest.approx(expected)
+    assert max(expected) == pytest.approx(0.5, rel=0.1)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("warm_up", [0, 1])
+def test_a_run_cut_early_has_seen_the_first_part(schedule: str, warm_up: int) -> None:
+    if schedule == "onecycle" and warm_up:
+        return
+    values = {"schedule": schedule, "lr_warmup_epochs": warm_up, "epochs": 6}
+    assert rates(run_of(**values), 2) == rates(run_of(**values), 6)[: 2 * UPDATES]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        *({"optimizer": name} for name in OPTIMIZERS),
+        *({"schedule": name, "lr_warmup_epochs": int(name != "onecycle")} for name in SCHEDULES),
+        {"optimizer": "sgd", "momentum": 0.9, "nesterov": True, "schedule": "onecycle"},
+        {"clip_norm": 0.1, "label_smoothing": 0.1, "weight_decay": 0.01},
+    ],
+    ids=str,
+)
+def test_a_resumed_run_gives_the_same_digits(values: dict[str, Any]) -> None:
+    whole, first, second = (run_of(epochs=4, **values) for _ in range(3))
+    reports = [whole.run_epoch() for _ in range(4)]
+    first.run_epoch()
+    first.calibrate()  # whose steps are taken back, also where fewer are left than it takes
+    first.run_epoch()
+    saved = io.BytesIO()
+    torch.save(first.state_dict(), saved)
+    load_checkpoint(second, saved.getvalue())
+    for report in reports[2:]:
+        assert second.run_epoch().loss == report.loss
+    assert_equal(second.network.state_dict(), whole.network.state_dict())
+
+
+def assert_equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
+    assert all(torch.equal(one[name], other[name]) for name in other)
+
+
+def test_a_checkpoint_from_before_there_were_schedules_goes_on() -> None:
+    run, later = run_of(epochs=2), run_of(epochs=2)
+    run.run_epoch()
+    saved = io.BytesIO()
+    torch.save({k: v for k, v in run.state_dict().items() if k != "course"}, saved)
+    load_checkpoint(later, saved.getvalue())
+    assert later.run_epoch().loss == run.run_epoch().loss
+
+
+@pytest.mark.parametrize(
+    ("values", "make"),
+    [
+        ({"optimizer": "adam"}, lambda p: torch.optim.Adam(p, 0.01)),
+        ({"optimizer": "adamw"}, lambda p: torch.optim.AdamW(p, 0.01)),
+        (
+            {"optimizer": "adamw", "weight_decay": 0.3},
+            lambda p: torch.optim.AdamW(p, 0.01, weight_decay=0.3),
+        ),
+        (
+            {"optimizer": "sgd", "momentum": 0.9, "nesterov": True, "weight_decay": 0.1},
+            lambda p: torch.optim.SGD(p, 0.01, momentum=0.9, nesterov=True, weight_decay=0.1),
+        ),
+    ],
+    ids=["adam", "adamw", "decay", "nesterov"],
+)
+def test_updates_are_torchs(values: dict[str, Any], make: Any) -> None:
+    run = run_of(method="erm", learning_rate=0.01, **values)
+    own, other = run.network, run_of(method="erm").network  # the same seed, the same weights
+    optimizer = make(list(other.parameters()))
+    rows = small.first_step(run).rows
+    for _ in range(3):
+        run._step(torch.arange(24), rows)
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(other(rows.inputs), rows.labels).backward()
+        optimizer.step()
+    for one, two in zip(own.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(one, two)
+
+
+def test_gradients_are_clipped_to_the_norm() -> None:
+    free, clipped = (
+        run_of(method="erm", optimizer="sgd", learning_rate=1.0, clip_norm=norm)
+        for norm in (None, 0.01)
+    )
+    before = nn.utils.parameters_to_vector(free.network.parameters()).detach()
+    for run in (free, clipped):
+        run._step(torch.arange(24), small.first_step(run).rows)
+    moved = [
+        nn.utils.parameters_to_vector(run.network.parameters()).detach() - before
+        for run in (free, clipped)
+    ]
+    assert moved[0].norm() > 0.1
+    assert moved[1].norm() == pytest.approx(0.01, rel=1e-3)
+    torch.testing.assert_close(moved[1] / 0.01, moved[0] / moved[0].norm(), rtol=1e-3, atol=1e-4)
+
+
+def test_smoothed_losses_weigh_and_train() -> None:
+    run = run_of(label_smoothing=0.2)
+    step = small.first_step(run)
+    logits = step.forward.logits
+    sharp = nn.functional.cross_entropy(logits, step.rows.labels, reduction="none")
+    even = -logits.log_softmax(1).mean(1)
+    torch.testing.assert_close(step.forward.losses, 0.8 * sharp + 0.2 * even)
+
+
+OWN = """
+import torch
+from torch import nn
+
+def rows(n, seed):
+    generator = torch.Generator().manual_seed(seed)
+    inputs = torch.randn(n, 4, generator=generator)
+    return inputs, (inputs[:, 0] > 0).long()
+
+def train():
+    return rows(80, 0)
+
+def test():
+    return rows(30, 1)
+
+def model(width=8, depth=1):
+    return nn.Sequential(nn.Linear(4, width), nn.ReLU(), nn.Linear(width, 2))
+
+REFERENCE_SIZE, SELECT_SIZE = 10, 20
+"""
+LAYERS = """
+def optimizer(model, config):
+    first, last = model[0].parameters(), model[2].parameters()
+    groups = [{"params": first}, {"params": last, "lr": config.learning_rate / 10}]
+    return torch.optim.SGD(groups, lr=config.learning_rate)
+
+def scheduler(optimizer, steps):
+    return torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=steps)
+"""
+
+
+def own(folder: Path, *more: str) -> str:
+    (folder / "mine.py").write_text("\n".join([OWN, *more]))
+    return str(folder / "mine.py")
+
+
+def test_a_task_files_optimizer_and_scheduler_are_taken(tmp_path: Path) -> None:
+    config = TrialConfig(own(tmp_path, LAYERS), learning_rate=0.1, batch_size=30, epochs=5)
+    assert (config.optimizer, config.schedule) == ("own", "own")
+    run = TrainingRun(config)
+    assert [group["lr"] for group in run.optimizer.param_groups] == [0.1, 0.01]
+    seen = rates(run, 5)
+    assert seen == pytest.approx([0.1 * (1 - t / 10) for t in range(10)])
+    resumed, half = TrainingRun(config), TrainingRun(config)
+    half.run_epoch()
+    saved = io.BytesIO()
+    torch.save(half.state_dict(), saved)
+    load_checkpoint(resumed, saved.getvalue())
+    while not resumed.finished:
+        resumed.run_epoch()
+    assert_equal(resumed.network.state_dict(), run.network.state_dict())
+
+
+def test_torchs_can_be_chosen_all_the_same(tmp_path: Path) -> None:
+    config = TrialConfig(own(tmp_path, LAYERS), optimizer="adam", schedule="cosine")
+    run = TrainingRun(config)
+    assert isinstance(run.optimizer, torch.optim.Adam)
+    assert TrialConfig(own(tmp_path)).optimizer == "adam"
+
+
+NO_TORCH = """
+class Lion:
+    def __init__(self, parameters, lr):
+        self.parameters, self.lr = list(parameters), lr
+    def zero_grad(self):
+        for one in self.parameters:
+            one.grad = None
+    def step(self):
+        with torch.no_grad():
+            for one in self.parameters:
+                one.sub_(self.lr * one.grad.sign())
+    def state_dict(self):
+        return {"lr": self.lr}
+    def load_state_dict(self, state):
+        self.lr = state["lr"]
+
+def optimizer(model, config):
+    return Lion(model.parameters(), config.learning_rate)
+"""
+
+
+def test_an_optimizer_of_another_library_trains(tmp_path: Path) -> None:
+    config = TrialConfig(own(tmp_path, NO_TORCH), learning_rate=0.01, epochs=3, batch_size=20)
+    run = TrainingRun(config)
+    losses = [run.run_epoch().loss for _ in range(3)]
+    assert losses[-1] < losses[0]
+    TrainingRun(config).load_state_dict(run.state_dict())
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("def optimizer(model, config):\n    return None", "gives NoneType, which has no zero_gra"),
+        ("def optimizer(model):\n    return 1", "optimizer.. of '.*' fails: TypeError"),
+        ("optimizer = 3", "'optimizer' in task file '.*' must be a function"),
+        (
+            "def optimizer(model, config):\n    return torch.optim.LBFGS(model.parameters())",
+            r"optimizer\(\) of '.*' fails in an update \(TypeError: .*closure",
+        ),
+        (
+            "def scheduler(optimizer, steps):\n"
+            "    return torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer)",
+            r"scheduler\(\) of '.*' fails in an update \(TypeError: .*metrics",
+        ),
+        (
+            "def scheduler(optimizer, steps):\n    return steps / 0",
+            r"scheduler\(\) of '.*' fails: ZeroDivisionError",
+        ),
+        (
+            "class Own(torch.optim.SGD):\n"
+            "    def state_dict(self):\n"
+            "        return super().state_dict() | {'me': self}\n"
+            "def optimizer(model, config):\n    return Own(model.parameters(), 0.1)",
+            "has a state that no checkpoint can hold",
+        ),
+    ],
+)
+def test_what_training_could_not_work_with_is_refused(tmp_path: Path, code: str, told: str) -> None:
+    with pytest.raises(UserError, match=told) as caught:
+        TrainingRun(TrialConfig(own(tmp_path, code)))
+    assert "\n" not in str(caught.value)
+
+
+def test_settings_of_the_network_are_given_to_it(tmp_path: Path) -> None:
+    run = TrainingRun(TrialConfig(own(tmp_path), model={"width": 5}))
+    assert run.network.module[0].out_features == 5  # type: ignore[index,union-attr]
+    assert run.config.as_dict()["model"] == {"width": 5}
+    assert TrialConfig(own(tmp_path), model={}).model is None
+    with pytest.raises(UserError, match=r"model\(\) of '.*' takes width, depth: .* 'wdth'"):
+        TrialConfig(own(tmp_path), model={"wdth": 5})
+    with pytest.raises(UserError, match=r"model\(\) of .* fails: TypeError"):
+        TrainingRun(TrialConfig(own(tmp_path), model={"width": "a"}))
+
+
+@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("method", METHODS)
+def test_a_recipe_is_a_configuration_for_every_method(name: str, method: str) -> None:
+    config = TrialConfig.from_mapping({"recipe": name, "method": method, "epochs": 7})
+    assert config.epochs == 7
+    assert config.optimizer == RECIPES[name]["optimizer"]
+
+
+def test_rate_and_decay_of_a_sum_are_those_of_a_mean_elsewhere() -> None:
+    published, own = (
+        with_recipe({"recipe": "diw", "method": m}) for m in ("diw-published", "adiw")
+    )
+    assert (published["learning_rate"], published["weight_decay"]) == (3e-4, 1e-4)
+    parameter, gradient = torch.tensor(0.7), torch.tensor(0.3)  # of the mean over 256 rows
+    moved = [
+        one["learning_rate"] * (rows * gradient + one["weight_decay"] * parameter)
+        for one, rows in ((published, 256), (own, 1))
+    ]
+    torch.testing.assert_close(*moved)
+
+
+@pytest.mark.parametrize("name", ["adam", 3, ["diw"]])
+def test_an_unknown_recipe_is_refused(name: Any) -> None:
+    with pytest.raises(UserError, match=r"unknown recipe .*: choose one of diw, giw, resnet"):
+        TrialConfig.from_mapping({"recipe": name})
