@@ -15,7 +15,7 @@ class StepCost:
 
     Args:
         plain_s: exclusive seconds of a plain step, with w = 1: rows gathered and augmented,
-            forward, mean loss, backward, Adam. A low quantile of many: what else the machine does
+            forward, mean loss, backward, update. A low quantile of many: what else the machine does
             only ever adds to a step's time, so the fast ones tell what the step itself takes, and
             the very fastest may be luck.
         ratio: of a step of this configuration, weights included, to a plain one: the median over

@@ -109,7 +109,7 @@ def spaces(draw: st.DrawFn) -> str:
 
 def made(run: Run, history: History) -> None:
     """It runs, or goes on: a function of what it is, so that it is as it would have been."""
-    log, chance = history.log, random.Random(run.trial + json.dumps(run.config, sort_keys=True))
+    log, chance = history.log, random.Random(run.trial + json.dumps(run.params, sort_keys=True))
     accuracy, ending = 0.5 + chance.random() / 2, chance.random()
     if run.setup is None:
         cost = {"plain_s": 0.01, "ratio": 2.0, "speed": 1.0, "extra_speed": 1.0}

@@ -2,6 +2,7 @@
 
 import io
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from adiw_tune.errors import UserError
+from adiw_tune.search.space import SpaceFile
+from adiw_tune.search.starting_points import check_space
 from adiw_tune.tasks import TASKS
 from adiw_tune.training import METHODS, RECIPES, TrainingRun, TrialConfig
 from adiw_tune.training.config import with_recipe
@@ -349,3 +352,27 @@ def test_rate_and_decay_of_a_sum_are_those_of_a_mean_elsewhere() -> None:
 def test_an_unknown_recipe_is_refused(name: Any) -> None:
     with pytest.raises(UserError, match=r"unknown recipe .*: choose one of diw, giw, resnet"):
         TrialConfig.from_mapping({"recipe": name})
+
+
+GUIDE = (Path(__file__).parents[2] / "docs" / "guide.md").read_text()
+BLOCKS = re.findall(r"```python\n(.*?)```", GUIDE, flags=re.DOTALL)
+
+
+def test_the_guides_optimizer_and_scheduler_train(tmp_path: Path) -> None:
+    (shown,) = (block for block in BLOCKS if "def optimizer(model, config)" in block)
+    run = TrainingRun(TrialConfig(own(tmp_path, shown), learning_rate=0.1, batch_size=20))
+    assert [group["lr"] for group in run.optimizer.param_groups] == pytest.approx([0.01, 0.1])
+    run.run_epoch()
+    assert [group["lr"] for group in run.optimizer.param_groups] == pytest.approx(
+        [0.01 * 7 / 8, 0.1 * 7 / 8]
+    )
+
+
+def test_the_guides_space_is_one(tmp_path: Path) -> None:
+    (shown,) = (block for block in BLOCKS if '"sgd_rate"' in block)
+    (tmp_path / "space.py").write_text(shown)
+    configs = check_space(SpaceFile(tmp_path / "space.py", seed=0))
+    assert {(config.optimizer, config.momentum) for config in configs} == {
+        ("adam", 0.0),
+        ("sgd", 0.9),
+    }
