@@ -179,8 +179,11 @@ def check_task(
     """Check a task file: what training cannot work with, and what is probably a mistake."""
     from adiw_tune.tasks import find_task
     from adiw_tune.tasks.contract import inspect_task
+    from adiw_tune.training import recipe_problems
 
     inspection = inspect_task(find_task(file), data_dir, reference_size, select_size)
+    if not inspection.problems:
+        inspection.problems.extend(recipe_problems(file, data_dir, reference_size, select_size))
     for line in inspection.summary:
         out.print(line, markup=False)
     for remark in inspection.remarks:

@@ -2,7 +2,12 @@
 
 from adiw_tune.training.calibration import Alone
 from adiw_tune.training.config import METHODS, RECIPES, TrialConfig
-from adiw_tune.training.data import check_own_files, check_seeded, load_splits
+from adiw_tune.training.data import (
+    check_own_files,
+    check_seeded,
+    load_splits,
+    recipe_problems,
+)
 from adiw_tune.training.loop import TrainingDivergedError, TrainingRun
 from adiw_tune.training.memory import peak_memory_bytes
 from adiw_tune.training.peers import Peers
@@ -23,4 +28,5 @@ __all__ = [
     "check_seeded",
     "load_splits",
     "peak_memory_bytes",
+    "recipe_problems",
 ]

@@ -15,7 +15,7 @@ from adiw_tune.tasks import (
     unlike_twice,
 )
 from adiw_tune.training.config import TrialConfig
-from adiw_tune.training.smoke_test import check_own_recipe
+from adiw_tune.training.smoke_test import check_own_recipe, has_own_recipe
 from adiw_tune.user_file import is_file
 
 
@@ -39,6 +39,23 @@ def check_own_files(config: TrialConfig, splits: Splits) -> list[str]:
     if is_file(config.divergence):
         require_form(make_divergence(config.divergence), config.divergence)
     return [f"{Path(config.task).name}: {remark}" for remark in remarks]
+
+
+def recipe_problems(
+    task: str, data_dir: Path | None, reference_size: int | None, select_size: int | None
+) -> list[str]:
+    """What is wrong with a task file's own optimiser and scheduler; [] if nothing is.
+
+    Sizes are those of the clean roles; None takes the task's.
+    """
+    config = TrialConfig(task, reference_size=reference_size, select_size=select_size)
+    if not has_own_recipe(config):
+        return []
+    try:
+        check_own_recipe(config, load_splits(config, data_dir))
+    except UserError as error:
+        return [str(error)]
+    return []
 
 
 def check_seeded(config: TrialConfig, splits: Splits, data_dir: Path | None) -> None:

@@ -26,21 +26,23 @@ def check_own_recipe(config: TrialConfig, splits: Splits) -> None:
         UserError: an update fails, or what it leaves could not be loaded from a checkpoint, where
             tensors and plain values are.
     """
-    own = [
-        f"{function}() of '{config.task}'"
-        for function, name, known in (
-            ("optimizer", config.optimizer, OPTIMIZERS),
-            ("scheduler", config.schedule, SCHEDULES),
-        )
-        if name not in known
-    ]
-    if own:
+    if has_own_recipe(config):
         with torch.random.fork_rng(devices=[]):
-            _check_update(config, splits, " and ".join(own))
+            _check_update(config, splits)
 
 
-def _check_update(config: TrialConfig, splits: Splits, own: str) -> None:
-    task = find_task(config.task)
+def has_own_recipe(config: TrialConfig) -> bool:
+    """Whether optimiser or scheduler are the task file's."""
+    return config.optimizer not in OPTIMIZERS or config.schedule not in SCHEDULES
+
+
+def _check_update(config: TrialConfig, splits: Splits) -> None:
+    functions = []
+    if config.optimizer not in OPTIMIZERS:
+        functions.append("optimizer()")
+    if config.schedule not in SCHEDULES:
+        functions.append("scheduler()")
+    own, task = f"{' with '.join(functions)} of '{config.task}'", find_task(config.task)
     some = torch.arange(min(_ROWS, len(splits.train)))
     rows = next(splits.train.batches([some])).to(_CPU)
     network = task.network(splits, config.network, config.model)

@@ -112,3 +112,12 @@ def test_each_command_tells_a_dataset_without_a_length_in_one_line(tmp_path: Pat
         assert "__len__ of test() of '" in line
         assert line.endswith("): give a whole number, 0 or more")
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_an_optimizer_that_could_not_train_is_a_problem(tmp_path: Path) -> None:
+    bad = "\n\ndef optimizer(model, config):\n    return torch.optim.LBFGS(model.parameters())\n"
+    (tmp_path / "mine.py").write_text(EXAMPLE.read_text() + bad)
+    ran = called(tmp_path, "check-task", "mine.py")
+    assert ran.returncode == 2
+    (line,) = ran.stderr.splitlines()
+    assert line.startswith("problem: optimizer() of 'mine.py' fails in an update (TypeError: ")

@@ -21,6 +21,7 @@ from .conftest import Finished
 from .helpers import adiw_tune, called, of_kind
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
+EXAMPLE_TASK = Path(__file__).parents[2] / "docs" / "examples" / "my_task.py"
 QUICK = ("--epochs", "2", "--batch-size", "64", "--learning-rate", "0.003")
 
 
@@ -122,3 +123,38 @@ def test_training_that_diverges_says_what_to_try(tmp_path: Path) -> None:
     assert "try a smaller --learning-rate" in ran.stderr
     assert "Traceback" not in ran.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_recipe_and_its_fields_are_options(tmp_path: Path) -> None:
+    flags = ("--recipe", "resnet", "--epochs", "2", "--learning-rate", "0.05", "--clip-norm", "1")
+    config = train(tmp_path, *flags, "--no-nesterov", "--lr-end", "0.1")["config"]
+    assert (config["optimizer"], config["momentum"], config["nesterov"]) == ("sgd", 0.9, False)
+    assert (config["schedule"], config["lr_end"], config["epochs"]) == ("cosine", 0.1, 2)
+    assert (config["learning_rate"], config["weight_decay"]) == (0.05, 5e-4)
+
+
+def test_a_recipe_over_a_pick_is_for_the_picks_method(finished: Finished) -> None:
+    config = train(finished.folder, "--from", "s", "--recipe", "diw", "--epochs", "1")["config"]
+    assert (config["optimizer"], config["learning_rate"]) == ("sgd", 3e-4 * 256)
+
+
+def test_settings_of_the_network_are_options(tmp_path: Path) -> None:
+    code = EXAMPLE_TASK.read_text().replace("def model()", "def model(width=128, act=None)")
+    (tmp_path / "mine.py").write_text(
+        code.replace("Linear(2, 128)", "Linear(2, width)").replace(
+            "Linear(128, 128)", "Linear(width, 128)"
+        )
+    )
+    flags = ("--task", "mine.py", "--epochs", "1", "--model", "width=7", "--output", "net.pt")
+    assert train(tmp_path, *flags, "--model", "act=relu")["config"]["model"] == {
+        "width": 7,
+        "act": "relu",
+    }
+    assert len(torch.load(tmp_path / "net.pt", weights_only=True)["0.bias"]) == 7
+    for setting, told in (
+        ("width", "--model is 'width': write a setting and its value, like width=128"),
+        ("depth=3", "model() of 'mine.py' takes width, act: got an unexpected keyword"),
+    ):
+        ran = called(tmp_path, "train", "--task", "mine.py", "--model", setting)
+        assert (ran.returncode, ran.stdout) == (2, "")
+        assert told in ran.stderr
