@@ -44,10 +44,14 @@ MEANT = {
     ("submit", "seeds"): {"0"},
     ("submit", "storage"): {"/dev/full"},
     ("train", "decay"): {"1e-320"},  # in (0, 1): as good as off
+    ("train", "label_smoothing"): {"0", "1e-320"},
+    ("train", "lr_warmup_epochs"): {"0"},
+    ("train", "momentum"): {"0"},
     ("train", "output"): {ESCAPES},
     ("train", "seed"): {"0"},
     ("train", "slack"): {"0", "1e-320"},  # in [0, 1): as good as 0
     ("train", "warmup_epochs"): {"0"},
+    ("train", "weight_decay"): {"0", "1e-320"},
     ("ui", "port"): {"0"},  # a free one
 }
 
