@@ -107,6 +107,9 @@ def train(
     lr_warmup_epochs: Annotated[
         int | None, typer.Option(help="Linear warm-up of the rate, before the schedule.")
     ] = None,
+    lr_epochs: Annotated[
+        int | None, typer.Option(help="That the schedule is laid out for, at least --epochs.")
+    ] = None,
     clip_norm: Annotated[float | None, typer.Option(help="Largest norm of the gradient.")] = None,
     label_smoothing: Annotated[float | None, typer.Option(help="In [0, 1).")] = None,
     precision: Annotated[

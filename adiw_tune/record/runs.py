@@ -50,6 +50,14 @@ class Run:
         """Whether it is over."""
         return self.status != "running"
 
+    @property
+    def as_far(self) -> dict[str, Any]:
+        """What trains as far: of a run that was cut, the first part of its course."""
+        ran, planned = len(self.epochs), self.config["epochs"]
+        if ran == planned:
+            return self.config
+        return {**self.config, "epochs": ran, "lr_epochs": self.config.get("lr_epochs") or planned}
+
     def last(self, name: str) -> Any:
         """A number of the last epoch; None before the first."""
         return self.epochs[-1][name] if self.epochs else None

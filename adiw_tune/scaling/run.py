@@ -154,8 +154,7 @@ def _checked(record: SearchRecord, request: ScaleRequest) -> _Turned:
     dial = find_dial(request.dial)
     check_whole("--seeds", request.seeds, 1, _MOST_SEEDS)
     run = _chosen(record, request)
-    as_far = {**run.config, "epochs": len(run.epochs)}
-    config = TrialConfig.from_mapping(as_far, record.settings.files_from)
+    config = TrialConfig.from_mapping(run.as_far, record.settings.files_from)
     data_dir = request.data_dir or record.settings.data_dir
     points = dial.points(config, _room(config, data_dir), request.values)
     return _Turned(points, _scale(dial, run, points, request.seeds), data_dir)

@@ -23,5 +23,4 @@ def picked_config(record: SearchRecord, policy: str | None = None) -> dict[str, 
 
     Of a trial that was cut before its last epoch and is all there is, the one that trains as far.
     """
-    run = record.history().runs[pick(record, policy).trial]
-    return {**run.config, "epochs": len(run.epochs)}
+    return record.history().runs[pick(record, policy).trial].as_far

@@ -165,8 +165,7 @@ class Programme:
         except UserError:  # there is nothing that the policy allows
             return
         run = history.runs[won.trial]
-        config = {**run.config, "epochs": len(run.epochs)}  # fewer than planned, if it was cut
-        yield Begin(f"{run.trial}-winner", run.number, "winner", run.trial, config)
+        yield Begin(f"{run.trial}-winner", run.number, "winner", run.trial, run.as_far)
 
 
 def _nothing_feasible(history: History, space: SpaceFile) -> str:

@@ -32,7 +32,8 @@ def _cosine(optimizer: Optimizer, recipe: "Recipe", steps: int, epoch: int) -> L
 
 def _step(optimizer: Optimizer, recipe: "Recipe", steps: int, epoch: int) -> LRScheduler:
     gamma = 0.1 if recipe.lr_gamma is None else recipe.lr_gamma
-    return StepLR(optimizer, recipe.step_epochs * epoch, gamma)
+    epochs = recipe.lr_step_epochs or -(-recipe.course // 3)
+    return StepLR(optimizer, epochs * epoch, gamma)
 
 
 def _one_cycle(optimizer: Optimizer, recipe: "Recipe", steps: int, epoch: int) -> LRScheduler:
@@ -63,7 +64,7 @@ SCHEDULES: dict[str, _Kind] = {
 
 def make_course(config: "TrialConfig", optimizer: Any, epoch: int) -> "Course":
     """The learning rate of a run with so many updates in an ``epoch``, ready for the first."""
-    steps = config.epochs * epoch
+    steps = config.course * epoch
     if config.schedule in SCHEDULES:
         return Course(_scheduler(config, optimizer, epoch), steps)
     make = find_task(config.task).scheduler
@@ -73,7 +74,7 @@ def make_course(config: "TrialConfig", optimizer: Any, epoch: int) -> "Course":
 
 def _scheduler(recipe: "Recipe", optimizer: Optimizer, epoch: int) -> LRScheduler | None:
     """The recipe's, after its warm-up; None where the rate never changes."""
-    kind, steps, rising = SCHEDULES[recipe.schedule], recipe.epochs * epoch, _rising(recipe, epoch)
+    kind, steps, rising = SCHEDULES[recipe.schedule], recipe.course * epoch, _rising(recipe, epoch)
     if recipe.schedule == "constant" and not rising:
         return None
     if not rising:

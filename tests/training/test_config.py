@@ -81,6 +81,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"lr_end": 2.0, "schedule": "cosine"}, r"lr_end must lie in \[0, 1\]; got 2.0"),
     ({"lr_rise": 1.0, "schedule": "onecycle"}, r"lr_rise must lie in \[0.01, 0.99\]; got 1.0"),
     ({"lr_warmup_epochs": 1, "schedule": "onecycle"}, "schedule onecycle has a warm-up of its own"),
+    ({"lr_epochs": 7}, "lr_epochs must be at least 8; got 7"),
     ({"clip_norm": 0.0}, "clip_norm must be above 0; got 0.0"),
     ({"label_smoothing": 1.0}, r"label_smoothing must lie in \[0, 1\); got 1.0"),
     ({"model": {"width": 64}}, "task 'digits' has no settings of its network: leave model out"),

@@ -25,8 +25,8 @@ _LARGEST = 1e6  # of what is added to gradients, or bounds them
 class Recipe:
     """How the network is fitted to the weighted losses.
 
-    The learning rate runs over the full course, a step after each update: a run that is cut early
-    has seen the first part of it.
+    The learning rate changes after each update, over the full course: a run that is cut early has
+    seen the first part of it.
 
     Args:
         epochs: passes over the training rows, in [1, 10^6].
@@ -50,6 +50,8 @@ class Recipe:
             None is 0.3.
         lr_warmup_epochs: linear warm-up of the learning rate before the schedule, in [0, 10^6];
             onecycle and own have none but their own.
+        lr_epochs: that the schedule is laid out for, at least ``epochs``; None is ``epochs``. With
+            more, the run is the first part of a longer course.
         clip_norm: largest norm of the gradient of all parameters, in [1e-6, 1e6]; None does not
             clip.
         label_smoothing: of the cross-entropy, in [0, 1): of the losses that weigh and train alike.
@@ -69,6 +71,7 @@ class Recipe:
     lr_gamma: float | None = None
     lr_rise: float | None = None
     lr_warmup_epochs: int = 0
+    lr_epochs: int | None = None
     clip_norm: float | None = None
     label_smoothing: float = 0.0
     precision: str = "float32"
@@ -85,6 +88,7 @@ class Recipe:
                 ("batch_size", 1, MOST_ROWS),
                 ("lr_step_epochs", 1, MOST_EPOCHS),
                 ("lr_warmup_epochs", 0, MOST_EPOCHS),
+                ("lr_epochs", self.epochs, MOST_EPOCHS),
             ),
         )
         check_positive("learning_rate", self.learning_rate, *FLOAT32)
@@ -133,6 +137,6 @@ class Recipe:
                     raise UserError(f"{field} is for {choice} {name}: leave it out for {chosen}")
 
     @property
-    def step_epochs(self) -> int:
-        """Epochs between two steps of schedule step."""
-        return self.lr_step_epochs or -(-self.epochs // 3)
+    def course(self) -> int:
+        """Epochs that the schedule is laid out for."""
+        return self.lr_epochs or self.epochs
