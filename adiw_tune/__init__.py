@@ -6,13 +6,20 @@ Importing this loads torch and nothing heavier; Ray, Optuna and MLflow come with
 
 from adiw_tune.divergences import DIVERGENCES, Divergence, WeightObjective, make_divergence
 from adiw_tune.errors import UserError
-from adiw_tune.weights import FeasibleSet, ImportanceWeighter, WeightMemory, WeightSolver
+from adiw_tune.weights import (
+    FeasibleSet,
+    ImportanceWeighter,
+    IndexedDataset,
+    WeightMemory,
+    WeightSolver,
+)
 
 __all__ = [
     "DIVERGENCES",
     "Divergence",
     "FeasibleSet",
     "ImportanceWeighter",
+    "IndexedDataset",
     "UserError",
     "WeightMemory",
     "WeightObjective",

@@ -3,16 +3,19 @@
 import operator
 
 import torch
-from torch import Tensor, nn
+import torch.distributed as dist
+from torch import Tensor
 
 from adiw_tune.errors import UserError
 from adiw_tune.ranges import check_number, shown
+from adiw_tune.weights.local import ProcessLocal
 
 
-class WeightMemory(nn.Module):
+class WeightMemory(ProcessLocal):
     """Weights by sample index, 1 for a sample not yet seen.
 
-    A module with one buffer, so that ``.to(device)`` and ``state_dict()`` carry it.
+    A module, so that ``.to(device)`` and ``state_dict()`` carry them. Where several processes train
+    one network, each remembers what it has written, and :meth:`synchronize` exchanges that.
 
     Args:
         size: number of training samples, at least 1.
@@ -21,6 +24,7 @@ class WeightMemory(nn.Module):
     """
 
     weights: Tensor
+    written: Tensor  # since the last exchange
 
     def __init__(self, size: int, retention: float = 1.0) -> None:
         super().__init__()
@@ -36,7 +40,8 @@ class WeightMemory(nn.Module):
         if not 0 <= retention <= 1:
             raise UserError(f"retention must lie in [0, 1]; got {shown(retention)}")
         self.retention = retention
-        self.register_buffer("weights", torch.ones(size))
+        self.register_local_buffer("weights", torch.ones(size))
+        self.register_local_buffer("written", torch.zeros(size, dtype=torch.bool), persistent=False)
 
     def read(self, index: Tensor) -> Tensor:
         """The starting weights of the samples ``index``: [n] -> [n]."""
@@ -45,3 +50,21 @@ class WeightMemory(nn.Module):
     def write(self, index: Tensor, w: Tensor) -> None:
         """Remember ``w``: [n] as the last weights of the samples ``index``: [n]."""
         self.weights[index] = w.to(self.weights.dtype)
+        self.written[index] = True
+
+    def synchronize(self) -> None:
+        """Give each process of the default process group the last weights that any has written.
+
+        All have to call it. A sample that several have written since the last time gets the mean of
+        their weights. In a process that is in no group it does nothing. It sends 8 bytes for each
+        training sample.
+        """
+        if not (dist.is_available() and dist.is_initialized()):
+            return
+        own = torch.where(self.written, self.weights, 0)
+        sums = torch.stack([own.float(), self.written.float()])
+        dist.all_reduce(sums)
+        total, writers = sums
+        mean = (total / writers.clamp(min=1)).to(self.weights.dtype)
+        self.weights.copy_(torch.where(writers > 0, mean, self.weights))
+        self.written.zero_()

@@ -3,18 +3,19 @@
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from adiw_tune.divergences import Divergence, make_divergence
 from adiw_tune.errors import UserError
 from adiw_tune.ranges import shown
 from adiw_tune.weights.checks import check_contents, check_mini_batch
 from adiw_tune.weights.compiled import Compiled
+from adiw_tune.weights.local import ProcessLocal
 from adiw_tune.weights.memory import WeightMemory
 from adiw_tune.weights.solver import WeightSolver
 
 
-class ImportanceWeighter(nn.Module):
+class ImportanceWeighter(ProcessLocal):
     """Importance weights of each mini-batch, estimated inside the training loop (ADIW).
 
         weighter = ImportanceWeighter(len(train_set), "mmd")
@@ -23,6 +24,17 @@ class ImportanceWeighter(nn.Module):
         (w * losses).mean().backward()
 
     Move it with ``.to(device)``; its ``state_dict`` holds the remembered weights.
+    :class:`adiw_tune.weights.IndexedDataset` gives ``index``.
+
+    Each mini-batch is weighed by itself: the last one of an epoch, however short, and each
+    micro-batch of an accumulated gradient. It may be called within ``torch.autocast`` or outside,
+    and computes in float32 or float64. Losses are scaled, for float16, after they were weighted.
+
+    Where several processes train one network, each weighs its own rows and remembers their weights,
+    also if the weighter is part of a module in DistributedDataParallel. Where rows move between
+    processes from epoch to epoch, every process calls ``weighter.memory.synchronize()`` at the end
+    of each: without it a row starts where this process saw it last, or at 1, and the ``state_dict``
+    has the weights of this process's rows alone. Every process loads it when training resumes.
 
     A mini-batch in which a loss is NaN or infinite has weights of 1, and is counted: ``unweighed``
     is how many there were since the weighter was made, an int64 scalar on its device. To read it,
@@ -75,7 +87,9 @@ class ImportanceWeighter(nn.Module):
         self.memory = WeightMemory(size, retention)
         self.check_contents = check_contents
         # Not in state_dict: states saved before there was a count load, and it is of this process.
-        self.register_buffer("unweighed", torch.zeros((), dtype=torch.int64), persistent=False)
+        self.register_local_buffer(
+            "unweighed", torch.zeros((), dtype=torch.int64), persistent=False
+        )
         self._estimate = Compiled(self._solve) if compiled else self._solve
 
     @torch.no_grad()

@@ -53,3 +53,10 @@ def test_the_memory_has_nothing_to_train() -> None:
 def test_retention_out_of_range_is_refused(retention: float) -> None:
     with pytest.raises(UserError, match=r"retention must lie in \[0, 1\]; got"):
         WeightMemory(3, retention)
+
+
+def test_a_process_alone_has_nothing_to_exchange() -> None:
+    memory = WeightMemory(3)
+    memory.write(torch.tensor([1]), torch.tensor([2.0]))
+    memory.synchronize()
+    assert memory.read(torch.arange(3)).tolist() == [1.0, 2.0, 1.0]
