@@ -8,7 +8,15 @@ from types import FunctionType
 from typing import Any
 
 REQUIRED = ("train", "test", "model")
-OPTIONAL = ("reference", "augment", "CLASSES", "REFERENCE_SIZE", "SELECT_SIZE")
+OPTIONAL = (
+    "reference",
+    "augment",
+    "loss",
+    "TARGETS",
+    "CLASSES",
+    "REFERENCE_SIZE",
+    "SELECT_SIZE",
+)
 
 
 def name_remarks(file: Path, names: Mapping[str, Any]) -> Iterator[str]:

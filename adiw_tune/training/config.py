@@ -9,7 +9,7 @@ from typing import Any, Self
 from adiw_tune.divergences import make_divergence
 from adiw_tune.errors import UserError
 from adiw_tune.ranges import FLOAT32, check_number, check_positive, check_whole, shown
-from adiw_tune.tasks import find_task, parse_shift
+from adiw_tune.tasks import find_task, located_shift, parse_shift
 from adiw_tune.user_file import is_file
 from adiw_tune.weights import FeasibleSet, WeightSolver
 
@@ -208,8 +208,8 @@ class TrialConfig:
 
         Args:
             values: of the fields; those left out have their defaults.
-            folder: from which a task or divergence is named that is a file of the user's own; it
-                is absolute in what comes out. None: those stay as they are.
+            folder: from which a task, divergence or file of labels is named that is the user's
+                own; it is absolute in what comes out. None: those stay as they are.
         """
         fields = {field.name: field.type for field in dataclasses.fields(cls)}
         for name, value in values.items():
@@ -227,8 +227,12 @@ class TrialConfig:
 
 
 def _located(values: Mapping[str, Any], folder: Path | None) -> dict[str, str]:
+    if folder is None:
+        return {}
     named = {name: values[name] for name in ("task", "divergence") if name in values}
-    return {n: str(folder / path) for n, path in named.items() if folder and is_file(path)}
+    files = {n: str(folder / path) for n, path in named.items() if is_file(path)}
+    shift = {"shift": located_shift(values["shift"], folder)} if "shift" in values else {}
+    return {**files, **shift}
 
 
 def _type_name(annotation: Any) -> str:

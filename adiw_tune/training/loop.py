@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from adiw_tune.tasks import Rows, Split, Splits, find_task, in_order
+from adiw_tune.tasks.targets import KINDS, row_loss
 from adiw_tune.training.calibration import Alone, measure_step_cost
 from adiw_tune.training.config import TrialConfig
 from adiw_tune.training.data import check_own_files, load_splits
@@ -73,7 +74,14 @@ class TrainingRun:
         self._streams = Streams(config.seed, self.device, self.peers)
         self.optimizer = make_optimizer(self.network, config.learning_rate, self.device)
         self.method = make_method(config, self.splits).to(self.device)
-        self._learner = Learner(self.network, config.precision, task.augment, self.peers)
+        self._learner = Learner(
+            self.network,
+            config.precision,
+            task.augment,
+            self.peers,
+            KINDS[self.splits.targets],
+            row_loss(self.splits.targets, task.loss),
+        )
         self._order = torch.Generator().manual_seed(config.seed + 1)
         self.epoch = 0
         self.train_seconds = 0.0
@@ -164,18 +172,22 @@ class TrainingRun:
 
     @torch.no_grad()
     def accuracy(self, rows: Rows) -> float:
-        """Share of ``rows`` that the network labels right, in [0, 1]."""
+        """Share of ``rows`` that the network labels right, in [0, 1].
+
+        Of rows with several labels it is the mean share of them; NaN where targets are no labels.
+        """
+        if self._learner.kind.right is None:
+            return math.nan
         self.network.eval()
         n = len(rows)
         right = torch.cat([self._right(some) for some in in_order(rows, self.peers.share(n))])
         (count,) = self.peers.summed([self.peers.own(right, n).sum()])
-        return int(count) / n
+        return count.item() / n
 
     def _right(self, rows: Split) -> Tensor:
-        with self._learner.rounded(rows):
-            logits = self.network(rows.inputs)
-        right: Tensor = logits.argmax(dim=1) == rows.labels
-        return right
+        kind = self._learner.kind
+        assert kind.right is not None
+        return kind.right(*kind.compared(self._learner.outputs(rows), rows.labels))
 
     def _train_epoch(self, between: Callable[[], float] | None) -> float:
         self.network.train()

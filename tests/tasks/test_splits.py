@@ -119,10 +119,6 @@ WRONG_INPUTS = torch.full((50, 1), float("nan"))
             {"test": Split(WRONG_INPUTS, torch.arange(50) % 10)},
             "test has inputs that are not finite",
         ),
-        (
-            {"rows": Split(WRONG_INPUTS.half(), torch.arange(50) % 10)},
-            "inputs of train are torch.float16: give float32 or uint8",
-        ),
     ],
 )
 def test_rows_that_training_cannot_work_with_are_refused_before_it(
