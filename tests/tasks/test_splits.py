@@ -134,6 +134,7 @@ def test_public_rows_are_shifted_by_default_and_ones_own_are_not() -> None:
     shifts = {task.name: task.default_shift for task in TASKS.values()}
     own = find_task(str(Path(__file__).parents[2] / "docs" / "examples" / "my_task.py"))
     assert shifts.pop("color-fashion") == "group-prior:inf"
+    assert shifts.pop("cifar10n") == "labels:#worst"
     assert shifts.pop("image-folder") == own.default_shift == "none"
     assert set(shifts.values()) == {"symmetric:0.4"}
 

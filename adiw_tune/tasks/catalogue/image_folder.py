@@ -44,6 +44,7 @@ def load_image_folder(data_dir: Path | None) -> Data:
         test=_rows(test, classes),
         classes=len(classes),
         trusted=_rows(trusted, classes) if trusted.is_dir() else None,
+        names=tuple(classes),
     )
 
 
