@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 # Written out, since importing the choices would import torch for every command.
 _TASK_HELP = "A task's name, such as digits or fashion-mnist, or the Python file of your own."
 _SHIFT_HELP = (
-    "none, symmetric:R, pair:R, class-prior:RHO or group-prior:RHO; several joined by +, such as "
-    "group-prior:inf+pair:0.3. By default the task's own: none for your rows and image-folder, "
-    "group-prior:inf for color-fashion, symmetric:0.4 for the others."
+    "none, symmetric:R, pair:R, class-prior:RHO, group-prior:RHO or labels:FILE#COLUMN; several "
+    "joined by +, such as group-prior:inf+pair:0.3. By default the task's own: none for your rows "
+    "and image-folder, group-prior:inf for color-fashion, labels:#worst for cifar10n, "
+    "symmetric:0.4 for the others."
 )
 _METHOD_HELP = "adiw, giw, diw, diw-published, l2rw, static, random, erm or clean-only."
 _RECIPE_HELP = "Defaults of the options below, and of batch sizes and warm-up: diw, giw or resnet."

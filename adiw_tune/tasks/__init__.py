@@ -1,14 +1,16 @@
 """What is trained: data in its roles, the shift of the training rows, and a network."""
 
 from adiw_tune.errors import UserError
-from adiw_tune.tasks.base import Data, Network, Task
+from adiw_tune.tasks.base import Network, Task
 from adiw_tune.tasks.catalogue import TASKS
 from adiw_tune.tasks.checks import other_rows, unlike_twice
 from adiw_tune.tasks.contract import check_task
 from adiw_tune.tasks.coverage import class_remarks
+from adiw_tune.tasks.data import Data
 from adiw_tune.tasks.own import load_task
 from adiw_tune.tasks.rows import Rows, Split, concatenated, in_order
-from adiw_tune.tasks.shifts import Shift, parse_shift
+from adiw_tune.tasks.shift_text import located_shift, parse_shift, shift_files
+from adiw_tune.tasks.shifts import Shift
 from adiw_tune.tasks.splits import Splits
 from adiw_tune.tasks.streamed import StreamedSplit
 from adiw_tune.tasks.trial import check_network
@@ -46,7 +48,9 @@ __all__ = [
     "concatenated",
     "find_task",
     "in_order",
+    "located_shift",
     "other_rows",
     "parse_shift",
+    "shift_files",
     "unlike_twice",
 ]

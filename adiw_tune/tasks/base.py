@@ -11,10 +11,13 @@ from torch import Tensor, nn
 
 from adiw_tune.errors import UserError
 from adiw_tune.tasks.checks import row_problems
+from adiw_tune.tasks.data import Data
+from adiw_tune.tasks.nests import Nest, call, leaves
 from adiw_tune.tasks.overlap import overlap_problems
-from adiw_tune.tasks.rows import Rows, loaded
-from adiw_tune.tasks.shifts import Shift
+from adiw_tune.tasks.rows import loaded
+from adiw_tune.tasks.shifts import Shift, Training
 from adiw_tune.tasks.splits import Splits
+from adiw_tune.tasks.targets import RowLoss
 
 
 class Network(nn.Module):
@@ -25,8 +28,8 @@ class Network(nn.Module):
         self.features = features
         self.head = head
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits [n, classes]."""
+    def forward(self, x: Nest) -> Tensor:
+        """Logits [n, classes], or what the task's kind of targets asks for."""
         return self.outputs(x)[1]
 
     @property
@@ -34,34 +37,10 @@ class Network(nn.Module):
         """What a user makes: what is saved of it, its ``load_state_dict`` takes."""
         return self
 
-    def outputs(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def outputs(self, x: Nest) -> tuple[Tensor, Tensor]:
         """What the head is given, [n, ...], and the logits that it makes of it, [n, classes]."""
-        features = self.features(x)
+        features = call(self.features, x)
         return features, self.head(features)
-
-
-@dataclass(frozen=True)
-class Data:
-    """A task's clean rows before they are given roles.
-
-    rows: to train and choose on.
-    test: to test on.
-    classes: number of classes; labels run over 0 .. classes - 1.
-    trusted: clean rows that stand apart, where ``rows`` themselves are what came in with wrong
-        labels or from another source; None where the reference and select rows are to be drawn
-        from ``rows``.
-    """
-
-    rows: Rows
-    test: Rows
-    classes: int
-    trusted: Rows | None = None
-
-    @property
-    def roles(self) -> dict[str, Rows]:
-        """What there is of train, test and reference rows, before any is drawn."""
-        roles = {"train": self.rows, "test": self.test}
-        return roles if self.trusted is None else {**roles, "reference": self.trusted}
 
 
 class LoadData(Protocol):
@@ -82,13 +61,16 @@ class Task:
     Args:
         name: what the command line and records call it.
         load: reads the data.
-        networks: what makes an untrained network of (the shape of one row's inputs, classes), and
-            of settings by name where there is a ``model``; the first is the default.
+        networks: what makes an untrained network of (the shape of one row's inputs, or of the
+            first tensor in them, classes), and of settings by name where there is a ``model``; the
+            first is the default.
         reference_size: default number of reference rows.
         select_size: default number of select rows.
-        augment: changes the inputs of a mini-batch at random, [n, ...] -> [n, ...], on their
-            device, drawing from torch's global generators; None for none. Applied to training and
-            reference rows alike, since their losses are compared.
+        augment: changes the inputs of a mini-batch at random, [n, ...] -> [n, ...], of a nest
+            all at once, on their device, drawing from torch's global generators; None for none.
+            Applied to training and reference rows alike, since their losses are compared.
+        loss: of (outputs, targets), both [n, ...], one a row: [n], which weighs and trains; None
+            for that of the kind of targets, see :func:`adiw_tune.tasks.targets.row_loss`.
         default_shift: the shift where the user names none, as :func:`parse_shift` reads it. Clean
             public rows are shifted, or there would be nothing to weight; a user's own are used
             as they came.
@@ -106,7 +88,8 @@ class Task:
     networks: Mapping[str, MakeNetwork]
     reference_size: int
     select_size: int
-    augment: Callable[[Tensor], Tensor] | None = None
+    augment: Callable[[Nest], Nest] | None = None
+    loss: RowLoss | None = None
     default_shift: str = "none"
     remarks: Sequence[str] = ()
     model: Callable[..., object] | None = None
@@ -123,7 +106,7 @@ class Task:
         if name is None:
             name = next(iter(self.networks))
         self.check_network(name)
-        shape = splits.reference.inputs.shape[1:]
+        shape = leaves(splits.reference.inputs)[0].shape[1:]
         return self.networks[name](shape, splits.classes, **(settings or {}))
 
     def check_settings(self, settings: Mapping[str, Any]) -> None:
@@ -188,13 +171,16 @@ class Task:
         *parts, rest = order.split([*sizes, len(clean) - sum(sizes)])
         select = parts.pop(fold if folds > 1 else 1)
         rows = data.rows.take(rest) if data.trusted is None else data.rows
-        shifted = shift.apply(rows.labels, rows.groups, data.classes, generator)
+        index = rest if data.trusted is None else torch.arange(len(data.rows))
+        shifted = shift.apply(Training(data, index, rows.labels), generator)
         return Splits(
             train=rows.take(shifted.kept).relabelled(shifted.labels),
             reference=loaded(clean.take(torch.cat(parts))),
             select=clean.take(select),
             test=data.test,
             classes=data.classes,
+            targets=data.targets,
+            names=data.names,
         )
 
     def clean_sizes(
@@ -229,7 +215,7 @@ class Task:
 
 
 def _problems(data: Data) -> Iterator[str]:
-    yield from row_problems(data.roles, data.classes)
+    yield from row_problems(data)
     yield from overlap_problems(data.roles)  # which takes rows that have no other problem
 
 

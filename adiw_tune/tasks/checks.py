@@ -5,34 +5,45 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
+from adiw_tune.tasks.data import Data
+from adiw_tune.tasks.nests import Nest, named
 from adiw_tune.tasks.overlap import row_digests
 from adiw_tune.tasks.rows import Rows, Split
 from adiw_tune.tasks.streamed import StreamedSplit
+from adiw_tune.tasks.targets import is_binary
 
 _TWICE = 8  # rows that are read twice
 
 
-def row_problems(roles: Mapping[str, Rows], classes: int) -> Iterator[str]:
-    """What training could not work with in the rows of ``roles``, one line each.
+def row_problems(data: Data) -> Iterator[str]:
+    """What training could not work with in the rows of all roles, one line each.
 
-    There must be 2 classes or more. Each role must have rows, labels int64 in [0, classes), and
-    inputs float32 or uint8, of the shape and dtype of the first role's; finite, which is looked
-    at where they are in memory. Of streamed rows one is read.
+    Of classes there must be 2 or more. Each role must have rows, labels of the data's kind, and
+    inputs of the form, shapes and dtypes of the first role's; finite, which is looked at where they
+    are in memory. Of streamed rows one is read, and shapes are not compared where a collate_fn
+    makes the mini-batches.
     """
-    if classes < 2:
-        yield f"the number of classes is {classes}: at least 2 are needed"
-    examples: dict[str, Tensor] = {}
-    for role, rows in roles.items():
+    if data.targets == "classes" and data.classes < 2:
+        yield f"the number of classes is {data.classes}: at least 2 are needed"
+    examples: dict[str, Rows] = {}
+    for role, rows in data.roles.items():
         if len(rows) == 0:
             yield f"{role} has no rows"
             continue
-        examples[role] = rows.example
-        yield from _label_problems(role, rows.labels, classes)
-        if examples[role].dtype not in (torch.float32, torch.uint8):
-            yield f"inputs of {role} are {examples[role].dtype}: give float32 or uint8"
-        elif isinstance(rows, Split) and not _finite(rows.inputs):
-            yield f"{role} has inputs that are not finite"
+        examples[role] = rows
+        yield from _label_problems(role, rows.labels, data)
+        if isinstance(rows, Split):
+            yield from not_finite(role, rows.inputs)
     yield from _unlike(examples)
+
+
+def not_finite(role: str, inputs: Nest) -> Iterator[str]:
+    """A problem for each tensor of ``inputs`` that holds a NaN or an infinite number."""
+    for at, x in named(inputs):
+        # In parts: what isfinite makes on its way is as large as what it is given.
+        parts = x.split(2048) if x.is_floating_point() or x.is_complex() else ()
+        if not all(bool(some.isfinite().all()) for some in parts):
+            yield f"{role} has {at} that are not finite"
 
 
 def unlike_twice(role: str, rows: Rows) -> Iterator[str]:
@@ -60,7 +71,26 @@ def other_rows(first: Mapping[str, str], again: Mapping[str, str]) -> Iterator[s
         )
 
 
-def _label_problems(role: str, labels: Tensor, classes: int) -> Iterator[str]:
+def _label_problems(role: str, labels: Tensor, data: Data) -> Iterator[str]:
+    if data.targets == "classes":
+        yield from _class_problems(role, labels, data.classes)
+        return
+    if labels.shape[1:] != data.rows.labels.shape[1:]:
+        yield (
+            f"targets of {role} are {list(labels.shape[1:])} a row, those of train "
+            f"{list(data.rows.labels.shape[1:])}: they must be alike"
+        )
+    if not labels.isfinite().all():
+        yield f"{role} has targets that are not finite"
+    elif data.targets == "binary" and not is_binary(labels):
+        yield f"targets of {role} are not all 0 or 1, as binary ones must be"
+    if data.targets in ("binary", "real") and labels.ndim > 2:
+        yield f"targets of {role} have shape {list(labels.shape)}: give [n] or [n, k]"
+
+
+def _class_problems(role: str, labels: Tensor, classes: int) -> Iterator[str]:
+    if labels.ndim != 1:
+        yield f"labels of {role} have shape {list(labels.shape)}: give [n]"
     low, high = int(labels.min()), int(labels.max())
     if labels.dtype != torch.int64:
         yield f"labels of {role} are {labels.dtype}: give int64"
@@ -71,14 +101,22 @@ def _label_problems(role: str, labels: Tensor, classes: int) -> Iterator[str]:
         )
 
 
-def _finite(inputs: Tensor) -> bool:
-    # In parts: what isfinite makes on its way is as large as what it is given.
-    return all(bool(some.isfinite().all()) for some in inputs.split(2048))
+def _unlike(roles: Mapping[str, Rows]) -> Iterator[str]:
+    varying = any(rows.collated for rows in roles.values())
+    forms = [(role, _form(rows.example, varying)) for role, rows in roles.items()]
+    for role, form in forms[1:]:
+        first, like = forms[0]
+        for at in sorted({*form, *like}):
+            if form.get(at) != like.get(at):
+                yield (
+                    f"{at} of {role} are {form.get(at, 'missing')}, those of {first} "
+                    f"{like.get(at, 'missing')}: they must be alike"
+                )
 
 
-def _unlike(examples: Mapping[str, Tensor]) -> Iterator[str]:
-    kinds = [(role, f"{list(x.shape[1:])} {x.dtype}") for role, x in examples.items()]
-    for role, kind in kinds[1:]:
-        first, like = kinds[0]
-        if kind != like:
-            yield f"inputs of {role} are {kind}, those of {first} {like}: they must be alike"
+def _form(inputs: Nest, varying: bool) -> dict[str, str]:
+    """Of each tensor of one row the shape, or where that varies the number of dimensions."""
+    return {
+        at: f"{x.ndim - 1}-dimensional {x.dtype}" if varying else f"{list(x.shape[1:])} {x.dtype}"
+        for at, x in named(inputs)
+    }

@@ -6,9 +6,11 @@ from pathlib import Path
 import torch
 
 from adiw_tune.errors import UserError
-from adiw_tune.tasks.base import Data, Task
-from adiw_tune.tasks.checks import other_rows, row_problems, unlike_twice
-from adiw_tune.tasks.coverage import class_remarks
+from adiw_tune.tasks.base import Task
+from adiw_tune.tasks.checks import not_finite, other_rows, row_problems, unlike_twice
+from adiw_tune.tasks.coverage import class_remarks, listed
+from adiw_tune.tasks.data import Data
+from adiw_tune.tasks.nests import named
 from adiw_tune.tasks.overlap import clean_source, overlaps, row_digests
 from adiw_tune.tasks.rows import Rows, at_once
 from adiw_tune.tasks.shifts import NoShift
@@ -26,12 +28,13 @@ def check_task(
 ) -> list[str]:
     """What ``task`` does that training cannot work with, one line each; [] if all is well.
 
-    Its rows are gone through: whether there are any, labels lie in [0, classes), inputs are
-    finite, of one shape and float32 or uint8, a row read twice is the same twice, all are the same
+    Its rows are gone through: whether there are any, labels are of their kind, such as classes in
+    [0, classes), inputs are finite and alike, a row read twice is the same twice, all are the same
     when they are loaded again, the clean roles can be drawn with these sizes (None takes the
     task's), and no row stands in two roles, as :mod:`adiw_tune.tasks.overlap` tells. Each of its
-    networks is tried on a mini-batch: whether logits are finite and [n, classes], the same twice
-    in evaluation mode, a gradient reaches the parameters, and a second network has its own.
+    networks is tried on a mini-batch: whether outputs are finite and of the shape for the kind of
+    labels, such as [n, classes], the same twice in evaluation mode, there is one loss a row, a
+    gradient reaches the parameters, and a second network has its own.
     """
     return inspect_task(task, data_dir, reference_size, select_size).problems
 
@@ -42,7 +45,7 @@ def inspect_task(
     reference_size: int | None = None,
     select_size: int | None = None,
 ) -> Inspection:
-    """As :func:`check_task`, with a summary: rows, classes, the shape of inputs and the like.
+    """As :func:`check_task`, with a summary: rows, kind of labels, shapes of inputs and the like.
 
     And with remarks: on names in the task's file, on classes that a role has no rows of, and on
     a network that ends in an activation.
@@ -56,7 +59,7 @@ def _inspected(
 ) -> Inspection:
     try:
         data = task.load(data_dir)
-        found = Inspection([*row_problems(data.roles, data.classes)])
+        found = Inspection([*row_problems(data)])
         if all(len(rows) for rows in data.roles.values()):
             found = _look_at_rows(data, found)
         if not found.problems:
@@ -117,13 +120,12 @@ def _look(role: str, rows: Rows) -> _Look:
     if streamed and len(rows) > _STREAMED_ROWS:
         index = torch.linspace(0, len(rows) - 1, _STREAMED_ROWS).long()
     seen: list[bytes] = []
-    finite = True
-    for some in rows.batches(index.split(at_once(rows))):
-        finite = finite and bool(some.inputs.isfinite().all())
+    problems: dict[str, None] = {}  # each once, in order
+    # One by one where shapes vary: the padding of a row is not to tell it from itself elsewhere.
+    for some in rows.batches(index.split(1 if rows.collated else at_once(rows))):
+        if streamed:  # of rows in memory it has been told
+            problems |= dict.fromkeys(not_finite(role, some.inputs))
         seen += row_digests(some.inputs)
-    problems = []
-    if streamed and not finite:  # of rows in memory it has been told
-        problems.append(f"{role} has inputs that are not finite")
     return _Look([*problems, *unlike_twice(role, rows)], seen)
 
 
@@ -135,6 +137,19 @@ def _summary(data: Data) -> str:
     sizes = [f"{len(data.rows)} training rows", f"{len(data.test)} test rows"]
     if data.trusted is not None:
         sizes.append(f"{len(data.trusted)} reference rows")
-    example = data.rows.example
-    kind = f"{list(example.shape[1:])} {str(example.dtype).removeprefix('torch.')}"
-    return f"{', '.join(sizes)}, {data.classes} classes, inputs {kind}"
+    return f"{', '.join(sizes)}, {_labels(data)}, {_inputs(data.rows)}"
+
+
+def _labels(data: Data) -> str:
+    if data.targets == "classes":
+        return f"{data.classes} classes" + f" ({listed(data.names)})" * bool(data.names)
+    return f"{data.targets} targets {list(data.rows.labels.shape[1:])}"
+
+
+def _inputs(rows: Rows) -> str:
+    """Of each tensor the shape of a row and the dtype."""
+    kinds = (
+        f"{at} {list(x.shape[1:])} {str(x.dtype).removeprefix('torch.')}"
+        for at, x in named(rows.example)
+    )
+    return ", ".join(kinds) + " in the first row" * rows.collated

@@ -1,6 +1,6 @@
 """Classes that a role has no rows of."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 from torch import Tensor
@@ -11,12 +11,15 @@ _LISTED = 5  # classes, before the rest are counted
 
 
 def class_remarks(splits: Splits) -> Iterator[str]:
-    """Which classes are missing where, one line each.
+    """Which classes are missing where, one line each; of targets that are no classes nothing.
 
     A class is known if reference, select or test rows, whose labels are right, are of it. Training
     rows are taken as shifted: noise may fill a class that has no rows of its own, and class-prior
     leaves a row of each.
     """
+    if splits.targets != "classes":
+        return
+    names = splits.names
     known = {
         label
         for rows in (splits.reference, splits.select, splits.test)
@@ -24,24 +27,30 @@ def class_remarks(splits: Splits) -> Iterator[str]:
     }
     if unknown := splits.classes - len(known):
         some = (label for label in range(splits.classes) if label not in known)
-        hint = "" if 0 in known else ": labels are to begin at 0"
-        yield f"no reference, select or test rows are of {_listed(some, unknown)}{hint}"
+        hint = "" if 0 in known or names else ": labels are to begin at 0"
+        yield f"no reference, select or test rows are of {_listed(some, unknown, names)}{hint}"
     trained = _classes(splits.train.labels)
     if len(trained) == 1:
-        yield f"all training rows are of {_listed(trained, 1)}"
+        yield f"all training rows are of {_listed(trained, 1, names)}"
     elif lacking := sorted(known - trained):
-        yield f"no training rows are of {_listed(lacking, len(lacking))}"
+        yield f"no training rows are of {_listed(lacking, len(lacking), names)}"
     for role, rows in (("reference", splits.reference), ("test", splits.test)):
         if lacking := sorted(known - _classes(rows.labels)):
-            yield f"no {role} rows, of {len(rows)}, are of {_listed(lacking, len(lacking))}"
+            yield f"no {role} rows, of {len(rows)}, are of {_listed(lacking, len(lacking), names)}"
 
 
 def _classes(labels: Tensor) -> set[int]:
     return set(labels.unique().tolist())
 
 
-def _listed(classes: Iterable[int], count: int) -> str:
+def _listed(classes: Iterable[int], count: int, names: Sequence[str]) -> str:
     """``count`` classes, the first of which are named."""
-    named = ", ".join(map(str, islice(classes, _LISTED)))
+    some = [names[label] if names else str(label) for label in islice(classes, _LISTED)]
+    return f"class{'es' if count > 1 else ''} {listed(some, count)}"
+
+
+def listed(names: Sequence[str], count: int | None = None) -> str:
+    """The first few of ``count`` names, all that are given if None, and how many more."""
+    count = len(names) if count is None else count
     more = f" and {count - _LISTED} more" if count > _LISTED else ""
-    return f"class{'es' if count > 1 else ''} {named}{more}"
+    return f"{', '.join(names[:_LISTED])}{more}"

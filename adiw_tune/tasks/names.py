@@ -11,8 +11,10 @@ REQUIRED = ("train", "test", "model")
 OPTIONAL = (
     "reference",
     "augment",
+    "loss",
     "optimizer",
     "scheduler",
+    "TARGETS",
     "CLASSES",
     "REFERENCE_SIZE",
     "SELECT_SIZE",

@@ -20,11 +20,11 @@ they are a smaller share of the select rows than those can measure.
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from torch import Tensor
-
+from adiw_tune.tasks.nests import Nest, leaves
 from adiw_tune.tasks.rows import Rows, Split, as_bytes
 
 _DEVIATIONS = 4  # of a Poisson count, whose variance is its mean
@@ -74,9 +74,17 @@ def clean_source(roles: Mapping[str, Rows]) -> str:
     return "reference" if "reference" in roles else "train"
 
 
-def row_digests(inputs: Tensor) -> list[bytes]:
+def row_digests(inputs: Nest) -> list[bytes]:
     """Of each row of ``inputs``, [n, ...], 16 bytes that no other inputs have."""
-    return [hashlib.blake2b(row, digest_size=16).digest() for row in as_bytes(inputs)]
+    parts = [as_bytes(x) for x in leaves(inputs)]
+    return [_digest(row) for row in zip(*parts, strict=True)]
+
+
+def _digest(row: Iterable[Any]) -> bytes:
+    known = hashlib.blake2b(digest_size=16)
+    for part in row:
+        known.update(part)
+    return known.digest()
 
 
 def overlaps(seen: Mapping[str, Sequence[bytes]], source: str) -> Iterator[Overlap]:

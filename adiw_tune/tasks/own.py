@@ -9,40 +9,43 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from adiw_tune.errors import UserError, told_as
-from adiw_tune.tasks.base import Data, Network, Task
-from adiw_tune.tasks.items import as_column, read_labels, without_values
+from adiw_tune.tasks.base import Network, Task
+from adiw_tune.tasks.data import Data
+from adiw_tune.tasks.given import ROWS, Given, settled, taken
 from adiw_tune.tasks.names import REQUIRED, name_remarks
-from adiw_tune.tasks.rows import Rows, Split
-from adiw_tune.tasks.streamed import stream
+from adiw_tune.tasks.targets import KINDS
 from adiw_tune.tasks.watched import Watched
 from adiw_tune.user_file import importing_from_beside, run_file, why
 
 _HOLDING = "train(), test() and model()"
-_FUNCTIONS = ("reference", "augment", "optimizer", "scheduler")
+_FUNCTIONS = ("reference", "augment", "loss", "optimizer", "scheduler")
 _OPTIMIZER = ("zero_grad", "step", "state_dict", "load_state_dict")
 _SCHEDULER = ("step", "state_dict", "load_state_dict")
-_ROWS = "(inputs, labels) tensors, or a Dataset of (tensor, int) pairs"
 
 
 def load_task(path: str) -> Task:
     """The task that the Python file ``path`` defines, which is run, once until it changes.
 
     It defines functions: ``train()`` and ``test()`` give rows, ``model()`` an nn.Module whose
-    output is logits. Rows are a pair of tensors, inputs [n, ...] and labels [n], or three with
-    groups [n], or a torch ``Dataset`` of (tensor, int) pairs, which is read as it is needed. A
-    function that has a parameter without a default, or one called ``data_dir``, is given the data
-    directory, a Path or None.
+    output is logits, or has them as ``logits``. Rows are a pair of inputs and labels, or three with
+    groups [n]; or a torch ``Dataset`` of such pairs, which is read as it is needed, and may have a
+    ``collate_fn``. Inputs are a tensor or array [n, ...], or dicts and tuples of such; see
+    :func:`adiw_tune.tasks.nests.call` for how the module is given them. Labels are class numbers
+    or names [n], 0 and 1 [n, k], or real values [n] or [n, k]. A function that has a parameter
+    without a default, or one called ``data_dir``, is given the data directory, a Path or None.
 
     It may define as well ``reference()``: rows to trust, which the reference and select rows are
     drawn from, so that the rows of ``train()`` are trained on as they came;
-    ``augment(inputs)``: changes training inputs [n, ...] at random; ``optimizer(model, config)``,
-    of the module and the configuration, and ``scheduler(optimizer, steps)``, of the number of
-    updates, after each of which it steps; and ``CLASSES``, ``REFERENCE_SIZE`` and
-    ``SELECT_SIZE``. Arguments of ``model`` are settings that a configuration may give. What else
-    it defines in vain is in the task's remarks.
+    ``augment(inputs)``: changes training inputs [n, ...] at random; ``loss(outputs, targets)``: one
+    loss a row, [n], which weighs and trains; ``optimizer(model, config)``, of the module and the
+    configuration, and ``scheduler(optimizer, steps)``, of the number of updates, after each of
+    which it steps; ``TARGETS``: the kind of labels, a key of
+    :data:`adiw_tune.tasks.targets.KINDS`, where it cannot be told by them; and ``CLASSES``,
+    ``REFERENCE_SIZE`` and ``SELECT_SIZE``. Arguments of ``model`` are settings that a configuration
+    may give. What else it defines in vain is in the task's remarks.
     """
     file = Path(path)
     return _load(path, file.resolve(), os.stat(file).st_mtime_ns if os.path.isfile(file) else 0)
@@ -65,6 +68,7 @@ def _load(path: str, file: Path, modified: int) -> Task:
         reference_size=own.number("REFERENCE_SIZE", 500),
         select_size=own.number("SELECT_SIZE", 500),
         augment=names.get("augment"),
+        loss=names.get("loss"),
         remarks=tuple(name_remarks(file, names)),
         model=names["model"],
         optimizer=own.optimizer if "optimizer" in names else None,
@@ -79,11 +83,25 @@ class _OwnFile:
         self._names = names
 
     def load(self, data_dir: Path | None) -> Data:
-        train, test = self._rows("train", data_dir), self._rows("test", data_dir)
-        trusted = self._rows("reference", data_dir) if "reference" in self._names else None
-        seen = (rows.labels for rows in (train, test, trusted) if rows is not None and len(rows))
-        classes = max((int(labels.max()) + 1 for labels in seen), default=1)
-        return Data(train, test, self.number("CLASSES", max(1, classes)), trusted)
+        has_reference = "reference" in self._names
+        return settled(
+            self._rows("train", data_dir),
+            self._rows("test", data_dir),
+            self._rows("reference", data_dir) if has_reference else None,
+            targets=self._targets(),
+            classes=self.number("CLASSES", 0) or None,
+            own_loss="loss" in self._names,
+        )
+
+    def _targets(self) -> str | None:
+        kind = self._names.get("TARGETS")
+        if kind is not None and kind not in [*KINDS]:  # a list, as it may be of no type to look up
+            raise UserError(
+                f"TARGETS in '{self._path}' must be one of {', '.join(KINDS)}; got {kind!r}"
+            )
+        if kind == "own" and "loss" not in self._names:
+            raise UserError(f"TARGETS in '{self._path}' is own: define loss(outputs, targets) too")
+        return kind
 
     def network(self, shape: torch.Size, classes: int, **settings: Any) -> Network:
         model = self._call("model", partial(self._names["model"], **settings))
@@ -109,7 +127,9 @@ class _OwnFile:
         return made
 
     def number(self, name: str, default: int) -> int:
-        number = self._names.get(name, default)
+        if name not in self._names:
+            return default
+        number = self._names[name]
         try:
             whole = operator.index(number)
         except TypeError:
@@ -120,13 +140,13 @@ class _OwnFile:
             )
         return whole
 
-    def _rows(self, name: str, data_dir: Path | None) -> Rows:
+    def _rows(self, name: str, data_dir: Path | None) -> Given:
         given = self._call(name, partial(_given_folder, self._names[name], data_dir))
         where = f"{name}() of '{self._path}'"
         fails = f"{where} gives {type(given).__name__}, which fails"
         # What it asks of an object of the user's, such as its `targets`, is that one's code too.
-        with told_as(lambda error: f"{fails} ({why(error, self._file)}): give {_ROWS}"):
-            return _taken(given, where)
+        with told_as(lambda error: f"{fails} ({why(error, self._file)}): give {ROWS}"):
+            return taken(given, where)
 
     def _call(self, name: str, function: Callable[[], Any]) -> Any:
         fails = f"{name}() of '{self._path}' fails"
@@ -146,33 +166,3 @@ def _given_folder(function: Callable[..., Any], data_dir: Path | None) -> Any:
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     asks = any(p.kind in positional and p.default is p.empty for p in parameters.values())
     return function(data_dir) if asks else function()
-
-
-def _taken(given: Any, where: str) -> Rows:
-    given = getattr(given, "tensors", given)  # a TensorDataset is in memory already
-    if isinstance(given, tuple | list):
-        return _in_memory(tuple(given), where)
-    if not (hasattr(given, "__len__") and hasattr(given, "__getitem__")):
-        raise UserError(f"{where} gives {type(given).__name__}: give {_ROWS}")
-    labels, groups = read_labels(given, where), getattr(given, "groups", None)
-    if groups is not None:
-        groups = as_column(groups, f"groups of {where}", len(labels))
-    return stream(given, labels, groups, where)
-
-
-def _in_memory(given: tuple[Any, ...], where: str) -> Split:
-    if len(given) not in (2, 3) or not all(isinstance(x, Tensor) for x in given):
-        kinds = ", ".join(type(x).__name__ for x in given[:4])
-        raise UserError(f"{where} gives ({kinds}): give {_ROWS}")
-    inputs, labels, groups = (*given, None)[:3]
-    kind = without_values(inputs)
-    if kind is not None or inputs.ndim == 0:
-        raise UserError(
-            f"inputs of {where} are {kind or 'a single number'}: give a dense tensor [n, ...]"
-        )
-    n = len(inputs)
-    return Split(
-        inputs.detach(),
-        as_column(labels, f"labels of {where}", n),
-        None if groups is None else as_column(groups, f"groups of {where}", n),
-    )

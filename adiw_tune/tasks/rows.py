@@ -8,6 +8,8 @@ from typing import Any, Protocol, Self
 import torch
 from torch import Tensor
 
+from adiw_tune.tasks.nests import Nest, leaves, mapped
+
 # Where all rows are gone through, evaluation included, memory bounds how many go at once.
 _ROWS_AT_ONCE = 2048
 _NUMBERS_AT_ONCE = 2**23  # in the inputs of these rows; a network's layers need many times that
@@ -15,7 +17,10 @@ _ALL = slice(None)
 
 
 class Rows(Protocol):
-    """Rows of one role. ``labels``: [n], int64, on the CPU or the device.
+    """Rows of one role. ``labels``: [n, ...], on the CPU or the device.
+
+    Labels are what :mod:`adiw_tune.tasks.targets` says of their kind: class numbers [n], int64, or
+    other targets.
 
     ``groups``: [n], int64, is a selected attribute of each row that a shift may act on (a colour,
     a category), 0 being the group that stays; None where rows have none.
@@ -23,7 +28,7 @@ class Rows(Protocol):
 
     @property
     def labels(self) -> Tensor:
-        """[n], int64."""
+        """[n, ...]."""
         ...
 
     @property
@@ -32,8 +37,13 @@ class Rows(Protocol):
         ...
 
     @property
-    def example(self) -> Tensor:
+    def example(self) -> Nest:
         """The inputs of the first row, [1, ...]."""
+        ...
+
+    @property
+    def collated(self) -> bool:
+        """Whether a collate_fn makes the mini-batches, so that their shapes may differ."""
         ...
 
     def __len__(self) -> int: ...
@@ -43,7 +53,7 @@ class Rows(Protocol):
         ...
 
     def relabelled(self, labels: Tensor) -> Self:
-        """The same inputs with other ``labels``: [n]."""
+        """The same inputs with other ``labels``: [n, ...]."""
         ...
 
     def to(self, device: torch.device) -> Self:
@@ -61,13 +71,14 @@ class Rows(Protocol):
 
 @dataclass(frozen=True)
 class Split:
-    """Rows in memory: inputs [n, ...] and labels [n] as int64.
+    """Rows in memory: inputs, each tensor of them [n, ...], and labels [n, ...].
 
-    Inputs are float32, or uint8 in [0, 255] where the network turns bytes into numbers by itself
-    (:class:`adiw_tune.tasks.networks.FromBytes`): images then take a quarter of the memory.
+    Inputs are a tensor or a nest of tensors, of any dtype that the network takes: uint8 in [0, 255]
+    where it turns bytes into numbers by itself (:class:`adiw_tune.tasks.networks.FromBytes`), so
+    that images take a quarter of the memory.
     """
 
-    inputs: Tensor
+    inputs: Nest
     labels: Tensor
     groups: Tensor | None = None
 
@@ -75,14 +86,19 @@ class Split:
         return len(self.labels)
 
     @property
-    def example(self) -> Tensor:
+    def example(self) -> Nest:
         """The inputs of the first row, [1, ...]."""
-        return self.inputs[:1]
+        return mapped(lambda x: x[:1], self.inputs)
+
+    @property
+    def collated(self) -> bool:
+        """False: they have their shapes."""
+        return False
 
     def take(self, index: Tensor | slice) -> "Split":
         """The rows ``index``."""
         groups = None if self.groups is None else self.groups[index]
-        return Split(self.inputs[index], self.labels[index], groups)
+        return Split(mapped(lambda x: x[index], self.inputs), self.labels[index], groups)
 
     def relabelled(self, labels: Tensor) -> "Split":
         """The same inputs with other labels."""
@@ -91,15 +107,16 @@ class Split:
     def to(self, device: torch.device) -> "Split":
         """The same rows on ``device``."""
         groups = None if self.groups is None else self.groups.to(device)
-        return Split(self.inputs.to(device), self.labels.to(device), groups)
+        inputs = mapped(lambda x: x.to(device), self.inputs)
+        return Split(inputs, self.labels.to(device), groups)
 
     def batches(self, chunks: Iterable[Tensor]) -> "Iterator[Split]":
         """One mini-batch for each chunk."""
         return (self.take(chunk.to(self.labels.device)) for chunk in chunks)
 
     def digest(self) -> str:
-        """Of all inputs, their shape and dtype, and the labels."""
-        return digest(self.inputs, self.labels)
+        """Of all inputs, their shapes and dtypes, and the labels."""
+        return digest(*leaves(self.inputs), self.labels)
 
 
 def digest(*tensors: Tensor) -> str:
@@ -122,7 +139,7 @@ def as_bytes(rows: Tensor) -> Any:
 
 def at_once(rows: Rows) -> int:
     """How many of ``rows`` to go through at a time."""
-    numbers = rows.example.numel()
+    numbers = sum(x.numel() for x in leaves(rows.example))
     return max(1, min(_ROWS_AT_ONCE, _NUMBERS_AT_ONCE // max(1, numbers)))
 
 
@@ -132,21 +149,18 @@ def in_order(rows: Rows, share: slice = _ALL) -> Iterator[Split]:
 
 
 def loaded(rows: Rows) -> Split:
-    """All rows at once, in memory."""
-    parts = list(in_order(rows))
+    """All rows at once, in memory; those of a collate_fn as one mini-batch, of one shape."""
+    if rows.collated:
+        (whole,) = rows.batches([torch.arange(len(rows))])
+        return whole
+    return concatenated(*in_order(rows))
+
+
+def concatenated(*parts: Split) -> Split:
+    """The rows of all parts, one part after the other; without groups if one has none."""
     groups = [part.groups for part in parts if part.groups is not None]
     return Split(
-        torch.cat([part.inputs for part in parts]),
+        mapped(lambda *some: torch.cat(some), *(part.inputs for part in parts)),
         torch.cat([part.labels for part in parts]),
-        torch.cat(groups) if groups else None,
-    )
-
-
-def concatenated(first: Split, second: Split) -> Split:
-    """The rows of both, those of ``first`` before those of ``second``."""
-    both = first.groups is not None and second.groups is not None
-    return Split(
-        torch.cat([first.inputs, second.inputs]),
-        torch.cat([first.labels, second.labels]),
-        torch.cat([first.groups, second.groups]) if both else None,  # type: ignore[list-item]
+        torch.cat(groups) if len(groups) == len(parts) else None,
     )

@@ -1,18 +1,51 @@
 """How the training rows come to differ from the rows met in use."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from adiw_tune.errors import UserError
+from adiw_tune.tasks.data import Data
+from adiw_tune.tasks.label_files import labels_from
+
+
+@dataclass(frozen=True)
+class Training:
+    """Training rows before a shift.
+
+    Args:
+        data: whose rows they are.
+        index: [n], int64: which of ``data.rows``.
+        labels: [n, ...]: theirs at present.
+    """
+
+    data: Data
+    index: Tensor
+    labels: Tensor
+
+    @property
+    def groups(self) -> Tensor | None:
+        """[n], int64, or None."""
+        return None if self.data.rows.groups is None else self.data.rows.groups[self.index]
+
+    def after(self, shifted: "Shifted") -> "Training":
+        """What a shift has left of them."""
+        return replace(self, index=self.index[shifted.kept], labels=shifted.labels)
+
+    def refuse_unless(self, shift: str, *kinds: str) -> None:
+        """Refuse targets of another kind: the shift has no meaning for them."""
+        if self.data.targets not in kinds:
+            raise UserError(
+                f"shift {shift} is for targets that are {' or '.join(kinds)}: these are "
+                f"{self.data.targets}"
+            )
 
 
 @dataclass(frozen=True)
 class Shifted:
-    """Which rows stay, as indices into the clean ones, and what labels they get."""
+    """Which rows stay, as indices into those before the shift, and what labels they get."""
 
     kept: Tensor
     labels: Tensor
@@ -21,10 +54,8 @@ class Shifted:
 class Shift(Protocol):
     """A change of the joint distribution of the training rows."""
 
-    def apply(
-        self, labels: Tensor, groups: Tensor | None, classes: int, generator: torch.Generator
-    ) -> Shifted:
-        """Shift clean ``labels``: [n], int64 in [0, classes); ``groups``: [n], int64, or None."""
+    def apply(self, rows: Training, generator: torch.Generator) -> Shifted:
+        """Shift ``rows``."""
         ...
 
 
@@ -32,23 +63,27 @@ class Shift(Protocol):
 class NoShift:
     """Training rows as they are."""
 
-    def apply(
-        self, labels: Tensor, groups: Tensor | None, classes: int, generator: torch.Generator
-    ) -> Shifted:
+    def apply(self, rows: Training, generator: torch.Generator) -> Shifted:
         """Every row, unchanged."""
-        return Shifted(torch.arange(len(labels)), labels)
+        return Shifted(torch.arange(len(rows.labels)), rows.labels)
 
 
 @dataclass(frozen=True)
 class SymmetricNoise:
-    """With probability ``rate`` a label becomes any of the other classes, each as likely."""
+    """With probability ``rate`` a label becomes any of the other classes, each as likely.
+
+    Of binary targets each of a row's labels, by itself, becomes the other one.
+    """
 
     rate: float
 
-    def apply(
-        self, labels: Tensor, groups: Tensor | None, classes: int, generator: torch.Generator
-    ) -> Shifted:
+    def apply(self, rows: Training, generator: torch.Generator) -> Shifted:
         """Every row, some labels moved by 1 to classes - 1."""
+        rows.refuse_unless("symmetric", "classes", "binary")
+        labels, classes = rows.labels, rows.data.classes
+        if rows.data.targets == "binary":
+            flipped = torch.rand(labels.shape, generator=generator) < self.rate
+            return Shifted(torch.arange(len(labels)), torch.where(flipped, 1 - labels, labels))
         flipped = torch.rand(len(labels), generator=generator) < self.rate
         offset = torch.randint(1, classes, (len(labels),), generator=generator)
         return Shifted(torch.arange(len(labels)), (labels + flipped * offset) % classes)
@@ -60,10 +95,10 @@ class PairNoise:
 
     rate: float
 
-    def apply(
-        self, labels: Tensor, groups: Tensor | None, classes: int, generator: torch.Generator
-    ) -> Shifted:
+    def apply(self, rows: Training, generator: torch.Generator) -> Shifted:
         """Every row, some labels moved by 1."""
+        rows.refuse_unless("pair", "classes")
+        labels, classes = rows.labels, rows.data.classes
         flipped = torch.rand(len(labels), generator=generator) < self.rate
         return Shifted(torch.arange(len(labels)), (labels + flipped) % classes)
 
@@ -78,16 +113,16 @@ class ClassPrior:
 
     ratio: float
 
-    def apply(
-        self, labels: Tensor, groups: Tensor | None, classes: int, generator: torch.Generator
-    ) -> Shifted:
+    def apply(self, rows: Training, generator: torch.Generator) -> Shifted:
         """Fewer rows, labels unchanged; a class that had rows keeps at least one."""
+        rows.refuse_unless("class-prior", "classes")
+        labels, classes = rows.labels, rows.data.classes
         order = torch.randperm(len(labels), generator=generator)
         kept = []
         for label in range(classes):
-            rows = order[labels[order] == label]
-            minority = label >= (classes + 1) // 2
-            kept.append(rows[: max(1, round(len(rows) / self.ratio))] if minority else rows)
+            of_class = order[labels[order] == label]
+            left = max(1, round(len(of_class) / self.ratio))
+            kept.append(of_class[:left] if label >= (classes + 1) // 2 else of_class)
         index = torch.cat(kept).sort().values
         return Shifted(index, labels[index])
 
@@ -105,10 +140,9 @@ class GroupPrior:
 
     ratio: float
 
-    def apply(
-        self, labels: Tensor, groups: Tensor | None, classes: int, generator: torch.Generator
-    ) -> Shifted:
+    def apply(self, rows: Training, generator: torch.Generator) -> Shifted:
         """Fewer rows, labels unchanged."""
+        labels, groups = rows.labels, rows.groups
         if groups is None:
             raise UserError(
                 "shift group-prior needs rows in groups: use task color-fashion or adult, or give "
@@ -126,59 +160,41 @@ class GroupPrior:
 
 
 @dataclass(frozen=True)
+class GivenLabels:
+    """Labels that somebody or something else gave the same rows, in place of the task's own.
+
+    Args:
+        file: where they are, as :func:`adiw_tune.tasks.label_files.labels_from`; "" for the task's
+            own :attr:`Data.relabelled`.
+        column: which of them.
+    """
+
+    file: str
+    column: str
+
+    def apply(self, rows: Training, generator: torch.Generator) -> Shifted:
+        """Every row, with those labels."""
+        labels = labels_from(self.file, self.column, rows.data) if self.file else self._own(rows)
+        return Shifted(torch.arange(len(rows.index)), labels[rows.index])
+
+    def _own(self, rows: Training) -> Tensor:
+        known = rows.data.relabelled
+        if self.column not in known:
+            has = f"it has {', '.join(known)}" if known else "it has none: name a file"
+            raise UserError(f"the task has no labels '{self.column}' of its own: {has}")
+        return known[self.column]
+
+
+@dataclass(frozen=True)
 class InTurn:
     """Several shifts, each applied to what the one before it left."""
 
     shifts: tuple[Shift, ...]
 
-    def apply(
-        self, labels: Tensor, groups: Tensor | None, classes: int, generator: torch.Generator
-    ) -> Shifted:
+    def apply(self, rows: Training, generator: torch.Generator) -> Shifted:
         """What all of them leave."""
-        kept = torch.arange(len(labels))
+        kept = torch.arange(len(rows.labels))
         for shift in self.shifts:
-            shifted = shift.apply(labels, groups, classes, generator)
-            kept, labels = kept[shifted.kept], shifted.labels
-            groups = None if groups is None else groups[shifted.kept]
-        return Shifted(kept, labels)
-
-
-# What a user writes before the colon: the shift, and the numbers that it takes.
-_RATES: dict[str, Callable[[float], Shift]] = {"symmetric": SymmetricNoise, "pair": PairNoise}
-_RATIOS: dict[str, Callable[[float], Shift]] = {
-    "class-prior": ClassPrior,
-    "group-prior": GroupPrior,
-}
-
-
-def parse_shift(text: str) -> Shift:
-    """The shift written as ``none`` or as one or more of these, joined by ``+``.
-
-    ``symmetric:R``, ``pair:R`` with R, the rate of wrong labels, in [0, 1); ``class-prior:RHO``
-    with RHO, the ratio of class sizes, at least 1 and finite; ``group-prior:RHO`` with RHO at
-    least 1, or ``inf``.
-    """
-    if text == "none":
-        return NoShift()
-    parts = tuple(_parse_one(part) for part in text.split("+"))
-    return parts[0] if len(parts) == 1 else InTurn(parts)
-
-
-def _parse_one(text: str) -> Shift:
-    kind, _, number = text.partition(":")
-    if kind not in {**_RATES, **_RATIOS}:
-        raise UserError(
-            f"unknown shift '{text}': write none, symmetric:R, pair:R, class-prior:RHO or "
-            "group-prior:RHO, for example pair:0.45, or several joined by +"
-        )
-    try:
-        value = float(number)
-    except ValueError:
-        raise UserError(f"shift '{text}' needs a number after the colon, like {kind}:0.4") from None
-    if kind in _RATES:
-        if not 0 <= value < 1:
-            raise UserError(f"noise rate must lie in [0, 1); got {number} in '{text}'")
-        return _RATES[kind](value)
-    if not value >= 1 or (kind == "class-prior" and value == float("inf")):
-        raise UserError(f"{kind} ratio must be at least 1; got {number}")
-    return _RATIOS[kind](value)
+            shifted = shift.apply(rows, generator)
+            kept, rows = kept[shifted.kept], rows.after(shifted)
+        return Shifted(kept, rows.labels)

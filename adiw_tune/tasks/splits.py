@@ -1,7 +1,7 @@
 """The roles of the data."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -16,7 +16,9 @@ class Splits:
     reference: clean, what weights are estimated against; few enough rows to stay in memory.
     select: clean, what a search maximises accuracy on.
     test: clean, read only to report.
-    classes: number of classes.
+    classes: number of classes, or of outputs for a row, as of :class:`adiw_tune.tasks.Data`.
+    targets: the kind of the labels, a key of :data:`adiw_tune.tasks.targets.KINDS`.
+    names: of the classes, where labels came as names.
     told: what ``digests`` gives, where it is known; to find it reads all rows.
     """
 
@@ -25,17 +27,18 @@ class Splits:
     select: Rows
     test: Rows
     classes: int
+    targets: str = "classes"
+    names: tuple[str, ...] = ()
     told: Mapping[str, str] | None = None
 
     def to(self, device: torch.device) -> "Splits":
         """The same splits on ``device``."""
-        return Splits(
-            self.train.to(device),
-            self.reference.to(device),
-            self.select.to(device),
-            self.test.to(device),
-            self.classes,
-            self.told,
+        return replace(
+            self,
+            train=self.train.to(device),
+            reference=self.reference.to(device),
+            select=self.select.to(device),
+            test=self.test.to(device),
         )
 
     def digests(self) -> dict[str, str]:

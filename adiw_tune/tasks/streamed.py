@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from adiw_tune.cores import usable_cores
 from adiw_tune.errors import UserError
 from adiw_tune.tasks.items import read_inputs
+from adiw_tune.tasks.nests import Nest, leaves, mapped
 from adiw_tune.tasks.rows import Split, digest
 
 _TOLD_BY = 8  # rows whose inputs stand for those of all in a digest
@@ -29,8 +30,10 @@ class StreamedSplit:
     how many processes read, or where a run was stopped and resumed.
 
     Args:
-        dataset: its items are (inputs, label) pairs, the inputs a tensor and all of one shape.
-        labels: [n], int64; they stand in for the items' own.
+        dataset: its items are (inputs, label) pairs. The inputs are nests of tensors, all alike;
+            or what its attribute ``collate_fn`` makes a mini-batch of, which is given a list of
+            items and returns (inputs, labels): sequences of several lengths are padded there.
+        labels: [n, ...]; they stand in for the items' own, and for those of ``collate_fn``.
         index: [n], int64: which items the rows are.
         groups: [n], int64, or None.
         device: where mini-batches go; read into pinned memory where that is CUDA.
@@ -50,13 +53,18 @@ class StreamedSplit:
         return len(self.labels)
 
     @property
-    def example(self) -> Tensor:
+    def example(self) -> Nest:
         """The inputs of the first row, [1, ...], read in this process."""
         return self.read(torch.arange(1))
 
-    def read(self, index: Tensor) -> Tensor:
+    @property
+    def collated(self) -> bool:
+        """Whether the data set has a ``collate_fn``."""
+        return getattr(self.dataset, "collate_fn", None) is not None
+
+    def read(self, index: Tensor) -> Nest:
         """The inputs of the rows ``index``, read in this process, on the CPU."""
-        return torch.stack(read_inputs(self.dataset, self.index[index].tolist(), self.name))
+        return read_inputs(self.dataset, self.index[index].tolist(), self.name)
 
     def take(self, index: Tensor) -> "StreamedSplit":
         """The rows ``index``."""
@@ -78,7 +86,7 @@ class StreamedSplit:
         items = (self.index[chunk].tolist() for chunk in ahead)
         for chunk, inputs in zip(due, _read_ahead(self, items), strict=True):
             groups = None if self.groups is None else self._moved(self.groups[chunk])
-            yield Split(self._moved(inputs), self._moved(self.labels[chunk]), groups)
+            yield Split(mapped(self._moved, inputs), self._moved(self.labels[chunk]), groups)
 
     def digest(self) -> str:
         """Of all row numbers and labels, and of the inputs of 8 rows from the first to the last.
@@ -87,7 +95,7 @@ class StreamedSplit:
         another way of reading them (a crop, a scale) from these, but may not tell one changed file.
         """
         some = torch.linspace(0, len(self) - 1, min(len(self), _TOLD_BY)).long()
-        return digest(self.index, self.labels, self.read(some))
+        return digest(self.index, self.labels, *leaves(self.read(some)))
 
     def _moved(self, rows: Tensor) -> Tensor:
         """On the device, without waiting for it, for which the copy must be of pinned memory."""
@@ -118,7 +126,7 @@ def default_workers() -> int:
     return int(text)
 
 
-def _read_ahead(rows: StreamedSplit, items: Iterator[list[int]]) -> Iterator[Tensor]:
+def _read_ahead(rows: StreamedSplit, items: Iterator[list[int]]) -> Iterator[Nest]:
     """The inputs of each mini-batch of ``items``, in order."""
     # Forked, since what a user's file defines can not be pickled for a new process.
     can_fork = "fork" in multiprocessing.get_all_start_methods()
@@ -161,9 +169,9 @@ class _Reader(Dataset[Any]):
         self._dataset = dataset
         self._name = name
 
-    def __getitems__(self, items: list[int]) -> Tensor | UserError:
+    def __getitems__(self, items: list[int]) -> Nest:
         try:
-            return torch.stack(read_inputs(self._dataset, items, self._name))
+            return read_inputs(self._dataset, items, self._name)
         except UserError as error:
             return error
 

@@ -7,17 +7,19 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from adiw_tune.errors import UserError, in_one_line, told_as
 from adiw_tune.tasks.base import Network, Task
+from adiw_tune.tasks.nests import Nest, leaves, named, shapes
 from adiw_tune.tasks.rows import Split
 from adiw_tune.tasks.splits import Splits
+from adiw_tune.tasks.targets import KINDS, Kind, row_loss
 from adiw_tune.tasks.watched import Watched
 
 _BATCH = 8  # rows that a network is tried on
 # What bounds logits, as autograd calls it. Of log-softmax the cross-entropy is that of the logits.
 _ENDINGS = {"SigmoidBackward0": "sigmoid", "TanhBackward0": "tanh", "ReluBackward0": "ReLU"}
+_TAKE_LOGITS = {"classes": "cross-entropy", "binary": "binary cross-entropy"}
 
 
 @dataclass(frozen=True)
@@ -70,19 +72,26 @@ def try_network(
     index = torch.arange(min(_BATCH, len(splits.train)))
     rows = next(splits.train.batches([index])).to(torch.device("cpu"))
     with torch.random.fork_rng(devices=[]):
-        fails = f"{name} fails on inputs {list(rows.inputs.shape)}"
+        fails = f"{name} fails on {shapes(rows.inputs)}"
         try:
-            with told_as(lambda error: f"{fails}: {in_one_line(error)}"):
+            with told_as(lambda error: f"{fails}: {in_one_line(error)}{_hint(rows.inputs)}"):
                 network = task.network(splits, name, settings)
+                trial = _Trial(task, splits, network, rows)
                 found = [*_shared(network, task.network(splits, name, settings))]
-                found = found or [*islice(_evaluation(network, rows, splits.classes), 1)]
-                found = found or [*_training(network, rows, task.augment, splits.classes)]
-                summary = [] if found else [*_features(network, rows)]
-                remarks = [] if found else [*_ending(network, rows)]
+                found = found or [*islice(trial.evaluation(), 1)]
+                found = found or [*trial.training()]
+                summary = [] if found else [*trial.features()]
+                remarks = [] if found else [*trial.ending()]
         except UserError as error:
             return Inspection([str(error)])
     lines = ([f"{name}: {line}" for line in some] for some in (found, summary, remarks))
     return Inspection(*lines)
+
+
+def _hint(inputs: Nest) -> str:
+    """What a network that fails on them may want."""
+    other = [x.dtype for x in leaves(inputs) if x.is_floating_point() and x.dtype != torch.float32]
+    return f" ({other[0]}: most networks take float32)" if other else ""
 
 
 def _shared(network: Network, another: Network) -> Iterator[str]:
@@ -95,83 +104,116 @@ def _shared(network: Network, another: Network) -> Iterator[str]:
         )
 
 
-def _evaluation(network: Network, rows: Split, classes: int) -> Iterator[str]:
-    """What is wrong in evaluation mode. What comes first may make the rest fail."""
-    n = len(rows)
-    network.eval()
-    with torch.no_grad():
-        logits, again = network(rows.inputs), network(rows.inputs)
-    if told := _misshapen(logits, n, classes):
-        yield f"{told} (is the number of classes right?)"
-    if not logits.isfinite().all():
-        yield "logits must be finite"
-    if not torch.allclose(logits, again, rtol=1e-4, atol=1e-5):
-        yield "the same rows give other logits the second time in evaluation mode"
+@dataclass(frozen=True)
+class _Trial:
+    """A network and the rows that it is tried on."""
+
+    task: Task
+    splits: Splits
+    network: Network
+    rows: Split
+
+    @property
+    def kind(self) -> Kind:
+        return KINDS[self.splits.targets]
+
+    def evaluation(self) -> Iterator[str]:
+        """What is wrong in evaluation mode. What comes first may make the rest fail."""
+        self.network.eval()
+        with torch.no_grad():
+            outputs, again = self.network(self.rows.inputs), self.network(self.rows.inputs)
+        if told := self._misshapen(outputs):
+            is_class = self.splits.targets == "classes"
+            yield told + " (is the number of classes right?)" * is_class
+        if not outputs.isfinite().all():
+            yield f"{self._outputs} must be finite"
+        if not torch.allclose(outputs, again, rtol=1e-4, atol=1e-5):
+            yield f"the same rows give other {self._outputs} the second time in evaluation mode"
+
+    def training(self) -> Iterator[str]:
+        """What is wrong in training mode."""
+        augment, inputs = self.task.augment, self.rows.inputs
+        inputs = inputs if augment is None else _augmented(augment, inputs)
+        self.network.train()
+        outputs = self.network(inputs)
+        if told := self._misshapen(outputs):
+            yield f"{told} in training mode"
+            return
+        losses = self._losses(outputs.float())
+        if not losses.requires_grad:
+            yield "the loss has no gradient: are all parameters frozen?"
+            return
+        losses.mean().backward()
+        gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
+        if not any(g.any() for g in gradients):
+            yield "no parameter gets a gradient from the loss"
+        if not all(g.isfinite().all() for g in gradients):
+            yield "the gradient of the loss is not finite"
+
+    def features(self) -> Iterator[str]:
+        """Why representation feature cannot be used; representation loss can all the same."""
+        only = "only representation loss can be used"
+        self.network.eval()
+        with torch.no_grad():
+            features, outputs = self.network.outputs(self.rows.inputs)
+        shape, n = list(features.shape), len(self.rows)
+        if isinstance(self.network, Watched) and features is outputs:
+            yield f"no nn.Linear is called: {only}"
+        elif features.shape[0] != n or (self.splits.train.collated and features.ndim != 2):
+            yield f"features of {n} rows are {shape}: {only}"
+        elif self.kind.beside is None:
+            yield f"features are compared beside targets, of which only the loss knows: {only}"
+
+    def ending(self) -> Iterator[str]:
+        """The activation that a network in training mode ends in, by values or by its graph."""
+        if self.splits.targets not in _TAKE_LOGITS or self.task.loss is not None:
+            return
+        self.network.train()
+        logits = self.network(self.rows.inputs)
+        last = _ENDINGS.get(logits.grad_fn.name()) if logits.grad_fn else None
+        if self.splits.targets == "classes" and _is_softmax(logits):
+            last = "softmax"
+        if last:
+            entropy = _TAKE_LOGITS[self.splits.targets]
+            yield f"it ends in {last}: {entropy} takes logits, so return what comes before {last}"
+
+    def _losses(self, outputs: Tensor) -> Tensor:
+        n, labels = len(self.rows), self.rows.labels
+        told = f"outputs {list(outputs.shape)} and targets {list(labels.shape)} {labels.dtype}"
+        with told_as(lambda error: f"loss fails on {told}: {in_one_line(error)}"):
+            losses: object = row_loss(self.splits.targets, self.task.loss)(outputs, labels)
+        if not isinstance(losses, Tensor) or losses.shape != (n,):
+            got = list(losses.shape) if isinstance(losses, Tensor) else type(losses).__name__
+            raise UserError(f"loss gives {got} for {n} rows: give one loss a row, [{n}]")
+        return losses
+
+    def _misshapen(self, outputs: object) -> str | None:
+        n, right = len(self.rows), self.kind.shapes(self.rows.labels, self.splits.classes)
+        shape = list(outputs.shape) if isinstance(outputs, Tensor) else []
+        if shape in right or (shape[:1] == [n] and not right):
+            return None
+        must = " or ".join(map(str, right)) or f"[{n}, ...]"
+        are = shape if isinstance(outputs, Tensor) else type(outputs).__name__
+        return f"{self._outputs} of {n} rows must be {must}; they are {are}"
+
+    @property
+    def _outputs(self) -> str:
+        return "logits" if self.splits.targets in _TAKE_LOGITS else "outputs"
 
 
-def _misshapen(logits: object, n: int, classes: int) -> str | None:
-    if isinstance(logits, Tensor) and logits.shape == (n, classes):
-        return None
-    got = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-    return f"logits of {n} rows must be [{n}, {classes}]; they are {got}"
-
-
-def _features(network: Network, rows: Split) -> Iterator[str]:
-    """Why representation feature cannot be used; representation loss can all the same."""
-    network.eval()
-    with torch.no_grad():
-        features, logits = network.outputs(rows.inputs)
-    if isinstance(network, Watched) and features is logits:
-        yield "no nn.Linear is called: only representation loss can be used"
-    elif features.shape[0] != len(rows):
-        yield (
-            f"features of {len(rows)} rows are {list(features.shape)}: only representation loss "
-            "can be used"
-        )
-
-
-def _ending(network: Network, rows: Split) -> Iterator[str]:
-    """The activation that a network in training mode ends in, by values or by its graph."""
-    network.train()
-    logits = network(rows.inputs)
-    last = _ENDINGS.get(logits.grad_fn.name()) if logits.grad_fn else None
+def _is_softmax(logits: Tensor) -> bool:
     sums = (logits.sum(dim) for dim in (1, 0))  # over dim 0 as well: a softmax over the wrong axis
-    if (logits >= 0).all() and any(torch.allclose(s, torch.ones_like(s), atol=1e-4) for s in sums):
-        last = "softmax"
-    if last:
-        yield f"it ends in {last}: cross-entropy takes logits, so return what comes before {last}"
+    return bool((logits >= 0).all()) and any(
+        torch.allclose(s, torch.ones_like(s), atol=1e-4) for s in sums
+    )
 
 
-def _training(
-    network: Network, rows: Split, augment: Callable[[Tensor], Tensor] | None, classes: int
-) -> Iterator[str]:
-    inputs = rows.inputs if augment is None else _augmented(augment, rows.inputs)
-    network.train()
-    logits = network(inputs)
-    if told := _misshapen(logits, len(rows), classes):
-        yield f"{told} in training mode"
-        return
-    loss = functional.cross_entropy(logits.float(), rows.labels)
-    if not loss.requires_grad:
-        yield "the loss has no gradient: are all parameters frozen?"
-        return
-    loss.backward()
-    gradients = [p.grad for p in network.parameters() if p.grad is not None]
-    if not any(g.any() for g in gradients):
-        yield "no parameter gets a gradient from the loss"
-    if not all(g.isfinite().all() for g in gradients):
-        yield "the gradient of the loss is not finite"
-
-
-def _augmented(augment: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
-    kind = f"{list(inputs.shape)} {inputs.dtype}"
-    with told_as(lambda error: f"augment fails on inputs {kind}: {in_one_line(error)}"):
-        changed: object = augment(inputs)
-    if not isinstance(changed, Tensor):
-        raise UserError(f"augment gives {type(changed).__name__} for inputs {kind}: give a tensor")
-    if (changed.shape, changed.dtype) != (inputs.shape, inputs.dtype):
-        raise UserError(
-            f"augment makes {list(changed.shape)} {changed.dtype} of inputs {kind}: it must keep "
-            "shape and dtype"
-        )
+def _augmented(augment: Callable[[Nest], Nest], inputs: Nest) -> Nest:
+    kind = shapes(inputs)
+    with told_as(lambda error: f"augment fails on {kind}: {in_one_line(error)}"):
+        changed = augment(inputs)
+    if others := [x for _, x in named(changed) if not isinstance(x, Tensor)]:
+        raise UserError(f"augment gives {type(others[0]).__name__} for {kind}: give a tensor")
+    if shapes(changed) != kind:
+        raise UserError(f"augment makes {shapes(changed)} of {kind}: it must keep shape and dtype")
     return changed

@@ -14,6 +14,7 @@ from adiw_tune.tasks import (
     parse_shift,
     unlike_twice,
 )
+from adiw_tune.tasks.targets import row_loss
 from adiw_tune.training.config import TrialConfig
 from adiw_tune.training.smoke_test import check_own_recipe, has_own_recipe
 from adiw_tune.user_file import is_file
@@ -29,10 +30,12 @@ def check_own_files(config: TrialConfig, splits: Splits) -> list[str]:
         UserError: training could not work with it.
     """
     remarks: list[str] = []
+    task = find_task(config.task)
+    row_loss(splits.targets, task.loss, config.label_smoothing)
     if is_file(config.task):
         for role in ("train", "select", "test"):
             _refuse(config, unlike_twice(role, getattr(splits, role)))
-        task, features = find_task(config.task), config.representation == "feature"
+        features = config.representation == "feature"
         of_network = check_network(task, splits, config.network, features, config.model)
         check_own_recipe(config, splits)
         remarks = [*task.remarks, *class_remarks(splits), *of_network]

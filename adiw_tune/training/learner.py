@@ -1,52 +1,62 @@
 """The network in training, and how mini-batches go through it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from adiw_tune.tasks import Network, Split
+from adiw_tune.tasks.nests import Nest
+from adiw_tune.tasks.targets import KINDS, Kind, RowLoss, spread
 from adiw_tune.training.kernels import fast_kernels
 from adiw_tune.training.peers import Peers
 
 
 @dataclass(frozen=True)
 class Forward:
-    """What a network gave for some rows: features [n, ...], logits [n, classes], losses [n]."""
+    """What a network gave for some rows of a kind of targets.
+
+    Features [n, ...]; logits [n, classes], or outputs of another kind; losses [n]; labels [n, ...].
+    """
 
     features: Tensor
     logits: Tensor
     losses: Tensor
     labels: Tensor
+    kind: Kind = KINDS["classes"]
 
     @property
     def parts(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """All four."""
+        """What there is of each row."""
         return self.features, self.logits, self.losses, self.labels
 
     def take(self, index: Tensor | slice) -> "Forward":
         """The rows ``index``."""
-        return Forward(*(part[index] for part in self.parts))
+        return self.of(part[index] for part in self.parts)
 
     def split(self, size: int) -> "tuple[Forward, Forward]":
         """The first ``size`` rows, and the rest."""
         return self.take(slice(size)), self.take(slice(size, None))
 
+    def of(self, parts: Iterable[Tensor]) -> "Forward":
+        """Other rows of the kind."""
+        features, logits, losses, labels = parts
+        return Forward(features, logits, losses, labels, self.kind)
+
     @classmethod
     def joined(cls, forwards: "list[Forward]") -> "Forward":
         """The rows of all these."""
         parts = zip(*(forward.parts for forward in forwards), strict=True)
-        return cls(*(torch.cat(some) for some in parts))
+        return forwards[0].of(torch.cat(some) for some in parts)
 
     def needed(self, representation: str) -> "Forward":
-        """Without features and logits, if weights are estimated on the losses alone."""
+        """With nothing but the losses, if weights are estimated on these alone."""
         if representation == "feature":
             return self
-        return replace(self, features=self.losses, logits=self.losses)
+        return self.of([self.losses] * len(self.parts))
 
 
 class Learner:
@@ -57,22 +67,25 @@ class Learner:
         precision: float32, or bfloat16 for autocast; losses are float32 either way.
         augment: the task's, or None.
         peers: the processes that train it.
-        label_smoothing: of the losses, in [0, 1).
+        kind: of the targets.
+        loss: of outputs and targets, one a row; None for that of the kind.
     """
 
     def __init__(
         self,
         network: Network,
         precision: str = "float32",
-        augment: Callable[[Tensor], Tensor] | None = None,
+        augment: Callable[[Nest], Nest] | None = None,
         peers: Peers | None = None,
-        label_smoothing: float = 0.0,
+        kind: Kind = KINDS["classes"],
+        loss: RowLoss | None = None,
     ) -> None:
         self.network = network
         self.precision = precision
         self.peers = peers or Peers()
+        self.kind = kind
+        self.loss = loss or kind.losses
         self._augment = augment
-        self._smoothing = label_smoothing
         self._norms = [m for m in network.modules() if isinstance(m, _BatchNorm)]
 
     def augmented(self, rows: Split) -> Split:
@@ -90,37 +103,35 @@ class Learner:
         if self.peers.size == 1:
             return forward
         parts = forward.needed(representation).parts
-        # As one tensor, since it is messages that take time. Labels below 2^24 are exact in it.
+        # As one tensor, since it is messages that take time. Classes below 2^24 are exact in it.
         columns = [part.detach().reshape(len(part), -1).float() for part in parts]
         whole = self.peers.gathered(torch.cat(columns, dim=1), n)
         gathered = whole.split([some.shape[1] for some in columns], dim=1)
-        return Forward(
-            *(
-                some.reshape(n, *part.shape[1:]).to(part.dtype)
-                for some, part in zip(gathered, parts, strict=True)
-            )
+        return forward.of(
+            some.reshape(n, *part.shape[1:]).to(part.dtype)
+            for some, part in zip(gathered, parts, strict=True)
         )
 
     def forward(self, rows: Split, n: int | None = None) -> Forward:
-        """One pass with gradient, and the cross-entropy of each row.
+        """One pass with gradient, and the loss of each row.
 
         ``n`` tells of how many rows ``rows`` are this process's share; None: they are all.
         """
         with self.rounded(rows), self.few_rows_allowed(len(rows) if n is None else n):
             features, logits = self.network.outputs(rows.inputs)
         logits = logits.float()
-        return Forward(features, logits, self.losses(logits, rows.labels), rows.labels)
+        return Forward(features, logits, self.loss(logits, rows.labels), rows.labels, self.kind)
 
-    def losses(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """What is weighted and trained on, a number a row: [n]."""
-        return functional.cross_entropy(
-            logits, labels, reduction="none", label_smoothing=self._smoothing
-        )
+    def outputs(self, rows: Split) -> Tensor:
+        """What the network gives in the mode that it is in, in the precision asked for."""
+        with self.rounded(rows):
+            outputs: Tensor = self.network(rows.inputs)
+        return outputs
 
     @contextmanager
     def rounded(self, rows: Split) -> Iterator[None]:
         """The precision asked for, in which every pass of the network is to run."""
-        device = rows.inputs.device
+        device = rows.labels.device
         with fast_kernels(device):
             if self.precision == "float32":
                 yield
@@ -184,20 +195,20 @@ class Learner:
 def represent(kind: str, source: Forward, target: Forward) -> tuple[Tensor, Tensor]:
     """What weights are estimated on: losses [n] and [m], or features with labels [n, d], [m, d].
 
-    Features alone would match p(x) and could not tell a wrong label from a right one. So the
-    one-hot label stands beside them, and the features are divided by the spread of the source's:
-    two rows of one label are then about as far apart as two labels are.
+    Features alone would match p(x) and could not tell a wrong label from a right one. So the label
+    stands beside them, in the way of its kind (a class as one-hot), and the features are divided by
+    the spread of the source's: two rows of one label are then about as far apart as two labels are.
     """
     if kind == "loss":
         return source.losses.detach(), target.losses.detach()
-    z = _flat(source)
-    spread = (z - z.mean(dim=0)).square().sum(dim=1).mean().sqrt().clamp_min(1e-12)
-    return _with_labels(source, spread), _with_labels(target, spread)
+    scale = spread(_flat(source))
+    return _with_labels(source, source, scale), _with_labels(target, source, scale)
 
 
-def _with_labels(rows: Forward, spread: Tensor) -> Tensor:
-    one_hot = functional.one_hot(rows.labels, rows.logits.shape[1])
-    return torch.cat([_flat(rows) / spread, one_hot], dim=1)
+def _with_labels(rows: Forward, source: Forward, scale: Tensor) -> Tensor:
+    assert rows.kind.beside is not None  # a task without it is refused before it is trained
+    beside = rows.kind.beside(rows.labels, source.labels, rows.logits.shape[-1])
+    return torch.cat([_flat(rows) / scale, beside], dim=1)
 
 
 def _flat(rows: Forward) -> Tensor:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from adiw_tune.tasks import Rows, Split, Splits, find_task, in_order
+from adiw_tune.tasks.targets import KINDS, row_loss
 from adiw_tune.training.calibration import Alone, measure_step_cost
 from adiw_tune.training.config import TrialConfig
 from adiw_tune.training.data import check_own_files, load_splits
@@ -74,7 +75,12 @@ class TrainingRun:
         self._streams = Streams(config.seed, self.device, self.peers)
         self.method = make_method(config, self.splits).to(self.device)
         self._learner = Learner(
-            self.network, config.precision, task.augment, self.peers, config.label_smoothing
+            self.network,
+            config.precision,
+            task.augment,
+            self.peers,
+            KINDS[self.splits.targets],
+            row_loss(self.splits.targets, task.loss, config.label_smoothing),
         )
         self._order = torch.Generator().manual_seed(config.seed + 1)
         self.optimizer = make_optimizer(config, self.network, self.device)
@@ -168,18 +174,22 @@ class TrainingRun:
 
     @torch.no_grad()
     def accuracy(self, rows: Rows) -> float:
-        """Share of ``rows`` that the network labels right, in [0, 1]."""
+        """Share of ``rows`` that the network labels right, in [0, 1].
+
+        Of rows with several labels it is the mean share of them; NaN where targets are no labels.
+        """
+        if self._learner.kind.right is None:
+            return math.nan
         self.network.eval()
         n = len(rows)
         right = torch.cat([self._right(some) for some in in_order(rows, self.peers.share(n))])
         (count,) = self.peers.summed([self.peers.own(right, n).sum()])
-        return int(count) / n
+        return count.item() / n
 
     def _right(self, rows: Split) -> Tensor:
-        with self._learner.rounded(rows):
-            logits = self.network(rows.inputs)
-        right: Tensor = logits.argmax(dim=1) == rows.labels
-        return right
+        kind = self._learner.kind
+        assert kind.right is not None
+        return kind.right(*kind.compared(self._learner.outputs(rows), rows.labels))
 
     def _train_epoch(self, between: Callable[[], float] | None) -> float:
         self.network.train()

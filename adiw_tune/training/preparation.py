@@ -69,7 +69,10 @@ def _short_mini_batch(run: "TrainingRun") -> list[MiniBatch]:
 def _held(run: "TrainingRun", order: Tensor) -> list[MiniBatch]:
     rows, size = run.method.rows, run.config.batch_size
     shares = [index[run.peers.share(len(index))] for index in order.split(size)]
-    held = loaded(rows.take(torch.cat(shares).to(rows.labels.device)))
-    places = torch.arange(len(held), device=run.device).split([len(share) for share in shares])
-    gathers = [partial(held.take, place) for place in places]
+    if rows.collated:  # each as it was padded for itself
+        gathers = [partial(part.take, slice(None)) for part in rows.batches(shares)]
+    else:
+        held = loaded(rows.take(torch.cat(shares).to(rows.labels.device)))
+        places = torch.arange(len(held), device=run.device).split([len(share) for share in shares])
+        gathers = [partial(held.take, place) for place in places]
     return list(zip(order.to(run.device).split(size), gathers, strict=True))

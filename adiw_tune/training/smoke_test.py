@@ -7,6 +7,7 @@ import torch
 
 from adiw_tune.errors import UserError, in_one_line, told_as
 from adiw_tune.tasks import Splits, find_task
+from adiw_tune.tasks.targets import KINDS, row_loss
 from adiw_tune.training.config import TrialConfig
 from adiw_tune.training.learner import Learner
 from adiw_tune.training.optimizer import OPTIMIZERS, make_optimizer
@@ -46,11 +47,13 @@ def _check_update(config: TrialConfig, splits: Splits) -> None:
     some = torch.arange(min(_ROWS, len(splits.train)))
     rows = next(splits.train.batches([some])).to(_CPU)
     network = task.network(splits, config.network, config.model)
+    loss = row_loss(splits.targets, task.loss, config.label_smoothing)
+    learner = Learner(network, kind=KINDS[splits.targets], loss=loss)
     optimizer = make_optimizer(config, network, _CPU)
     course = make_course(config, optimizer, epoch=2)
     with told_as(lambda error: f"{own} fails in an update ({in_one_line(error)})"):
         optimizer.zero_grad()
-        Learner(network).forward(rows).losses.mean().backward()
+        learner.forward(rows).losses.mean().backward()
         optimizer.step()
         course.step()
         state = {"optimizer": optimizer.state_dict(), "course": course.state_dict()}

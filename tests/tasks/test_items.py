@@ -9,10 +9,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from adiw_tune.errors import UserError
-from adiw_tune.tasks.items import as_column, read_labels
+from adiw_tune.tasks.items import read_inputs, read_labels
 
 ROWS = 60
 LABELS = [i % 5 for i in range(ROWS)]
+NAMES = ["cat", "dog", "ant"] * 20
 
 
 class Labelled(Dataset[Any]):
@@ -37,18 +38,38 @@ def with_targets(targets: Any, labels: Any = LABELS) -> Labelled:
 
 
 @pytest.mark.parametrize(
-    "labels", [LABELS, torch.tensor(LABELS), torch.tensor(LABELS).float(), np.array(LABELS), []]
+    ("labels", "dtype"),
+    [
+        (LABELS, torch.int64),
+        (torch.tensor(LABELS), torch.int64),
+        (np.array(LABELS), torch.int64),
+        ([0.5 * label for label in LABELS], torch.float32),
+        (torch.tensor(LABELS).double(), torch.float32),
+        ([], torch.int64),
+    ],
 )
-def test_labels_are_read_from_the_items_where_there_are_no_targets(labels: Any) -> None:
+def test_labels_are_read_from_the_items_where_there_are_no_targets(
+    labels: Any, dtype: torch.dtype
+) -> None:
     found = read_labels(Labelled(labels), "Labelled")
-    assert found.dtype == torch.int64
-    assert found.tolist() == [int(label) for label in labels]
+    assert found.values.dtype == dtype
+    assert found.values.tolist() == [float(label) for label in labels]
+    assert found.names == ()
+
+
+def test_labels_of_items_may_be_vectors_or_names() -> None:
+    vectors = torch.eye(5)[LABELS]
+    assert torch.equal(read_labels(Labelled(vectors), "Labelled").values, vectors)
+    for named in (Labelled(NAMES), with_targets(NAMES, labels=NAMES)):
+        found = read_labels(named, "Labelled")
+        assert found.names == ("ant", "cat", "dog")
+        assert found.values.tolist() == [1, 2, 0] * 20
 
 
 @pytest.mark.parametrize("targets", [LABELS, torch.tensor(LABELS).int(), np.array(LABELS)])
 def test_few_items_are_read_where_there_are_targets(targets: Any) -> None:
     dataset = with_targets(targets)
-    assert read_labels(dataset, "Labelled").tolist() == LABELS
+    assert read_labels(dataset, "Labelled").values.tolist() == LABELS
     assert len(dataset.read) == 8
     assert (min(dataset.read), max(dataset.read)) == (0, ROWS - 1)
 
@@ -56,26 +77,28 @@ def test_few_items_are_read_where_there_are_targets(targets: Any) -> None:
 def test_targets_that_are_transformed_on_the_way_are_not_the_labels() -> None:
     dataset = with_targets([0] * ROWS)
     dataset.target_transform = lambda target: target + 1  # type: ignore[attr-defined]
-    assert read_labels(dataset, "Labelled").tolist() == LABELS
+    assert read_labels(dataset, "Labelled").values.tolist() == LABELS
 
 
 def test_few_rows_with_targets_are_read_once_each() -> None:
     dataset = with_targets([1, 0], labels=[1, 0])
-    assert read_labels(dataset, "Labelled").tolist() == [1, 0]
+    assert read_labels(dataset, "Labelled").values.tolist() == [1, 0]
     assert dataset.read == [0, 1]
-    assert read_labels(with_targets([], labels=[]), "Labelled").tolist() == []
+    assert read_labels(with_targets([], labels=[]), "Labelled").values.tolist() == []
 
 
 @pytest.mark.parametrize(
     ("targets", "message"),
     [
         ([1, *LABELS[1:]], "item 0 of Labelled has the label 0, its targets say 1: make them agr"),
-        ([0, 1, 2], r"targets of Labelled have shape \[3\]: give \[60\]"),
-        (torch.eye(ROWS), r"targets of Labelled have shape \[60, 60\]: give \[60\]"),
-        (["cat"] * ROWS, r"targets of Labelled are no numbers \(.*\): give int64"),
-        ([[0], *LABELS[1:]], r"targets of Labelled are no numbers \(.*\): give int64"),
-        (len, r"targets of Labelled are no numbers \(.*\): give int64"),
-        ([float(label) for label in LABELS], "targets of Labelled are torch.float32: give int64"),
+        (NAMES, "item 0 of Labelled has the label 0, its targets say cat: make them agree"),
+        ([0, 1, 2], r"targets of Labelled have shape \[3\]: give one for each of 60 rows"),
+        (torch.tensor(3), r"targets of Labelled have shape \[\]: give one for each of 60 rows"),
+        (["cat", 0] * 30, "targets of Labelled are names and other things: give a name or a numb"),
+        ([None] * ROWS, r"targets of Labelled are no numbers \(.*\): give a tensor"),
+        ([[0], *LABELS[1:]], r"targets of Labelled are not alike \(.*\): make them so"),
+        ([torch.ones(2), 3], r"targets of Labelled are not alike \(.*\): make them so"),
+        (len, r"targets of Labelled are of type builtin_function_or_method: give a tensor"),
     ],
 )
 def test_targets_that_are_not_the_labels_are_refused_in_one_line(
@@ -89,33 +112,63 @@ def test_targets_that_are_not_the_labels_are_refused_in_one_line(
 @pytest.mark.parametrize(
     ("label", "told"),
     [
-        ("cat", "the label 'cat'"),
-        ("3", "the label '3'"),
-        (None, "the label None"),
-        (1.7, "the label 1.7"),
-        (torch.tensor(1.7), r"the label tensor\(1.7000\)"),
-        (float("inf"), "the label inf"),
-        (float("nan"), "the label nan"),
-        (2**63, "the label 9223372036854775808"),
-        (torch.eye(100)[3], r"a label of shape \[100\]"),
-        (np.eye(100)[3], r"a label of shape \[100\]"),
+        ("cat", "the label 'cat': give a number, a name or a tensor, all of one kind"),
+        (None, "the label None: give a number"),
+        (2**64, "the label 18446744073709551616: give a number"),
+        (torch.ones(2).to_sparse(), r"the label tensor\(.*: give a number"),
+        (1.7, r"a label \[\] torch.float32, another has \[\] torch.int64: all must be alike"),
+        (np.eye(9)[3], r"a label \[9\] torch.float32, another has \[\] torch.int64: all must"),
     ],
 )
-def test_label_that_is_no_whole_number_is_named_in_one_line(label: Any, told: str) -> None:
-    message = f"item 2 of Labelled has {told}: labels must be whole numbers that int64 holds"
-    with pytest.raises(UserError, match=message) as caught:
+def test_label_that_is_unlike_the_others_is_named_in_one_line(label: Any, told: str) -> None:
+    with pytest.raises(UserError, match=f"item 2 of Labelled has {told}") as caught:
         read_labels(Labelled([0, 1, label]), "Labelled")
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("values", [[0, 1], np.array([0, 1]), torch.tensor([0, 1]).short()])
-def test_column_may_be_a_list_an_array_or_a_tensor(values: Any) -> None:
-    column = as_column(values, "groups", 2)
-    assert column.dtype == torch.int64
-    assert column.tolist() == [0, 1]
+class Sentences(Dataset[Any]):
+    """Items of several lengths, which ``collate_fn`` pads."""
+
+    def __init__(self, spoilt: Any = None) -> None:
+        self.spoilt = spoilt
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, item: int) -> tuple[list[int], int]:
+        return [item + 1] * (item + 1), item % 2
+
+    def collate_fn(self, items: list[tuple[list[int], int]]) -> Any:
+        if self.spoilt is not None:
+            return self.spoilt(items)
+        most = max(len(words) for words, _ in items)
+        tokens = torch.tensor([words + [0] * (most - len(words)) for words, _ in items])
+        return {"tokens": tokens, "mask": tokens > 0}, torch.tensor([label for _, label in items])
 
 
-@pytest.mark.parametrize("values", [torch.ones(2), torch.ones(2).bool(), torch.ones(2) * 1j])
-def test_column_of_other_than_whole_numbers_is_refused(values: Tensor) -> None:
-    with pytest.raises(UserError, match=r"groups are torch.*: give int64"):
-        as_column(values, "groups", 2)
+def test_mini_batches_are_what_the_collate_fn_makes() -> None:
+    found = read_inputs(Sentences(), [2, 0], "Sentences")
+    assert found["tokens"].tolist() == [[3, 3, 3], [1, 0, 0]]
+    assert found["mask"].tolist() == [[True] * 3, [True, False, False]]
+    assert read_inputs(Sentences(), [1], "Sentences")["tokens"].tolist() == [[2, 2]]
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "message"),
+    [
+        (lambda items: 1 / 0, r"collate_fn of Sentences fails on items 1 to 3 \(ZeroDivisionErr"),
+        (lambda items: None, r"collate_fn of Sentences fails on items 1 to 3 \(TypeError: .*subs"),
+        (
+            lambda items: ({"words": "a"}, 0),
+            r"inputs\['words'\] of what collate_fn of Sentences makes of items 1 to 3 are of type",
+        ),
+        (
+            lambda items: (torch.zeros(5, 3), 0),
+            r"inputs of what collate_fn of Sentences makes of items 1 to 3 are \[5, 3\]: the first",
+        ),
+    ],
+)
+def test_what_a_collate_fn_must_not_make_is_told_in_one_line(spoilt: Any, message: str) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        read_inputs(Sentences(spoilt), [1, 3], "Sentences")
+    assert "\n" not in str(caught.value)

@@ -50,17 +50,24 @@ def test_missing_file_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("code", "message"),
     [
-        ("return 3", r"train\(\) of '.*mine.py' gives int: give \(inputs, labels\) tensors, or"),
-        ("return [1, 2]", r"gives \(int, int\): give"),
+        ("return 3", r"train\(\) of '.*mine.py' gives int: give \(inputs, labels\), or a Dataset"),
+        ("return [1, 2]", r"inputs of train\(\) of '.*' are a single number: give a tensor \[n,"),
+        ("return {}, torch.zeros(5)", r"inputs of train.* hold no tensor: give one, or dicts and"),
         ("return (rows(5, 0)[0],)", r"gives \(Tensor\): give"),
         ("return iter([])", r"gives list_iterator: give"),
         ("raise RuntimeError('a\\nb')", r"train\(\) of '.*' fails: RuntimeError: a b \(line 22\)"),
         ("raise SystemExit('no data')", r"train\(\) of '.*' fails: SystemExit: no data \(line 22"),
         ("raise GeneratorExit", r"train\(\) of '.*' fails: GeneratorExit"),
         ("pass\nasync def train(): pass", "gives coroutine: give"),
-        ("return torch.zeros(5, 4), torch.zeros(5)", "labels of train.* are torch.float32: give"),
-        ("return torch.zeros(5, 4), torch.zeros(4).long()", r"have shape \[4\]: give \[5\]"),
-        ("return torch.zeros(5, 4), torch.zeros(5, 1).long()", r"have shape \[5, 1\]: give \[5\]"),
+        (
+            "return torch.zeros(5, 4), torch.arange(5.0)",
+            r"labels are \[5\] torch.float32 of train.*, \[",
+        ),
+        ("return torch.zeros(5, 4), torch.zeros(4).long()", r"shape \[4\]: give one for each of 5"),
+        (
+            "return torch.zeros(5, 4), torch.zeros(5, 1, 1).long()",
+            r"labels are \[5, 1, 1\] torch.in",
+        ),
         ("return *rows(5, 0), torch.zeros(3).long()", r"groups of train.* have shape \[3\]: give"),
     ],
 )
@@ -156,7 +163,7 @@ def test_rows_that_follow_from_the_seed_are_compared_with_their_own(tmp_path: Pa
         ("def __getitem__(self, i): return self.inputs[i], 1 // (i - 3)", "item 3 of {} cannot"),
         (
             "def __getitem__(self, i): return self.inputs[i][: 4 - (i == 3)], 0",
-            "item 3 of {} has inputs [3] torch.float32, another has [4] torch.float32",
+            "item 3 of {} has inputs [3] torch.float32, another has inputs [4] torch.float32: make",
         ),
         ("targets = property(lambda self: 1 / 0)", "{} gives Mine, which fails (ZeroDivisionError"),
         ("groups = property(lambda self: {}[0])", "{} gives Mine, which fails (KeyError: 0"),

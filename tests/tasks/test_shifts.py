@@ -8,7 +8,7 @@ from scipy.stats import binom
 from torch import Tensor
 
 from adiw_tune.errors import UserError
-from adiw_tune.tasks import parse_shift
+from adiw_tune.tasks import Data, Split, parse_shift
 from adiw_tune.tasks.shifts import (
     ClassPrior,
     GroupPrior,
@@ -18,6 +18,7 @@ from adiw_tune.tasks.shifts import (
     Shift,
     Shifted,
     SymmetricNoise,
+    Training,
 )
 
 CLEAN = torch.arange(20_000) % 10
@@ -31,7 +32,9 @@ def apply(shift: Shift, seed: int = 0) -> Shifted:
 def apply_to(
     shift: Shift, labels: Tensor, classes: int, groups: Tensor | None = None, seed: int = 0
 ) -> Shifted:
-    return shift.apply(labels, groups, classes, torch.Generator().manual_seed(seed))
+    rows = Split(torch.zeros(len(labels)), labels, groups)
+    training = Training(Data(rows, rows, classes), torch.arange(len(labels)), labels)
+    return shift.apply(training, torch.Generator().manual_seed(seed))
 
 
 def assert_rate(flipped: Tensor, rate: float) -> None:

@@ -115,7 +115,7 @@ def of_another_shape(item: int, x: Tensor) -> Any:
 
 
 def no_tensor(item: int, x: Tensor) -> Any:
-    return (x.tolist() if item == 7 else x), 0
+    return ("seven" if item == 7 else x), 0
 
 
 def sparse(item: int, x: Tensor) -> Any:
@@ -132,9 +132,9 @@ def no_pair(item: int, x: Tensor) -> Any:
     [
         (raising, r"item 7 of Spoilt cannot be read .*RuntimeError: no such file"),
         (leaving, r"item 7 of Spoilt cannot be read .*SystemExit: no such file"),
-        (of_another_shape, r"item 7 of Spoilt has inputs \[1\] torch.float32, another has \[2\]"),
-        (no_tensor, "item 7 of Spoilt has inputs of type list: make a tensor of them"),
-        (sparse, r"item 7 of Spoilt has inputs that are \[2\] torch.sparse_coo: make them dense"),
+        (of_another_shape, r"item 7 of Spoilt has inputs \[1\] torch.float32, another has inp"),
+        (no_tensor, "inputs of item 7 of Spoilt are of type str: give a tensor"),
+        (sparse, r"inputs of item 7 of Spoilt are \[2\] torch.sparse_coo: give a dense tensor"),
         (no_pair, "item 7 of Spoilt cannot be read as an .inputs, label. pair"),
     ],
 )

@@ -65,7 +65,7 @@ def check(task: Task, name: str | None = None, features: bool = False) -> None:
         (
             "class Torn(nn.Linear):\n    def forward(self, x):\n        raise ValueError('a\\nb')\n"
             "def model():\n    return Torn(4, 2)",
-            "model fails on inputs [8, 4]: ValueError: a b",
+            "model fails on inputs [8, 4] torch.float32: ValueError: a b",
         ),
         (
             "import sys\ndef model():\n    sys.exit('no')",
@@ -74,17 +74,17 @@ def check(task: Task, name: str | None = None, features: bool = False) -> None:
         (
             "class Leaving(nn.Linear):\n    def forward(self, x):\n        raise SystemExit(3)\n"
             "def model():\n    return Leaving(4, 2)",
-            "model fails on inputs [8, 4]: SystemExit: 3",
+            "model fails on inputs [8, 4] torch.float32: SystemExit: 3",
         ),
         (
             "def augment(inputs):\n    return torch.cat([inputs, inputs])",
-            "augment makes [16, 4] torch.float32 of inputs [8, 4] torch.float32: it must keep "
-            "shape and dtype",
+            "augment makes inputs [16, 4] torch.float32 of inputs [8, 4] torch.float32: it must "
+            "keep shape and dtype",
         ),
         (
             "def augment(inputs):\n    return inputs.double()",
-            "augment makes [8, 4] torch.float64 of inputs [8, 4] torch.float32: it must keep "
-            "shape and dtype",
+            "augment makes inputs [8, 4] torch.float64 of inputs [8, 4] torch.float32: it must "
+            "keep shape and dtype",
         ),
         (
             "def augment(inputs):\n    inputs += 1",

@@ -2,7 +2,7 @@
 
 import warnings
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from torch import Tensor
 
 from adiw_tune.tasks import Split, Splits
+from adiw_tune.tasks.nests import Nest, mapped
 from adiw_tune.training import TrialConfig, load_splits
 
 # A search has one data set at a time, and over seeds another; a space may choose among a few.
@@ -80,38 +81,46 @@ class _Shelf:
 
 @dataclass(frozen=True)
 class _Shared:
-    """Splits as numpy arrays, which Ray maps, where it would copy tensors."""
+    """Splits with numpy arrays, which Ray maps, where it would copy tensors."""
 
-    roles: dict[str, dict[str, np.ndarray]]  # of each its inputs, labels and groups, if any
-    classes: int
-    digests: dict[str, str]
+    roles: dict[str, dict[str, Nest]]  # of each its inputs, labels and groups, if any
+    others: dict[str, Any]  # what else there is of the splits
 
     @classmethod
     def of(cls, splits: Splits) -> "_Shared":
         """What ``splits`` hold, which is in memory."""
         roles = {role: _arrays(getattr(splits, role)) for role in _ROLES}
-        return cls(roles, splits.classes, splits.digests())
+        names = (field.name for field in fields(splits) if field.name not in _ROLES)
+        others = {name: getattr(splits, name) for name in names}
+        return cls(roles, {**others, "told": splits.digests()})
 
     def splits(self) -> Splits:
         """The splits again, of the same memory."""
-        rows = {
-            role: Split(**{name: _tensor(array) for name, array in arrays.items()})
-            for role, arrays in self.roles.items()
-        }
-        return Splits(**rows, classes=self.classes, told=self.digests)
+        tensors = mapped(_tensor, self.roles)
+        rows: dict[str, Any] = {role: Split(**tensors[role]) for role in _ROLES}
+        return Splits(**rows, **self.others)
 
 
 def _in_memory(splits: Splits) -> bool:
     return all(isinstance(getattr(splits, role), Split) for role in _ROLES)
 
 
-def _arrays(rows: Split) -> dict[str, np.ndarray]:
+def _arrays(rows: Split) -> dict[str, Nest]:
     tensors = {"inputs": rows.inputs, "labels": rows.labels, "groups": rows.groups}
-    # Contiguous, or they would not be mapped.
-    return {name: x.contiguous().numpy() for name, x in tensors.items() if x is not None}
+    return {name: mapped(_array, nest) for name, nest in tensors.items() if nest is not None}
 
 
-def _tensor(array: np.ndarray) -> Tensor:
+def _array(tensor: Tensor) -> np.ndarray | Tensor:
+    """Contiguous, or it would not be mapped; of a dtype that numpy has not, the tensor."""
+    try:
+        return tensor.contiguous().numpy()
+    except TypeError:
+        return tensor
+
+
+def _tensor(array: np.ndarray | Tensor) -> Tensor:
+    if isinstance(array, Tensor):
+        return array
     with warnings.catch_warnings():
         # Torch has no tensors that cannot be written. No code here writes into rows.
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")

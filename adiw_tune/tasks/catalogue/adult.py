@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from adiw_tune.errors import UserError
-from adiw_tune.tasks.base import Data, Task
+from adiw_tune.tasks.base import Task
 from adiw_tune.tasks.catalogue.finding import find_folder, not_here
+from adiw_tune.tasks.data import Data
 from adiw_tune.tasks.networks import mlp
 from adiw_tune.tasks.rows import Split
 

@@ -8,9 +8,10 @@ import torch
 
 from adiw_tune.errors import UserError
 from adiw_tune.tasks.augment import crop_and_flip
-from adiw_tune.tasks.base import Data, Task
+from adiw_tune.tasks.base import Task
 from adiw_tune.tasks.catalogue.finding import downloaded, find_folder
 from adiw_tune.tasks.catalogue.parquet import read_images
+from adiw_tune.tasks.data import Data
 from adiw_tune.tasks.networks import resnet18_small, resnet32
 from adiw_tune.tasks.rows import Split
 

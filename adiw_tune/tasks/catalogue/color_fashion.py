@@ -5,8 +5,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from adiw_tune.tasks.base import Data, Network, Task
+from adiw_tune.tasks.base import Network, Task
 from adiw_tune.tasks.catalogue.fashion_mnist import load_fashion_mnist
+from adiw_tune.tasks.data import Data
 from adiw_tune.tasks.networks import FromBytes, lenet
 from adiw_tune.tasks.rows import Split, loaded
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from adiw_tune.tasks.base import Data, Network, Task
+from adiw_tune.tasks.base import Network, Task
+from adiw_tune.tasks.data import Data
 from adiw_tune.tasks.rows import Split
 
 _TEST_ROWS = 397

@@ -9,8 +9,9 @@ from torch.utils.data import Dataset
 
 from adiw_tune.errors import UserError
 from adiw_tune.tasks.augment import resized_crop_and_flip
-from adiw_tune.tasks.base import Data, Task
+from adiw_tune.tasks.base import Task
 from adiw_tune.tasks.catalogue.finding import chosen_directory
+from adiw_tune.tasks.data import Data
 from adiw_tune.tasks.networks import resnet18, resnet50
 from adiw_tune.tasks.streamed import StreamedSplit, stream
 
@@ -43,6 +44,7 @@ def load_image_folder(data_dir: Path | None) -> Data:
         test=_rows(test, classes),
         classes=len(classes),
         trusted=_rows(trusted, classes) if trusted.is_dir() else None,
+        names=tuple(classes),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from adiw_tune.errors import UserError
 from adiw_tune.ranges import check_whole, shown
-from adiw_tune.tasks import find_task
+from adiw_tune.tasks import find_task, located_shift
 from adiw_tune.training.config.data import DataConfig
 from adiw_tune.training.config.recipe import Recipe
 from adiw_tune.training.config.recipes import with_recipe
@@ -65,8 +65,8 @@ class TrialConfig(Recipe, WeightConfig, DataConfig):
         Args:
             values: of the fields; those left out have their defaults, or those of the recipe that
                 ``recipe`` names, see :data:`adiw_tune.training.RECIPES`.
-            folder: from which a task or divergence is named that is a file of the user's own; it
-                is absolute in what comes out. None: those stay as they are.
+            folder: from which a task, divergence or file of labels is named that is the user's
+                own; it is absolute in what comes out. None: those stay as they are.
         """
         values = with_recipe(values)
         fields = {field.name: field.type for field in dataclasses.fields(cls)}
@@ -85,8 +85,12 @@ class TrialConfig(Recipe, WeightConfig, DataConfig):
 
 
 def _located(values: Mapping[str, Any], folder: Path | None) -> dict[str, str]:
+    if folder is None:
+        return {}
     named = {name: values[name] for name in ("task", "divergence") if name in values}
-    return {n: str(folder / path) for n, path in named.items() if folder and is_file(path)}
+    files = {n: str(folder / path) for n, path in named.items() if is_file(path)}
+    shift = {"shift": located_shift(values["shift"], folder)} if "shift" in values else {}
+    return {**files, **shift}
 
 
 def _type_name(annotation: Any) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 from torch.func import functional_call, jvp
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from adiw_tune.tasks import Splits
 from adiw_tune.training.config import TrialConfig
@@ -38,7 +39,7 @@ class LearningToReweight(Method):
         def losses(values: dict[str, Tensor]) -> Tensor:
             with learner.rounded(step.rows):
                 logits = functional_call(network, values, (step.rows.inputs,))
-            return learner.losses(logits.float(), step.rows.labels)
+            return learner.loss(logits.float(), step.rows.labels)
 
         with learner.statistics_frozen(), learner.few_rows_allowed(len(step.index)):
             drawn = self.reference.draw()
@@ -62,7 +63,9 @@ def _slopes(
     parameters: dict[str, Tensor],
     direction: dict[str, Tensor],
 ) -> Tensor:
-    with warnings.catch_warnings():  # torch compiles its own rules in a way that it deprecates
+    # Of torch's ways to compute attention only the plain one has forward-mode derivatives.
+    with warnings.catch_warnings(), sdpa_kernel(SDPBackend.MATH):
+        # torch compiles its own rules in a way that it deprecates
         warnings.filterwarnings("ignore", ".*torch.jit.script.* is deprecated", FutureWarning)
         warnings.filterwarnings("ignore", ".*torch.jit.script.* is deprecated", DeprecationWarning)
         slopes: Tensor = jvp(losses, (parameters,), (direction,))[1]
