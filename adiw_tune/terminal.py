@@ -11,6 +11,7 @@ from adiw_tune.csv_text import csv_text
 from adiw_tune.decide import Decision
 
 if TYPE_CHECKING:
+    from adiw_tune.metrics import Metric
     from adiw_tune.record.history import History
     from adiw_tune.search.finalize import Reading
     from adiw_tune.search.plan import Plan
@@ -96,15 +97,16 @@ def skipped_text(history: "History") -> str:
     return text
 
 
-def epoch_line(report: "EpochReport", epochs: int) -> str:
-    """Where a training of ``epochs`` stands."""
+def epoch_line(report: "EpochReport", epochs: int, metric: "Metric") -> str:
+    """Where a training of ``epochs`` stands, by ``metric``."""
+    value = metric.text(report.metrics.get(metric.name))
     shares = "".join(f", {name} {share:.0%}" for name, share in report.shares.items())
     unweighed = ""
     if report.unweighed:
         batches = "mini-batch" if report.unweighed == 1 else "mini-batches"
         unweighed = f", {report.unweighed} {batches} unweighed (a loss was NaN or infinite)"
     return (
-        f"epoch {report.epoch}/{epochs}: select accuracy {report.accuracy:.4f}, "
+        f"epoch {report.epoch}/{epochs}: select {metric.name} {value}, "
         f"loss {report.loss:.4f}, {report.train_seconds:.1f} s{shares}{unweighed}"
     )
 

@@ -84,7 +84,7 @@ def tested(config: dict[str, Any]) -> float:
     training = TrainingRun(TrialConfig.from_mapping(config))
     while not training.finished:
         training.run_epoch()
-    return training.accuracy(training.splits.test)
+    return training.metrics(training.splits.test)["accuracy"]
 
 
 def search(shifts: list[str], trials: int) -> None:

@@ -167,12 +167,14 @@ def _train(config: TrialConfig, job: Job, peers: Peers, tell: Tell) -> _Trained:
     while not run.finished:
         with alone():
             report = run.run_epoch()
-        tell({"seed": config.seed, "epoch": report.epoch, "accuracy": report.accuracy})
+        tell({"seed": config.seed, "epoch": report.epoch, "accuracy": report.metrics["accuracy"]})
     assert run.work_s is not None
     assert run.step_cost is not None
     # As many as there are training rows for every method, those of clean-only counted again.
     rows = config.epochs * max(len(run.method.rows), len(run.splits.train))
-    return _Trained(rows, run.train_seconds, run.work_s, report.accuracy, run.step_cost)
+    return _Trained(
+        rows, run.train_seconds, run.work_s, report.metrics["accuracy"] or 0.0, run.step_cost
+    )
 
 
 def _alone(job: Job, peers: Peers) -> Alone:

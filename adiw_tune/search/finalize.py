@@ -82,7 +82,7 @@ def _read(record: SearchRecord, again: bool, output: Path | None, warn: Warn) ->
     won = pick(record)
     kept = winning_run(record, history, won.trial, warn)
     run = kept[1] if kept else _trained(record)
-    accuracy = run.accuracy(run.splits.test)
+    accuracy = run.metrics(run.splits.test)["accuracy"] or 0.0
     rows = len(run.splits.test)
     record.log.append("test_read", trial=won.trial, accuracy=accuracy, rows=rows, again=again)
     if output is not None:

@@ -7,6 +7,7 @@ from adiw_tune.tasks.checks import other_rows, unlike_twice
 from adiw_tune.tasks.contract import check_task
 from adiw_tune.tasks.coverage import class_remarks
 from adiw_tune.tasks.own import load_task
+from adiw_tune.tasks.predictions import predictions_of, targets_of
 from adiw_tune.tasks.rows import Rows, Split, concatenated, in_order
 from adiw_tune.tasks.shifts import Shift, parse_shift
 from adiw_tune.tasks.splits import Splits
@@ -48,5 +49,7 @@ __all__ = [
     "in_order",
     "other_rows",
     "parse_shift",
+    "predictions_of",
+    "targets_of",
     "unlike_twice",
 ]

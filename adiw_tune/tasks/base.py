@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from adiw_tune.errors import UserError
+from adiw_tune.metrics import Metric
 from adiw_tune.tasks.checks import row_problems
 from adiw_tune.tasks.overlap import overlap_problems
 from adiw_tune.tasks.rows import Rows, loaded
@@ -91,6 +92,9 @@ class Task:
             public rows are shifted, or there would be nothing to weight; a user's own are used
             as they came.
         remarks: on the file that defines it, if one does: what it says in vain, one line each.
+        own_metric: the file's own metric, if it defines one.
+        metric: the name of the one that its file has searches choose by; None for the default of
+            its kind of targets.
     """
 
     name: str
@@ -101,6 +105,8 @@ class Task:
     augment: Callable[[Tensor], Tensor] | None = None
     default_shift: str = "none"
     remarks: Sequence[str] = ()
+    own_metric: Metric | None = None
+    metric: str | None = None
 
     def network(self, splits: Splits, name: str | None = None) -> Network:
         """An untrained network for these rows, drawn from torch's global generator.

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from adiw_tune.errors import UserError, told_as
+from adiw_tune.metrics import OWN, Metric, Predictions, find_metric
 from adiw_tune.tasks.base import Data, Network, Task
 from adiw_tune.tasks.items import as_column, read_labels, without_values
 from adiw_tune.tasks.names import REQUIRED, name_remarks
@@ -35,8 +36,11 @@ def load_task(path: str) -> Task:
 
     It may define as well ``reference()``: rows to trust, which the reference and select rows are
     drawn from, so that the rows of ``train()`` are trained on as they came;
-    ``augment(inputs)``: changes training inputs [n, ...] at random; and ``CLASSES``,
-    ``REFERENCE_SIZE`` and ``SELECT_SIZE``. What else it defines in vain is in the task's remarks.
+    ``augment(inputs)``: changes training inputs [n, ...] at random; ``CLASSES``,
+    ``REFERENCE_SIZE`` and ``SELECT_SIZE``; ``METRIC``: the name of the metric that searches choose
+    by; and ``metric(outputs, targets, groups)``: one of its own, a float of CPU tensors, with
+    ``GREATER_IS_BETTER``, by default True. It is then chosen by, unless ``METRIC`` names another.
+    What else it defines in vain is in the task's remarks.
     """
     file = Path(path)
     return _load(path, file.resolve(), os.stat(file).st_mtime_ns if os.path.isfile(file) else 0)
@@ -48,7 +52,7 @@ def _load(path: str, file: Path, modified: int) -> Task:
     missing = [name for name in REQUIRED if not callable(names.get(name))]
     if missing:
         raise UserError(f"task file '{path}' must define {'() and '.join(missing)}()")
-    for name in ("reference", "augment"):
+    for name in ("reference", "augment", "metric"):
         if not callable(names.get(name, _load)):
             raise UserError(f"'{name}' in task file '{path}' must be a function")
     own = _OwnFile(path, file, names)
@@ -60,6 +64,8 @@ def _load(path: str, file: Path, modified: int) -> Task:
         select_size=own.number("SELECT_SIZE", 500),
         augment=names.get("augment"),
         remarks=tuple(name_remarks(file, names)),
+        own_metric=own.metric(),
+        metric=own.chosen_metric(),
     )
 
 
@@ -95,6 +101,38 @@ class _OwnFile:
                 f"{name} in '{self._path}' must be a whole number above 0; got {number!r}"
             )
         return whole
+
+    def metric(self) -> Metric | None:
+        if "metric" not in self._names:
+            return None
+        greater = self._names.get("GREATER_IS_BETTER", True)
+        if not isinstance(greater, bool):
+            raise UserError(
+                f"GREATER_IS_BETTER in '{self._path}' must be True or False; got {greater!r:.100}"
+            )
+        return Metric(OWN, greater, compute=self._measured)
+
+    def chosen_metric(self) -> str | None:
+        name = self._names.get("METRIC", OWN if "metric" in self._names else None)
+        if name is None:
+            return None
+        if name == OWN and "metric" not in self._names:
+            raise UserError(f"METRIC in '{self._path}' is '{OWN}': define {OWN}(), or name another")
+        try:
+            return find_metric(str(name)).name
+        except UserError as error:
+            raise UserError(f"METRIC in '{self._path}': {error}") from None
+
+    def _measured(self, predictions: Predictions) -> float:
+        arrays = (predictions.outputs, predictions.targets, predictions.groups)
+        # Copies: what a user's function writes into is its own.
+        tensors = [None if array is None else torch.tensor(array) for array in arrays]
+        given = self._call("metric", partial(self._names["metric"], *tensors))
+        try:
+            return float(given)
+        except (TypeError, ValueError, RuntimeError):  # the latter of a tensor of several numbers
+            kind = type(given).__name__
+            raise UserError(f"metric() of '{self._path}' gives {kind}: give a float") from None
 
     def _rows(self, name: str, data_dir: Path | None) -> Rows:
         given = self._call(name, partial(_given_folder, self._names[name], data_dir))

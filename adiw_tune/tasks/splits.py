@@ -14,7 +14,7 @@ class Splits:
 
     train: shifted, what the network is fitted to.
     reference: clean, what weights are estimated against; few enough rows to stay in memory.
-    select: clean, what a search maximises accuracy on.
+    select: clean, what a search chooses by: its metric is measured on them.
     test: clean, read only to report.
     classes: number of classes.
     told: what ``digests`` gives, where it is known; to find it reads all rows.

@@ -1,5 +1,6 @@
 """A network tried on a few rows, before hours are spent on training it."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -10,6 +11,7 @@ from torch.nn import functional
 
 from adiw_tune.errors import UserError, in_one_line, told_as
 from adiw_tune.tasks.base import Network, Task
+from adiw_tune.tasks.predictions import predictions_of, targets_of
 from adiw_tune.tasks.rows import Split
 from adiw_tune.tasks.splits import Splits
 from adiw_tune.tasks.watched import Watched
@@ -69,6 +71,7 @@ def try_network(task: Task, splits: Splits, name: str) -> Inspection:
                 found = [*_shared(network, task.network(splits, name))]
                 found = found or [*islice(_evaluation(network, rows, splits.classes), 1)]
                 found = found or [*_training(network, rows, task.augment, splits.classes)]
+                found = found or [*_own_metric(task, network, rows, splits)]
                 summary = [] if found else [*_features(network, rows)]
                 remarks = [] if found else [*_ending(network, rows)]
         except UserError as error:
@@ -106,6 +109,22 @@ def _misshapen(logits: object, n: int, classes: int) -> str | None:
         return None
     got = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
     return f"logits of {n} rows must be [{n}, {classes}]; they are {got}"
+
+
+def _own_metric(task: Task, network: Network, rows: Split, splits: Splits) -> Iterator[str]:
+    """Whether the task's own metric has a value, of outputs that stand for those of select rows."""
+    if task.own_metric is None or task.own_metric.compute is None:
+        return
+    network.eval()
+    with torch.no_grad():
+        outputs = network(rows.inputs)
+    some = outputs[torch.arange(len(splits.select)) % len(outputs)]  # repeated, for so many rows
+    value = task.own_metric.compute(predictions_of(targets_of(splits), some, splits.select))
+    if not math.isfinite(value):
+        yield (
+            f"metric() gives {value} for the select rows' targets and outputs of this network: "
+            "give a finite float"
+        )
 
 
 def _features(network: Network, rows: Split) -> Iterator[str]:

@@ -4,6 +4,7 @@ from adiw_tune.training.calibration import Alone
 from adiw_tune.training.config import METHODS, TrialConfig
 from adiw_tune.training.data import check_own_files, check_seeded, load_splits
 from adiw_tune.training.loop import TrainingDivergedError, TrainingRun
+from adiw_tune.training.main_metric import main_metric
 from adiw_tune.training.memory import peak_memory_bytes
 from adiw_tune.training.peers import Peers
 from adiw_tune.training.report import EpochReport
@@ -21,5 +22,6 @@ __all__ = [
     "check_own_files",
     "check_seeded",
     "load_splits",
+    "main_metric",
     "peak_memory_bytes",
 ]

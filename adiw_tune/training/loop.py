@@ -12,7 +12,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from adiw_tune.tasks import Rows, Split, Splits, find_task, in_order
+from adiw_tune.metrics import Predictions, measure
+from adiw_tune.tasks import (
+    Rows,
+    Split,
+    Splits,
+    find_task,
+    in_order,
+    predictions_of,
+    targets_of,
+)
 from adiw_tune.training.calibration import Alone, measure_step_cost
 from adiw_tune.training.config import TrialConfig
 from adiw_tune.training.data import check_own_files, load_splits
@@ -67,6 +76,7 @@ class TrainingRun:
         self.splits = (splits or load_splits(config, data_dir)).to(self.device)
         self.remarks = [*config.remarks(), *check_own_files(config, self.splits)]
         task = find_task(config.task)
+        self._own_metric = task.own_metric
         torch.manual_seed(config.seed)  # initialisation now, dropout and augmentation later
         network = task.network(self.splits, config.network).to(self.device)
         self.network = in_step(network, config.method, self.peers)
@@ -151,10 +161,9 @@ class TrainingRun:
 
     def report(self) -> EpochReport:
         """Measure on the select split where the run stands."""
-        accuracy = self.accuracy(self.splits.select)
         return EpochReport(
             self.epoch,
-            accuracy,
+            self.metrics(self.splits.select),
             self.train_seconds,
             self.loss,
             self.method.shares(),
@@ -162,20 +171,26 @@ class TrainingRun:
             self.work_s,
         )
 
+    def metrics(self, rows: Rows) -> dict[str, float | None]:
+        """The value on ``rows`` of each metric that applies to them, by name, from one pass.
+
+        None where these rows have no value.
+        """
+        return measure(self.predictions(rows), self._own_metric)
+
     @torch.no_grad()
-    def accuracy(self, rows: Rows) -> float:
-        """Share of ``rows`` that the network labels right, in [0, 1]."""
+    def predictions(self, rows: Rows) -> Predictions:
+        """What the network says of ``rows``, in evaluation mode."""
         self.network.eval()
         n = len(rows)
-        right = torch.cat([self._right(some) for some in in_order(rows, self.peers.share(n))])
-        (count,) = self.peers.summed([self.peers.own(right, n).sum()])
-        return int(count) / n
+        parts = [self._outputs(some) for some in in_order(rows, self.peers.share(n))]
+        outputs = self.peers.gathered(torch.cat(parts), n)
+        return predictions_of(targets_of(self.splits), outputs, rows)
 
-    def _right(self, rows: Split) -> Tensor:
+    def _outputs(self, rows: Split) -> Tensor:
         with self._learner.rounded(rows):
-            logits = self.network(rows.inputs)
-        right: Tensor = logits.argmax(dim=1) == rows.labels
-        return right
+            outputs: Tensor = self.network(rows.inputs)
+        return outputs.float()
 
     def _train_epoch(self, between: Callable[[], float] | None) -> float:
         self.network.train()

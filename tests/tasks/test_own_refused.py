@@ -178,7 +178,7 @@ def test_a_dataset_that_fails_is_told_in_one_line_that_names_the_split(
     def train() -> None:
         run = TrainingRun(TrialConfig(task=task.name, epochs=1))
         run.run_epoch()
-        run.accuracy(run.splits.test)
+        run.metrics(run.splits.test)
 
     with pytest.raises(UserError) as caught:
         train()

@@ -39,7 +39,8 @@ def train(config):
     while not run.finished:
         report = run.run_epoch()
         work_s = report.epoch * (1.0 + config["config"]["steps"])
-        tune.report({"epoch": report.epoch, "accuracy": report.accuracy, "work_s": work_s})
+        reached = {"accuracy": report.metrics["accuracy"], "work_s": work_s}
+        tune.report({"epoch": report.epoch, **reached})
 
 
 class Listed(Searcher):
