@@ -1,5 +1,6 @@
 """What says how good predictions are. A new metric is a formula, and a line in the table."""
 
+from adiw_tune.metrics.interval import interval_over_rows
 from adiw_tune.metrics.metric import Metric
 from adiw_tune.metrics.predictions import BINARY, CLASSES, KINDS, OWN_TARGETS, REAL, Predictions
 from adiw_tune.metrics.table import (
@@ -25,6 +26,7 @@ __all__ = [
     "Predictions",
     "applicable",
     "find_metric",
+    "interval_over_rows",
     "measure",
     "value_of",
 ]

@@ -1,7 +1,7 @@
 """A metric: its name, its direction, its range, and which targets it is for."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -57,11 +57,17 @@ class Metric:
         return "more accurate" if self.name == "accuracy" else f"better by {self.name}"
 
     def text(self, value: float | None) -> str:
-        """A value as it is shown: with 4 decimals, or 5 digits where it is no share."""
+        """A value as it is shown: with 4 decimals, or 5 digits where these would tell too little."""
         if value is None or math.isnan(value):
             return "-"
-        return f"{value:.4f}" if self.is_share else f"{value:.5g}"
+        usual = self.is_share or 0.01 <= abs(value) < 100
+        return f"{value:.4f}" if usual else f"{value:.5g}"
+
+    def interval_text(self, interval: Sequence[float]) -> str:
+        """Its ends: [0.9276, 0.9428]."""
+        low, high = interval
+        return f"[{self.text(low)}, {self.text(high)}]"
 
     def difference(self, gain: float) -> str:
         """How far two values are apart, at least 0: in points, or in the metric's own unit."""
-        return f"{100 * gain:.1f} points" if self.is_share else f"{gain:.3g} {self.name}"
+        return f"{100 * gain:.1f} points" if self.is_share else f"{gain:.3g}"

@@ -98,7 +98,7 @@ class SearchSettings(BaseModel):
     @model_validator(mode="after")
     def _readable(self) -> Self:
         _ = self.main_metric
-        parse_policy(self.policy)
+        parse_policy(self.policy, self.main_metric)
         _ = self.spending
         return self
 
@@ -189,7 +189,7 @@ class SearchRecord:
 
     def history(self) -> History:
         """What has happened so far."""
-        return History(self.log)
+        return History(self.log, self.settings.main_metric)
 
     def move(self, **paths: Any) -> None:
         """Write down other paths: ``folder``, from which the space names files, or ``place``."""
