@@ -9,6 +9,7 @@ from rich.table import Table
 
 from adiw_tune.csv_text import csv_text
 from adiw_tune.decide import Decision
+from adiw_tune.metrics import ACCURACY, Metric
 
 if TYPE_CHECKING:
     from adiw_tune.record.history import History
@@ -20,13 +21,16 @@ if TYPE_CHECKING:
 _SETTINGS = ("epochs", "steps", "step_size", "bandwidth", "warm_start", "representation")
 
 
-def front_table(front: pd.DataFrame, suggested: Sequence[str] = ()) -> Table:
+def front_table(
+    front: pd.DataFrame, suggested: Sequence[str] = (), metric: Metric = ACCURACY
+) -> Table:
     """The front with the settings that matter, for eyes; retimed s only where any was.
 
     Args:
         front: as :meth:`adiw_tune.record.history.History.front`.
         suggested: columns of what was suggested by names that are no settings; those that no row
             has are left out.
+        metric: whose values are in the column of its name.
     """
     seconds = {"work s": "work_s", "wall s": "wall_s"}
     if front["retimed_s"].notna().any():
@@ -36,32 +40,41 @@ def front_table(front: pd.DataFrame, suggested: Sequence[str] = ()) -> Table:
         *_SETTINGS,
         *(name for name in suggested if name in front and front[name].notna().any()),
     ]
-    for column in ("trial", "divergence", "accuracy", *seconds, *map(escape, settings)):
+    for column in ("trial", "divergence", metric.name, *seconds, *map(escape, settings)):
         left = column in ("divergence", "warm_start", "representation")
         table.add_column(column, justify="left" if left else "right", no_wrap=True)
     for _, row in front.iterrows():
         table.add_row(
             str(row["number"]),
             escape(str(row["divergence"])),
-            f"{row['accuracy']:.4f}",
+            metric.text(row[metric.name]),
             *(_seconds(row[name]) for name in seconds.values()),
             *(escape(_short(row[name])) for name in settings),
         )
     return table
 
 
-def front_as(front: pd.DataFrame, kind: str) -> str:
-    """The front with every setting, as ``csv`` or ``json`` (a list of rows)."""
+def table_as(rows: pd.DataFrame, kind: str) -> str:
+    """All columns, as ``csv`` or ``json`` (a list of rows)."""
     if kind == "csv":
-        return csv_text(front)
-    return str(front.to_json(orient="records", indent=2)) + "\n"
+        return csv_text(rows)
+    return str(rows.to_json(orient="records", indent=2)) + "\n"
 
 
-def scale_table(dial: str, curve: pd.DataFrame) -> Table:
+def front_as_json(history: "History") -> str:
+    """The front with every setting, a list of rows: each names its metric, and has the others."""
+    front, name = history.front(), history.metric.name
+    named = front.rename(columns={name: "value"})
+    named.insert(named.columns.get_loc("value"), "metric", name)  # type: ignore[arg-type]
+    named["metrics"] = [history.runs[trial].last("metrics") for trial in front["trial"]]
+    return table_as(named, "json")
+
+
+def scale_table(dial: str, curve: pd.DataFrame, metric: Metric = ACCURACY) -> Table:
     """The points of a dial, for eyes, and below them how to read them."""
     from adiw_tune.tracking.scaling import READ, scale_cells
 
-    head, rows = scale_cells(dial, curve)
+    head, rows = scale_cells(dial, curve, metric)
     table = Table(box=None, header_style="bold", pad_edge=False, caption=READ)
     table.caption_justify, table.caption_style = "left", "dim"
     for column in head:
@@ -71,16 +84,16 @@ def scale_table(dial: str, curve: pd.DataFrame) -> Table:
     return table
 
 
-def decision_text(decision: Decision, retrain: str) -> str:
+def decision_text(decision: Decision, retrain: str, metric: Metric = ACCURACY) -> str:
     """The pick, how sure it is, why, what the others reached, and how to train it again."""
     provisional = " (provisional)" if decision.provisional else ""
     lines = [
         f"best divergence: {decision.divergence}{provisional}",
-        f"  trial {decision.number} ({decision.trial}): {_accuracy(decision)} on the select split, "
-        f"{_cost(decision.work_s, decision.retimed_s)}",
+        f"  trial {decision.number} ({decision.trial}): {_value(decision, metric)} "
+        f"on the select split, {_cost(decision.work_s, decision.retimed_s)}",
         f"  why: {decision.reason} (policy {decision.rule})",
         "  each divergence's best:",
-        *_aligned([_standing(best) for best in decision.best_per_divergence]),
+        *_aligned([_standing(best, metric) for best in decision.best_per_divergence]),
         f"train it again: {retrain}",
     ]
     return "\n".join(lines)
@@ -96,26 +109,25 @@ def skipped_text(history: "History") -> str:
     return text
 
 
-def epoch_line(report: "EpochReport", epochs: int) -> str:
-    """Where a training of ``epochs`` stands."""
+def epoch_line(report: "EpochReport", epochs: int, metric: "Metric") -> str:
+    """Where a training of ``epochs`` stands, by ``metric``."""
+    value = metric.text(report.metrics.get(metric.name))
     shares = "".join(f", {name} {share:.0%}" for name, share in report.shares.items())
     unweighed = ""
     if report.unweighed:
         batches = "mini-batch" if report.unweighed == 1 else "mini-batches"
         unweighed = f", {report.unweighed} {batches} unweighed (a loss was NaN or infinite)"
     return (
-        f"epoch {report.epoch}/{epochs}: select accuracy {report.accuracy:.4f}, "
+        f"epoch {report.epoch}/{epochs}: select {metric.name} {value}, "
         f"loss {report.loss:.4f}, {report.train_seconds:.1f} s{shares}{unweighed}"
     )
 
 
-def _accuracy(decision: Decision) -> str:
+def _value(decision: Decision, metric: Metric) -> str:
+    value = f"{metric.name} {metric.text(decision.value)}"
     if decision.interval is None:
-        return f"accuracy {decision.accuracy:.4f}"
-    return (
-        f"accuracy {decision.accuracy:.4f} {_interval(decision.interval)} "
-        f"over {decision.seeds} seeds"
-    )
+        return value
+    return f"{value} {metric.interval_text(decision.interval)} over {decision.seeds} seeds"
 
 
 def _cost(work_s: float, retimed_s: float | None) -> str:
@@ -123,11 +135,11 @@ def _cost(work_s: float, retimed_s: float | None) -> str:
     return f"{_seconds(work_s)} s of work{alone}"
 
 
-def _standing(best: dict[str, Any]) -> list[str]:
+def _standing(best: dict[str, Any], metric: Metric) -> list[str]:
     """A line of the table of divergences, in cells."""
-    cells = [best["divergence"], f"{best['accuracy']:.4f}"]
+    cells = [best["divergence"], metric.text(best["value"])]
     if best["interval"] is not None:
-        cells += [_interval(best["interval"]), f"P(best) {best['p_best']:.0%}"]
+        cells += [metric.interval_text(best["interval"]), f"P(best) {best['p_best']:.0%}"]
         cells.append(_counted(best["seeds"], "seed"))
     return [
         *cells,
@@ -148,10 +160,6 @@ def _aligned(rows: list[list[str]]) -> list[str]:
     ]
 
 
-def _interval(interval: list[float]) -> str:
-    return "[{:.4f}, {:.4f}]".format(*interval)
-
-
 def _counted(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
@@ -166,13 +174,13 @@ def _short(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def reading_text(reading: "Reading") -> str:
+def reading_text(reading: "Reading", metric: Metric = ACCURACY) -> str:
     """What the test split said, beside what the search said."""
-    low, high = reading.interval
+    value = f"{metric.text(reading.value)} {metric.interval_text(reading.interval)}"
     lines = [
-        f"test accuracy {reading.accuracy:.4f} [{low:.4f}, {high:.4f}] on {reading.rows} rows: "
-        f"{reading.divergence}, trial {reading.trial}",
-        f"  on the select split the search gave {reading.select:.4f}",
+        f"test {metric.name} {value} on {reading.rows} rows: {reading.divergence}, "
+        f"trial {reading.trial}",
+        f"  on the select split the search gave {metric.text(reading.select)}",
     ]
     if reading.reading > 1:
         lines.append(f"  this was reading {reading.reading} of the test split, which is recorded")

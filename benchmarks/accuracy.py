@@ -114,13 +114,13 @@ def run(arguments: argparse.Namespace) -> None:
         curve = []
         while not training.finished:
             report = training.run_epoch()
-            curve.append(round(training.accuracy(training.splits.test), 4))
+            curve.append(round(training.metrics(training.splits.test)["accuracy"], 4))
         result = {
             "column": column,
             "row": row,
             "seed": seed,
             "test": curve[-1],
-            "select": report.accuracy,
+            "select": report.metrics["accuracy"],
             "test_by_epoch": curve,
             "shares": {name: round(share, 4) for name, share in report.shares.items()},
             "train_seconds": round(report.train_seconds, 1),

@@ -77,14 +77,14 @@ def picked(shift: str, trials: int) -> dict[str, Any]:
         found = SearchRecord.open(Path(folder) / "adiw-searches", "best").history().trials()
     decision = decide(found, parse_policy("best-under=1000000"))
     configs = dict(zip(found["trial"], found["config"], strict=True))
-    return {"config": configs[decision.trial], "select": decision.accuracy, "trials": trials}
+    return {"config": configs[decision.trial], "select": decision.value, "trials": trials}
 
 
 def tested(config: dict[str, Any]) -> float:
     training = TrainingRun(TrialConfig.from_mapping(config))
     while not training.finished:
         training.run_epoch()
-    return training.accuracy(training.splits.test)
+    return training.metrics(training.splits.test)["accuracy"]
 
 
 def search(shifts: list[str], trials: int) -> None:

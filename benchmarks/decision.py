@@ -83,7 +83,7 @@ def record() -> None:
                 )
                 curve = []
                 while not run.finished:
-                    curve.append(run.run_epoch().accuracy)
+                    curve.append(run.run_epoch().metrics["accuracy"])
                 result = {
                     "shift": shift,
                     "divergence": divergence,

@@ -57,7 +57,10 @@ def course(number: int, config: dict[str, Any], plain_s: float | None) -> Iterat
     run = TrainingRun(TrialConfig.from_mapping(config), step_cost=cost)
     while not run.finished:
         report = run.run_epoch()
-        reached = {"accuracy": round(report.accuracy, 4), "work_s": four_digits(run.work_s or 0)}
+        reached = {
+            "accuracy": round(report.metrics["accuracy"], 4),
+            "work_s": four_digits(run.work_s or 0),
+        }
         yield {"event": "epoch", **trial, "epoch": report.epoch, **reached}
     yield {"event": "end", **trial, "status": "finished", **reached}
 

@@ -176,7 +176,7 @@ class Answering:
 
     def report(self) -> dict[str, Any]:
         """As a trial does."""
-        return {"epoch": 1, "accuracy": 0.9, "config": {"adiw": {}, "config": {}}}
+        return {"epoch": 1, "metrics": {"accuracy": 0.9}, "config": {"adiw": {}, "config": {}}}
 
     def sleep(self) -> None:
         """For longer than anybody waits."""

@@ -226,7 +226,8 @@ class Cluster:
             seconds = course.seconds(at) * self.stretch
             work_s, since = work_s + seconds, since + seconds
             report = {**about, "epoch": epoch, "training_iteration": epoch + 1, "loss": 1.0}
-            report |= {"accuracy": course.accuracy[at - 1], "work_s": work_s, "wall_s": work_s}
+            report |= {"metrics": {"accuracy": course.values[at - 1]}}
+            report |= {"work_s": work_s, "wall_s": work_s}
             report |= {"shares": {}, "unweighed": 0, "time_this_iter_s": seconds}
             if since >= CHECKPOINT_S or epoch == settings["epochs"]:
                 since = 0.0

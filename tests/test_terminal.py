@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from adiw_tune.decide import decide, pareto_front, parse_policy
-from adiw_tune.terminal import decision_text, front_as, front_table
+from adiw_tune.terminal import decision_text, front_table, table_as
 from tests.decide.tables import reruns, trials
 
 SETTINGS = {
@@ -50,9 +50,9 @@ def test_retimed_seconds_have_a_column_once_there_are_any() -> None:
     assert wasserstein.split()[3:6] == ["2.00", "4.00", "1.80"]
 
 
-def test_a_front_as_data_carries_every_cost() -> None:
+def test_a_table_as_data_carries_every_cost() -> None:
     front = pareto_front(TABLE.assign(**SETTINGS))
-    first = json.loads(front_as(front, "json"))[0]
+    first = json.loads(table_as(front, "json"))[0]
     assert (first["work_s"], first["wall_s"], first["retimed_s"], first["epochs"]) == (
         1,
         2,
@@ -60,7 +60,7 @@ def test_a_front_as_data_carries_every_cost() -> None:
         5,
     )
     assert {"work_s", "wall_s", "retimed_s", "epochs"} <= set(
-        front_as(front, "csv").splitlines()[0].split(",")
+        table_as(front, "csv").splitlines()[0].split(",")
     )
 
 

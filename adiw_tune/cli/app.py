@@ -47,4 +47,12 @@ SearchPolicy = Annotated[
         help="knee, fastest-within=0.01 or best-under=20; by default the search's own.",
     ),
 ]
+MetricName = Annotated[
+    str | None,
+    typer.Option(
+        help="accuracy, balanced_accuracy, macro_f1, auroc, average_precision, "
+        "worst_group_accuracy, log_loss; of real targets rmse, mae, r2; or metric, the task file's "
+        "own. By default what the task file says, else accuracy, or rmse of real targets."
+    ),
+]
 TextOrJson = Annotated[Literal["text", "json"], typer.Option("--format")]

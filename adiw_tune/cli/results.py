@@ -9,10 +9,11 @@ import typer
 from adiw_tune.cli.app import DataDir, SearchName, SearchPolicy, Storage, TextOrJson, app
 from adiw_tune.cli.console import out, warn, write
 from adiw_tune.errors import UserError
+from adiw_tune.metrics import ACCURACY
 from adiw_tune.ranges import check_whole
 from adiw_tune.record.record import DEFAULT_STORAGE, MOST_TRIALS, SearchRecord
 from adiw_tune.search.picking import pick
-from adiw_tune.terminal import decision_text, front_as, front_table, skipped_text
+from adiw_tune.terminal import decision_text, front_as_json, front_table, skipped_text, table_as
 
 
 @app.command()
@@ -23,11 +24,12 @@ def front(
 ) -> None:
     """Print the Pareto front of a search, also while it runs."""
     history = SearchRecord.open(storage, name).history()
-    rows = history.front()
     if kind == "table":
-        out.print(front_table(rows, history.suggested()))
+        out.print(front_table(history.front(), history.suggested(), history.metric))
+    elif kind == "csv":
+        write(table_as(history.front(), kind))
     else:
-        write(front_as(rows, kind))
+        write(front_as_json(history))
 
 
 @app.command()
@@ -40,10 +42,12 @@ def best(
     """Name the best divergence of a search, and why."""
     record = SearchRecord.open(storage, name)
     decision = pick(record, policy)
+    metric = record.settings.main_metric
     if kind == "json":
-        write(json.dumps(decision.as_dict(), indent=2) + "\n")
+        beside = {"metrics": record.history().metrics_of(decision.trial)}
+        write(json.dumps(decision.as_dict() | beside, indent=2) + "\n")
     else:
-        out.print(decision_text(decision, record.train_command(policy)), markup=False)
+        out.print(decision_text(decision, record.train_command(policy), metric), markup=False)
 
 
 @app.command()
@@ -68,7 +72,7 @@ def finalize(
     if kind == "json":
         write(json.dumps(reading.as_dict(), indent=2) + "\n")
     else:
-        out.print(reading_text(reading), markup=False)
+        out.print(reading_text(reading, record.settings.main_metric), markup=False)
     tell_reading(record)
 
 
@@ -108,9 +112,12 @@ def replay(
     for option, value, most in (*options, ("--trials", trials, MOST_TRIALS)):
         if value is not None:
             check_whole(option, value, 1, most)
-    is_path = table.endswith(".jsonl")
-    path = Path(table) if is_path else SearchRecord.open(storage, table).log.path
-    out.print(replay_table(replayed(read_courses(path), seeds, workers, trials)))
+    path, metric = Path(table), ACCURACY
+    if not table.endswith(".jsonl"):
+        record = SearchRecord.open(storage, table)
+        path, metric = record.log.path, record.settings.main_metric
+    results = replayed(read_courses(path, metric), seeds, workers, trials, metric)
+    out.print(replay_table(results))
 
 
 @app.command()
@@ -144,21 +151,22 @@ def ui(
 
 def show_result(record: SearchRecord) -> None:
     """Print the front, the pick, and the commands that go on from there."""
-    history = record.history()
+    history, metric = record.history(), record.settings.main_metric
     trials = history.trials()
     if trials.empty:
         raise UserError(f"'{record.log.path}' tells of no trial: has it been removed?")
-    if not trials["accuracy"].notna().any():
+    if not trials[metric.name].notna().any():
         reasons = trials["reason"].dropna()
         raise UserError(
             f"none of the {len(trials)} trials of '{record.settings.name}' finished; the first: "
             f"{reasons.iloc[0] if len(reasons) else 'the budget was spent before'}"
         )
-    out.print(f"front of '{record.settings.name}': accuracy against seconds of work", markup=False)
-    out.print(front_table(history.front(), history.suggested()))
+    name = record.settings.name
+    out.print(f"front of '{name}': {metric.name} against seconds of work", markup=False)
+    out.print(front_table(history.front(), history.suggested(), metric))
     if history.skipped:
         out.print("\n" + skipped_text(history), markup=False)
-    out.print("\n" + decision_text(pick(record), record.train_command()), markup=False)
+    out.print("\n" + decision_text(pick(record), record.train_command(), metric), markup=False)
     out.print(f"look at it: {record.ui_command()}", markup=False)
     if not history.readings:
         out.print(f"read the test split, once: {record.finalize_command()}", markup=False)

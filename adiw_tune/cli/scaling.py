@@ -8,7 +8,7 @@ import typer
 from adiw_tune.cli.app import DataDir, SearchPolicy, Storage, app
 from adiw_tune.cli.console import err, out, write
 from adiw_tune.record.record import DEFAULT_STORAGE, SearchRecord
-from adiw_tune.terminal import front_as, scale_table
+from adiw_tune.terminal import scale_table, table_as
 
 
 @app.command()
@@ -30,15 +30,15 @@ def scale(
     storage: Storage = DEFAULT_STORAGE,
     data_dir: DataDir = None,
 ) -> None:
-    """Run one configuration along a dial on this machine: throughput, memory and accuracy."""
+    """Run one configuration along a dial on this machine: throughput, memory and its metric."""
     from adiw_tune.scaling.run import ScaleRequest
     from adiw_tune.scaling.run import scale as turn
 
     def show(curve: pd.DataFrame) -> None:
         if kind == "table":
-            out.print(scale_table(dial, curve))
+            out.print(scale_table(dial, curve, record.settings.main_metric))
         else:
-            write(front_as(curve, kind))
+            write(table_as(curve, kind))
 
     record = SearchRecord.open(storage, from_search)
     run = turn(record, ScaleRequest(dial, values, policy, trial, seeds, data_dir), err, show)

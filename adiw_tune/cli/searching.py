@@ -9,10 +9,9 @@ from typing import Annotated
 import typer
 
 from adiw_tune.addresses import LOCAL
-from adiw_tune.cli.app import DataDir, SearchName, Storage, app
+from adiw_tune.cli.app import DataDir, MetricName, SearchName, Storage, app
 from adiw_tune.cli.console import err, out
 from adiw_tune.cli.results import show_result
-from adiw_tune.decide import DEFAULT_POLICY
 from adiw_tune.errors import SearchInterrupted, UnsentError, UserError
 from adiw_tune.record.record import DEFAULT_STORAGE, SearchRecord
 
@@ -54,9 +53,14 @@ def search(
     name: Annotated[str, typer.Option(help="What to call the search.")],
     trials: Trials = 16,
     seed: Seed = 0,
+    metric: MetricName = None,
     policy: Annotated[
-        str, typer.Option(help="knee, fastest-within=0.01 or best-under=20.")
-    ] = DEFAULT_POLICY,
+        str | None,
+        typer.Option(
+            help="knee, fastest-within=0.01 (or 1%, the default of a metric that is no share), or "
+            "best-under=20."
+        ),
+    ] = None,
     seeds: Seeds = 5,
     budget: Annotated[
         str | None,
@@ -98,7 +102,7 @@ def search(
         typer.Option("--or-resume", help="Go on with the search if it exists, as it was begun."),
     ] = False,
 ) -> None:
-    """Search a space for accuracy against work, and pick a divergence with evidence."""
+    """Search a space for a metric against work, and pick a divergence with evidence."""
     from adiw_tune.search.request import SearchRequest, check_without_space
     from adiw_tune.search.run import start_search
     from adiw_tune.tracking.check import default_tracking_uri
@@ -108,6 +112,7 @@ def search(
         name=name,
         trials=trials,
         seed=seed,
+        metric=metric,
         policy=policy,
         seeds=seeds,
         early_stopping=early_stopping,

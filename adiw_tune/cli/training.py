@@ -9,6 +9,7 @@ import typer
 
 from adiw_tune.cli.app import (
     DataDir,
+    MetricName,
     ReferenceSize,
     SearchPolicy,
     SearchStorage,
@@ -23,6 +24,7 @@ from adiw_tune.ranges import check_whole
 from adiw_tune.record.record import DEFAULT_STORAGE
 
 if TYPE_CHECKING:
+    from adiw_tune.metrics import Metric
     from adiw_tune.training import TrainingRun
 
 # Written out, since importing the choices would import torch for every command.
@@ -47,6 +49,7 @@ def train(
         str | None, typer.Option("--from", help="Start from the pick of this search.")
     ] = None,
     policy: SearchPolicy = None,
+    metric: MetricName = None,
     task: Annotated[str | None, typer.Option(help=_TASK_HELP)] = None,
     network: Annotated[
         str | None, typer.Option(help="One of the task's; by default its first.")
@@ -135,12 +138,13 @@ def train(
     kind: TextOrJson = "text",
     storage: SearchStorage = None,
 ) -> None:
-    """Train once, from flags or from a search's pick, and print accuracy and seconds."""
+    """Train once, from flags or from a search's pick, and print its metric and seconds."""
     import torch
 
     from adiw_tune.record.record import SearchRecord
     from adiw_tune.search.picking import picked_config
-    from adiw_tune.training import TrainingRun, TrialConfig
+    from adiw_tune.tasks import find_task
+    from adiw_tune.training import TrainingRun, TrialConfig, main_metric
     from adiw_tune.training.config import with_recipe
     from adiw_tune.training.saving import check_output, save_network
 
@@ -161,16 +165,18 @@ def train(
     if search is not None:
         picked, folder = picked_config(search, policy), search.settings.files_from
         base = TrialConfig.from_mapping(picked, folder).as_dict()
+        metric = metric or search.settings.metric
     of_method = {name: base[name] for name in ("method",) if name in base}
     config = TrialConfig.from_mapping({**base, **with_recipe({**of_method, **given})})
     torch.set_num_threads(threads)
     run = TrainingRun(config, found, data_dir)
-    _train(run)
+    judged_by = main_metric(metric, find_task(config.task), run.splits)
+    _train(run, judged_by)
     if output is not None:
         save_network(run.network, output)
     # The pick of a search meets the test split in finalize only, where readings are counted.
     roles = ("reference", "select") if from_search else ("reference", "select", "test")
-    _print_training(run, kind, roles)
+    _print_training(run, judged_by, kind, roles)
 
 
 @app.command()
@@ -242,7 +248,7 @@ def _device(name: str | None) -> str:
     return name
 
 
-def _train(run: "TrainingRun") -> None:
+def _train(run: "TrainingRun", metric: "Metric") -> None:
     from adiw_tune.terminal import epoch_line
     from adiw_tune.training import TrainingDivergedError
 
@@ -256,20 +262,26 @@ def _train(run: "TrainingRun") -> None:
             report = run.run_epoch()
         except TrainingDivergedError as error:
             raise UserError(f"{error}: try a smaller --learning-rate or --step-size") from error
-        err.print(epoch_line(report, config.epochs), style="dim", markup=False)
+        err.print(epoch_line(report, config.epochs, metric), style="dim", markup=False)
 
 
-def _print_training(run: "TrainingRun", kind: str, roles: tuple[str, ...]) -> None:
+def _print_training(
+    run: "TrainingRun", metric: "Metric", kind: str, roles: tuple[str, ...]
+) -> None:
     splits = run.splits
-    accuracy = {role: run.accuracy(getattr(splits, role)) for role in roles}
+    metrics = {role: run.metrics(getattr(splits, role)) for role in roles}
     if kind == "json":
+        accuracy = {r: values["accuracy"] for r, values in metrics.items() if "accuracy" in values}
         result = {
-            "accuracy": accuracy,
+            "metric": metric.name,
+            "metrics": metrics,
+            **({"accuracy": accuracy} if accuracy else {}),
             "train_seconds": run.train_seconds,
             "config": run.config.as_dict(),
         }
         write(json.dumps(result, indent=2) + "\n")
         return
-    for role, value in accuracy.items():
-        out.print(f"{role:>9} accuracy {value:.4f} ({len(getattr(splits, role))} rows)")
+    for role, values in metrics.items():
+        value = metric.text(values.get(metric.name))
+        out.print(f"{role:>9} {metric.name} {value} ({len(getattr(splits, role))} rows)")
     out.print(f"trained in {run.train_seconds:.2f} s")

@@ -2,17 +2,23 @@
 
 from adiw_tune.decide.decision import Decision, decide
 from adiw_tune.decide.evidence import ERROR, race
-from adiw_tune.decide.front import hypervolume, hypervolume_curve, mark_front, pareto_front
+from adiw_tune.decide.front import (
+    hypervolume,
+    hypervolume_curve,
+    mark_front,
+    pareto_front,
+    worst_corner,
+)
 from adiw_tune.decide.paired import MIN_SEEDS
-from adiw_tune.decide.policies import DEFAULT_POLICY, Policy, finalists, parse_policy
+from adiw_tune.decide.policies import Policy, default_policy, finalists, parse_policy
 
 __all__ = [
-    "DEFAULT_POLICY",
     "ERROR",
     "MIN_SEEDS",
     "Decision",
     "Policy",
     "decide",
+    "default_policy",
     "finalists",
     "hypervolume",
     "hypervolume_curve",
@@ -20,4 +26,5 @@ __all__ = [
     "pareto_front",
     "parse_policy",
     "race",
+    "worst_corner",
 ]

@@ -10,6 +10,7 @@ from adiw_tune.decide.front import FINISHED, pareto_front
 from adiw_tune.decide.paired import MIN_SEEDS
 from adiw_tune.decide.policies import Policy, finalists, ranked, reason
 from adiw_tune.errors import UserError
+from adiw_tune.metrics import Metric
 
 _CUT = ("pruned", "stopped")
 
@@ -21,27 +22,29 @@ class Decision:
     Args:
         divergence: of the winner; the method's name if the winner uses no divergence.
         trial, number: the winner.
-        accuracy: of the winner on the select split, in [0, 1]; its mean over ``seeds`` if any.
+        metric: what the policy goes by.
+        value: of it, the winner's on the select split; its mean over ``seeds`` if any.
         interval: [low, high], 95%, of that mean; None without seeds.
         work_s, wall_s: of the winner's trial, seconds.
         retimed_s: seconds of the winner when it ran alone; None if it was not re-timed.
         rule: the policy, as it was written.
         reason: one sentence.
-        tie: whether others could be taken too and cannot be told from the winner in accuracy (of
+        tie: whether others could be taken too and cannot be told from the winner by the metric (of
             the knee: in height), which is then the fastest of them.
         tied: their divergences.
         seeds: how many paired seeds are behind the answer; 0 is single runs only.
         p_best: by divergence, the share of resamples of the seeds in which the rule takes it;
             empty without seeds.
         provisional: no trial ran its full course; picked from those that were cut.
-        best_per_divergence: of each divergence its finalist, or without seeds its most accurate
-            trial, best first.
+        best_per_divergence: of each divergence its finalist, or without seeds its best trial,
+            best first.
     """
 
     divergence: str
     trial: str
     number: int
-    accuracy: float
+    metric: str
+    value: float
     interval: list[float] | None
     work_s: float
     wall_s: float
@@ -68,17 +71,18 @@ def decide(trials: pd.DataFrame, policy: Policy, reruns: pd.DataFrame | None = N
     this machine.
 
     Args:
-        trials: columns trial, number, divergence, status, accuracy, work_s, wall_s, retimed_s.
-            If none finished, those that were pruned or stopped are taken as they stood.
+        trials: columns trial, number, divergence, status, of the policy's metric, work_s, wall_s,
+            retimed_s. If none finished, those that were pruned or stopped are taken as they stood.
         policy: the rule.
-        reruns: columns trial, seed and accuracy (NaN if the rerun failed); None if there are none.
+        reruns: columns trial, seed and of the metric (NaN if the rerun failed); None if there are
+            none.
 
     Raises:
         UserError: there is no trial to pick from, or none that ``policy`` may take.
     """
-    competing, provisional = _competing(trials)
+    competing, provisional = _competing(trials, policy.metric)
     ranking = ranked(competing, policy)
-    front = pareto_front(competing)
+    front = pareto_front(competing, policy.metric)
     if ranking.empty:
         raise UserError(
             f"no finished trial trains in {policy.under:g} s of work: the fastest takes "
@@ -89,17 +93,17 @@ def decide(trials: pd.DataFrame, policy: Policy, reruns: pd.DataFrame | None = N
     if evidence is None:
         winner = ranking.iloc[0]
         rerun = None if reruns is None else reruns[reruns["trial"].isin(compared)]
-        why = reason(winner, front, policy) + _caveat(provisional, rerun)
+        why = reason(winner, front, policy) + _caveat(provisional, rerun, policy.metric)
     else:
         winner = ranking[ranking["trial"] == evidence.winner].iloc[0]
         why = _reason(evidence, ranking.set_index("trial").loc[compared], policy)
     return _decision(winner, why, policy, competing, provisional, evidence)
 
 
-def _competing(trials: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
+def _competing(trials: pd.DataFrame, metric: Metric) -> tuple[pd.DataFrame, bool]:
     if (trials["status"] == FINISHED).any():
         return trials[trials["status"] == FINISHED], False
-    cut = trials[trials["status"].isin(_CUT) & trials["accuracy"].notna()]
+    cut = trials[trials["status"].isin(_CUT) & trials[metric.name].notna()]
     if cut.empty:
         raise UserError("no trial has finished, so there is nothing to pick from")
     return cut.assign(status=FINISHED), True
@@ -109,15 +113,16 @@ def _evidence(
     competing: pd.DataFrame, compared: list[str], policy: Policy, reruns: pd.DataFrame
 ) -> Evidence | None:
     cost = competing.set_index("trial").loc[compared, "work_s"]
-    return weigh(reruns, compared, cost, policy.price(pareto_front(competing)), policy)
+    return weigh(
+        reruns, compared, cost, policy.price(pareto_front(competing, policy.metric)), policy
+    )
 
 
 def _reason(evidence: Evidence, finalists: pd.DataFrame, policy: Policy) -> str:
     """``finalists`` are rows of trials, by trial."""
-    rerun = finalists.loc[[standing.trial for standing in evidence.standings]].assign(
-        accuracy=[standing.accuracy for standing in evidence.standings],
-        seeds=[standing.seeds for standing in evidence.standings],
-    )
+    rerun = finalists.loc[[standing.trial for standing in evidence.standings]].copy()
+    rerun[policy.metric.name] = [standing.value for standing in evidence.standings]
+    rerun["seeds"] = [standing.seeds for standing in evidence.standings]
     failed = finalists.loc[~finalists.index.isin(rerun.index), "divergence"]
     left_out = f"; {', '.join(failed)} failed when rerun" if len(failed) else ""
     return _verdict(evidence, rerun, policy) + left_out
@@ -135,15 +140,16 @@ def _verdict(evidence: Evidence, rerun: pd.DataFrame, policy: Policy) -> str:
         return f"{over_seeds} is the only finalist"
     if policy.knee:
         return f"{over_seeds} stands highest above the line between the ends of the front"
-    clause = reason(winner, rerun.sort_values("accuracy"), policy).removeprefix("it")
+    by_score = rerun.loc[policy.scores(rerun).sort_values().index]
+    clause = reason(winner, by_score, policy).removeprefix("it")
     return over_seeds + clause
 
 
-def _caveat(provisional: bool, reruns: pd.DataFrame | None) -> str:
+def _caveat(provisional: bool, reruns: pd.DataFrame | None, metric: Metric) -> str:
     if provisional:
         return "; none ran its full course, so these are trials as they stood when they were cut"
-    if reruns is not None and reruns["accuracy"].isna().any():
-        failed = ", ".join(reruns.loc[reruns["accuracy"].isna(), "divergence"].unique())
+    if reruns is not None and reruns[metric.name].isna().any():
+        failed = ", ".join(reruns.loc[reruns[metric.name].isna(), "divergence"].unique())
         return f"; of single runs: {failed} failed when rerun, which leaves too few seeds"
     if reruns is not None:
         return f"; of single runs: not every finalist of this policy was run over {MIN_SEEDS} seeds"
@@ -159,14 +165,15 @@ def _decision(
     evidence: Evidence | None,
 ) -> Decision:
     standings = {} if evidence is None else {one.trial: one for one in evidence.standings}
-    best = _best_per_divergence(competing, standings)
+    best = _best_per_divergence(competing, standings, policy)
     names = competing.set_index("trial")["divergence"]
-    own = standings.get(winner["trial"], _single(winner))
+    own = standings.get(winner["trial"], _single(winner, policy.metric))
     return Decision(
         divergence=str(winner["divergence"]),
         trial=own.trial,
         number=int(winner["number"]),
-        accuracy=own.accuracy,
+        metric=policy.metric.name,
+        value=own.value,
         interval=own.interval,
         work_s=float(winner["work_s"]),
         wall_s=float(winner["wall_s"]),
@@ -183,28 +190,29 @@ def _decision(
 
 
 def _best_per_divergence(
-    competing: pd.DataFrame, standings: dict[str, Standing]
+    competing: pd.DataFrame, standings: dict[str, Standing], policy: Policy
 ) -> list[dict[str, Any]]:
-    """Of a divergence without a standing its most accurate trial."""
-    ordered = competing.assign(rerun=competing["trial"].isin(list(standings))).sort_values(
-        ["rerun", "accuracy", "work_s"], ascending=[False, False, True]
+    """Of a divergence without a standing its best trial."""
+    metric, rerun = policy.metric, competing["trial"].isin(list(standings))
+    ordered = competing.assign(rerun=rerun, score=policy.scores(competing)).sort_values(
+        ["rerun", "score", "work_s"], ascending=[False, False, True]
     )
     counts = competing["divergence"].value_counts()
     rows = [
         {
             "divergence": str(row["divergence"]),
-            **asdict(standings.get(row["trial"], _single(row))),
+            **asdict(standings.get(row["trial"], _single(row, metric))),
             "work_s": float(row["work_s"]),
             "retimed_s": _number(row["retimed_s"]),
             "trials": int(counts[row["divergence"]]),
         }
         for _, row in ordered.groupby("divergence").head(1).iterrows()
     ]
-    return sorted(rows, key=lambda row: (-row["accuracy"], row["work_s"]))
+    return sorted(rows, key=lambda row: (-metric.score(row["value"]), row["work_s"]))
 
 
-def _single(row: pd.Series) -> Standing:
-    return Standing(str(row["trial"]), float(row["accuracy"]))
+def _single(row: pd.Series, metric: Metric) -> Standing:
+    return Standing(str(row["trial"]), float(row[metric.name]))
 
 
 def _number(value: float | None) -> float | None:

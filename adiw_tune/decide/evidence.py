@@ -14,12 +14,12 @@ from adiw_tune.decide.paired import (
     lower_bounds,
     resampled_means,
 )
-from adiw_tune.decide.policies import Policy
+from adiw_tune.decide.policies import Policy, default_policy, parse_policy
+from adiw_tune.metrics import Metric
 
 # How often the finalist that is right may be thought worse than another, at most. Half of it, so
 # that two that are equal, and can each be thought worse, are told apart in one answer of 20.
 ERROR = 0.025
-_ABOUT_EQUAL = 0.01  # accuracies of a tie that speed may settle
 _RACE_ERROR = _ANSWER_ERROR = ERROR / 2  # spent while racing, and in the end
 
 
@@ -29,7 +29,8 @@ class Standing:
 
     Args:
         trial: whose.
-        accuracy: mean over seeds, as if it had run on all; of a single run, that run's.
+        value: of the metric, its mean over seeds, as if it had run on all; of a single run, that
+            run's.
         interval: [low, high], 95%, of the mean; None of a single run.
         seeds: how many were run; 0 of a single run.
         p_best: the share of resamples of the seeds in which the policy takes it; None of a single
@@ -37,7 +38,7 @@ class Standing:
     """
 
     trial: str
-    accuracy: float
+    value: float
     interval: list[float] | None = None
     seeds: int = 0
     p_best: float | None = None
@@ -65,8 +66,9 @@ def race(reruns: pd.DataFrame, finalists: list[str], policy: Policy) -> list[str
     round, and run the next seed for those that it returns. From ``MIN_SEEDS`` on, a finalist is
     out once it cannot be what the policy takes:
 
-    - it is more than ``within`` less accurate than another (of the knee: than one no slower), or
-    - it is less accurate than another, and slower than one that is within ``within`` of all;
+    - it is worse than another (of the knee: than one no slower), by more than the policy's
+      margin, or
+    - it is worse than another, and slower than one that is within the margin of all;
       or that one is the fastest still racing, which ends the race.
 
     Each "is" with confidence: by ``lower_bounds``, whose error over all rounds sums to at most
@@ -74,15 +76,15 @@ def race(reruns: pd.DataFrame, finalists: list[str], policy: Policy) -> list[str
     after each round does not add up.
 
     Args:
-        reruns: columns trial, seed, accuracy and work_s. An accuracy of NaN is a run that failed,
-            which puts its finalist out.
+        reruns: columns trial, seed, of the policy's metric, and work_s. A value of NaN is a run
+            that failed, which puts its finalist out.
         finalists: trials.
         policy: that which will decide.
 
     Returns:
         Trials of ``finalists``, in its order. The race is over when one is left.
     """
-    values, arms = _values(reruns, finalists)
+    values, arms = _scores(reruns, finalists, policy.metric)
     work = reruns.groupby("trial")["work_s"].mean().reindex(arms).to_numpy(float)
     racing = np.arange(len(arms))
     for seeds in range(MIN_SEEDS, values.shape[1] + 1):
@@ -91,7 +93,8 @@ def race(reruns: pd.DataFrame, finalists: list[str], policy: Policy) -> list[str
             break
         rounds = seeds - MIN_SEEDS + 1
         bounds = lower_bounds(seen, _RACE_ERROR / (rounds * (rounds + 1)))
-        left = _left(bounds[np.ix_(racing, racing)], work[racing], policy)
+        margin = policy.margin(seen[racing].mean(1).max())
+        left = _left(bounds[np.ix_(racing, racing)], work[racing], margin, policy.knee)
         racing = racing[left]
     return [arms[position] for position in racing]
 
@@ -102,18 +105,20 @@ def weigh(
     """What ``policy`` takes from the finalists by their reruns; None with too few of these.
 
     Those that cannot be told from the best, with confidence 1 - ``ERROR``, are a tie with it. Of
-    them, and of those within the policy's ``within`` of the best, the fastest is taken whose mean
-    is within a point of the highest (or within ``within``, if that is more): speed settles what
-    is about equal as far as one can see, and never costs more accuracy than that by the means.
+    them, and of those within the policy's margin of the best, the fastest is taken whose mean is
+    within a point of the best (of a metric that is no share: 1% of it; or within the margin, if
+    that is more): speed settles what is about equal as far as one can see, and never costs more
+    than that by the means.
 
     Args:
-        reruns: columns trial, seed and accuracy; NaN as in ``race``.
+        reruns: columns trial, seed and of the policy's metric; NaN as in ``race``.
         finalists: trials, each with at least ``MIN_SEEDS`` seeds, unless a rerun of it failed.
         cost: seconds, by trial.
-        price: accuracy that a second is worth, of the knee.
+        price: score that a second is worth, of the knee.
         policy: that decides.
     """
-    values, arms = _values(reruns, finalists)
+    metric = policy.metric
+    values, arms = _scores(reruns, finalists, metric)
     values = _complete(values)
     if not arms or (~np.isnan(values)).sum(1).min() < MIN_SEEDS:
         return None
@@ -124,37 +129,45 @@ def weigh(
     better = bounds > price * (seconds[:, None] - seconds[None, :])
     np.fill_diagonal(better, False)
     score = mean - price * seconds
-    could_be = ~better.any(0) | _near(score, policy.within)
-    taken = could_be & _near(score, max(policy.within, _ABOUT_EQUAL))
+    margin = policy.margin(mean.max())
+    about_equal = parse_policy(default_policy(metric), metric).margin(mean.max())
+    could_be = ~better.any(0) | _near(score, margin)
+    taken = could_be & _near(score, max(margin, about_equal))
     winner = int(np.lexsort((-mean, seconds, ~taken))[0])
     apart = better[winner] | better[:, winner]
     return Evidence(
-        standings=_standings(arms, values, seconds, price, policy.within),
+        standings=_standings(arms, values, seconds, price, margin, metric),
         winner=arms[winner],
         tied=[arms[j] for j in np.flatnonzero(could_be & ~apart) if j != winner],
     )
 
 
 def _standings(
-    arms: list[str], values: Matrix, seconds: Matrix, price: float, within: float
+    arms: list[str],
+    scores: Matrix,
+    seconds: Matrix,
+    price: float,
+    margin: float,
+    metric: Metric,
 ) -> list[Standing]:
+    """In the metric's own unit."""
     rng = np.random.default_rng(0)  # the same answer every time
-    p_best = _p_best(resampled_means(values, rng), seconds, price, within)
-    rows = [row[~np.isnan(row)] for row in levelled(values)]
+    p_best = _p_best(resampled_means(scores, rng), seconds, price, margin)
+    rows = [metric.score(row[~np.isnan(row)]) for row in levelled(scores)]
     return [
-        Standing(arm, float(row.mean()), interval(row, rng), len(row), share)
+        Standing(arm, float(row.mean()), interval(row, rng, metric), len(row), share)
         for arm, row, share in zip(arms, rows, p_best, strict=True)
     ]
 
 
-def _left(bounds: Matrix, work: Matrix, policy: Policy) -> NDArray[np.intp]:
+def _left(bounds: Matrix, work: Matrix, margin: float, knee: bool) -> NDArray[np.intp]:
     """Positions of those that stay in the race."""
     no_slower = np.asarray(work[:, None] <= work[None, :])
     np.fill_diagonal(no_slower, False)
-    beaten = bounds > policy.within
-    if policy.knee:
+    beaten = bounds > margin
+    if knee:
         beaten &= no_slower
-    safe = np.all(bounds >= -policy.within, axis=1)
+    safe = np.all(bounds >= -margin, axis=1)
     fastest = np.asarray(work == work.min())
     if fastest.sum() == 1 and safe[fastest].all():
         return np.flatnonzero(fastest)
@@ -174,13 +187,13 @@ def _p_best(means: Matrix, seconds: Matrix, price: float, within: float) -> list
     return [float(share) for share in np.bincount(taken, minlength=len(seconds)) / len(means)]
 
 
-def _values(reruns: pd.DataFrame, finalists: list[str]) -> tuple[Matrix, list[str]]:
-    """Accuracies [k, s] of the finalists none of whose reruns failed, seeds ascending."""
-    failed = set(reruns.loc[reruns["accuracy"].isna(), "trial"])
+def _scores(reruns: pd.DataFrame, finalists: list[str], metric: Metric) -> tuple[Matrix, list[str]]:
+    """Scores [k, s] of the finalists none of whose reruns failed, seeds ascending."""
+    failed = set(reruns.loc[reruns[metric.name].isna(), "trial"])
     arms = [trial for trial in finalists if trial not in failed]
     rows = reruns[reruns["trial"].isin(arms)]
-    table = rows.pivot(index="trial", columns="seed", values="accuracy").sort_index(axis=1)
-    return table.reindex(arms).to_numpy(float), arms
+    table = rows.pivot(index="trial", columns="seed", values=metric.name).sort_index(axis=1)
+    return metric.score(table.reindex(arms).to_numpy(float)), arms
 
 
 def _complete(values: Matrix) -> Matrix:

@@ -1,10 +1,10 @@
-"""What runs over shared seeds say of accuracies: means, intervals, who is worse than whom.
+"""What runs over shared seeds say of a metric: means, intervals, who is worse than whom.
 
 A run's luck has two parts: the seed's, which runs of one seed share (data, order of rows, first
 weights), and its own. Differences over shared seeds are free of the first, which is the larger.
 
-Shapes: ``values`` is [k, s], the accuracy of k trials over s seeds; a trial that was dropped from a
-race lacks the later seeds, which are NaN.
+Shapes: ``values`` is [k, s], the scores of k trials over s seeds, the greater the better; a trial
+that was dropped from a race lacks the later seeds, which are NaN.
 """
 
 from typing import TypeAlias
@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
+from adiw_tune.metrics import Metric
+
 MIN_SEEDS = 3  # the spread of two values is a single number: nothing to judge a mean by
 RESAMPLES = 4000  # a share of them is right within a point
 
@@ -20,7 +22,7 @@ Matrix: TypeAlias = NDArray[np.float64]
 
 
 def lower_bounds(values: Matrix, error: float) -> Matrix:
-    """[k, k]: by how much, at least, trial i is more accurate than trial j.
+    """[k, k]: by how much, at least, trial i is better than trial j.
 
         mean(d) - t_df(1 - error / (k - 1)) * sqrt(max(var(d), pooled variance) / n)
 
@@ -29,14 +31,14 @@ def lower_bounds(values: Matrix, error: float) -> Matrix:
     values - k - s + 1); a pair that varies more than the others is judged by its own.
 
     For each trial, the k - 1 comparisons with the others are all right with probability
-    1 - error (Bonferroni), if accuracies vary alike; of one that varies four times as much as the
+    1 - error (Bonferroni), if scores vary alike; of one that varies four times as much as the
     others the error is up to three times as large at 3 seeds, and as promised from 10 on. Pairs
     with fewer than ``MIN_SEEDS`` shared seeds are -inf.
 
     Args:
         values: [k, s].
         error: the probability, in (0, 0.5), that a trial is thought worse than one that is not
-            more accurate.
+            better.
     """
     k = len(values)
     differences = values[:, None, :] - values[None, :, :]
@@ -66,8 +68,8 @@ def levelled(values: Matrix) -> Matrix:
     return np.asarray(values - luck[:, None])
 
 
-def interval(values: Matrix, rng: np.random.Generator) -> list[float]:
-    """[low, high], clipped to [0, 1]: the 95% bootstrap interval of the mean of n >= 3 accuracies.
+def interval(values: Matrix, rng: np.random.Generator, metric: Metric) -> list[float]:
+    """[low, high] within the metric's range: the 95% bootstrap interval of the mean of n >= 3.
 
     Percentiles of the means of resamples, moved away from the mean by ``_stretch(n)``: the plain
     percentile interval is too narrow for few values (Hesterberg 2015, "What teachers should know
@@ -76,11 +78,11 @@ def interval(values: Matrix, rng: np.random.Generator) -> list[float]:
     mean = values.mean()
     means = values[rng.integers(len(values), size=(RESAMPLES, len(values)))].mean(1)
     low, high = mean + _stretch(len(values)) * (np.quantile(means, [0.025, 0.975]) - mean)
-    return [max(0.0, float(low)), min(1.0, float(high))]
+    return [max(metric.least, float(low)), min(metric.most, float(high))]
 
 
 def resampled_means(values: Matrix, rng: np.random.Generator) -> Matrix:
-    """[``RESAMPLES``, k]: mean accuracies had other seeds been drawn, up to a constant of each row.
+    """[``RESAMPLES``, k]: mean scores had other seeds been drawn, up to a constant of each row.
 
     What is resampled are the differences from the mean of the trials that have all seeds, whole
     seeds at a time; trials with the same seeds share the draw. A dropped trial's are drawn from its

@@ -19,6 +19,7 @@ _Count = Annotated[int, Field(ge=1, lt=_LARGE)]
 _Whole = Annotated[int, Field(ge=0, lt=_LARGE)]
 _Share = Annotated[float, Field(ge=0, le=1)]
 _Finite = Annotated[float, Field(gt=-1e12, lt=1e12)]
+_Values = dict[str, Annotated[float, Field(allow_inf_nan=False)] | None]  # of metrics
 _Seconds = Annotated[float, Field(ge=0, lt=1e12)]
 _Factor = Annotated[float, Field(gt=0, lt=1e12)]
 _Distribution = Annotated[str, Field(pattern=r'^\{"name": "\w+", "attributes": \{')]  # Optuna's
@@ -107,12 +108,17 @@ class Setup(_Any):
 
 
 class Epoch(_Any):
-    """A run has come so far."""
+    """A run has come so far.
+
+    ``metrics`` are those of the select split by name, None where it has no value of one. Earlier
+    versions wrote the ``accuracy`` alone, which is read as the metrics.
+    """
 
     event: Literal["epoch"]
     trial: _Name
     epoch: _Count
-    accuracy: _Share
+    metrics: NotRequired[_Values]
+    accuracy: NotRequired[_Share]
     work_s: _Seconds
     wall_s: NotRequired[_Finite]
     loss: NotRequired[float]
@@ -158,17 +164,19 @@ class End(_Any):
     status: Literal["finished", "pruned", "stopped", "infeasible", "failed"]
     reason: NotRequired[str | None]
     rung: NotRequired[_Count | None]
+    metrics: NotRequired[_Values | None]
     accuracy: NotRequired[_Share | None]
     work_s: NotRequired[_Seconds | None]
     wall_s: NotRequired[_Finite | None]
 
 
 class TestRead(_Any):
-    """The test split was read."""
+    """The test split was read; metrics as of :class:`Epoch`."""
 
     event: Literal["test_read"]
     trial: _Name
-    accuracy: _Share
+    metrics: NotRequired[_Values]
+    accuracy: NotRequired[_Share]
     rows: _Count
     again: bool
 
@@ -201,6 +209,7 @@ _Kinds = (
 )
 _EVENT: TypeAdapter[Any] = TypeAdapter(Annotated[_Kinds, Discriminator("event")])
 _CONFIG: TypeAdapter[Any] = TypeAdapter(Config)
+_MEASURED = ("epoch", "test_read")
 # What a search's log has beyond what is required of a table.
 _OF_A_SEARCH = {
     "session": {"packages", "code", "commit", "python", "machine"},
@@ -223,7 +232,6 @@ def parse(line: bytes) -> Event | None:
     """
     try:
         event: Event = _EVENT.validate_json(line)
-        return event
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         if fault["type"] == "union_tag_invalid":
@@ -232,6 +240,16 @@ def parse(line: bytes) -> Event | None:
         if not fault["loc"]:  # no JSON, or no object that says which event it is
             return None
         raise DamagedError(f"{fault['loc'][0]} has {told(fault, at=1)}") from None
+    return _with_metrics(event)
+
+
+def _with_metrics(event: Event) -> Event:
+    """As it is written now, where an earlier version wrote the accuracy alone."""
+    if event["event"] not in _MEASURED or "metrics" in event:
+        return event
+    if "accuracy" not in event:
+        raise DamagedError(f"{event['event']} has no 'metrics'")
+    return {**event, "metrics": {"accuracy": event["accuracy"]}}
 
 
 def check_whole(event: Event) -> None:

@@ -8,20 +8,18 @@ import pandas as pd
 
 from adiw_tune.decide import mark_front, pareto_front
 from adiw_tune.errors import UserError
+from adiw_tune.metrics import ACCURACY, Metric
 from adiw_tune.record.events import DamagedError, Event, check_whole
 from adiw_tune.record.log import EventLog
 from adiw_tune.record.runs import MOST_SKIPPED, Run, Skipped
 from adiw_tune.tracking.translate import settings_of
 
-_SEARCHED = ["trial", "number", "divergence", "status", "accuracy", "work_s", "wall_s", "retimed_s"]
-_SEARCHED += ["epochs", "rung", "reason", "params", "config"]
-_RERUN = ["trial", "divergence", "seed", "accuracy", "work_s"]
+_NUMBERS = ["work_s", "wall_s", "retimed_s", "epochs", "rung"]
 _GIVEN = ("trial", "number", "kind", "of", "config", "params", "distributions")
 # What a plain step's seconds depend on, and whether gradients are clipped.
 _PLAIN = ("task", "network", "model", "precision", "batch_size", "optimizer")
 _CLEARLY_MORE = 1.05  # plain steps that one takes: with fewer, timings tell nothing of the rest
 _BETWEEN_SESSIONS = ("extended", "test_read")
-_CURVE = ["trial", "divergence", "status", "epoch", "accuracy", "work_s"]
 
 
 @dataclass
@@ -34,10 +32,15 @@ class History:
     """The runs of a search by their id, in the order in which they began.
 
     ``refresh`` reads what the log holds beyond what was read: it is cheap, and asked often.
+
+    Args:
+        log: of the search.
+        metric: what the search chooses by. Tables have its values in a column of its name.
     """
 
-    def __init__(self, log: EventLog) -> None:
+    def __init__(self, log: EventLog, metric: Metric = ACCURACY) -> None:
         self.log = log
+        self.metric = metric
         self.runs: dict[str, Run] = {}
         self.proposed: list[Run | Skipped] = []  # search trials and infeasible points
         self.skipped_in_a_row = 0  # since a trial began, or the search was extended
@@ -223,15 +226,20 @@ class History:
         """One row for each search trial: its last epoch, its status and its configuration.
 
         Columns trial, number, divergence, status (running, finished, pruned, stopped or failed),
-        accuracy in [0, 1], work_s, wall_s, retimed_s (NaN unless it was timed alone), epochs,
+        of the metric's name, work_s, wall_s, retimed_s (NaN unless it was timed alone), epochs,
         rung (NaN unless pruned), reason, ``params`` and ``config``: what was suggested and what the
         space made of it, dicts.
         """
         retimed = {run.of: _whole_seconds(run, self.runs) for run in self.of_kind("retime")}
-        rows = [_row(run, retimed.get(run.trial)) for run in self.of_kind("search")]
-        table = pd.DataFrame(rows, columns=_SEARCHED)
-        numbers = ["accuracy", "work_s", "wall_s", "retimed_s", "rung"]
+        rows = [_row(run, self.metric, retimed.get(run.trial)) for run in self.of_kind("search")]
+        table = pd.DataFrame(rows, columns=self._columns)
+        numbers = [self.metric.name, "work_s", "wall_s", "retimed_s", "rung"]
         return table.astype(dict.fromkeys(numbers, "float64"))
+
+    @property
+    def _columns(self) -> list[str]:
+        head = ["trial", "number", "divergence", "status", self.metric.name]
+        return [*head, *_NUMBERS, "reason", "params", "config"]
 
     def finished_in_order(self) -> pd.DataFrame:
         """The finished trials in the order in which they ended, as ``trials`` gives them."""
@@ -245,39 +253,73 @@ class History:
     def reruns(self) -> pd.DataFrame:
         """One row for each run of a search trial over another seed; NaN where it diverged."""
         rows = [
-            (run.of, run.arm, run.config["seed"], accuracy, run.last("work_s"))
+            (run.of, run.arm, run.config["seed"], value, run.last("work_s"))
             for run in self.of_kind("seed")
-            if (accuracy := run.accuracy_over_seed) is not None
+            if (value := run.value_over_seed(self.metric)) is not None
         ]
-        return pd.DataFrame(rows, columns=_RERUN)
+        columns = ["trial", "divergence", "seed", self.metric.name, "work_s"]
+        return pd.DataFrame(rows, columns=columns)
+
+    def metrics_of(self, trial: str) -> dict[str, float | None]:
+        """All metrics of a trial: the mean over its finished reruns, or if there are none its own.
+
+        None of one that has no value in a run.
+        """
+        again = [run for run in self.of_kind("seed") if run.of == trial]
+        finished = [run for run in again if run.status == "finished"] or [self.runs[trial]]
+        values = pd.DataFrame([run.last("metrics") or {} for run in finished])
+        means = values.astype("float64").mean(skipna=False)
+        return {str(name): None if pd.isna(mean) else float(mean) for name, mean in means.items()}
 
     def curves(self) -> pd.DataFrame:
         """One row for each epoch of each search trial."""
+        name = self.metric.name
         rows = [
-            (run.trial, run.arm, run.status, *(one[name] for name in _CURVE[3:]))
+            (run.trial, run.arm, run.status, one["epoch"], one["metrics"].get(name), one["work_s"])
             for run in self.of_kind("search")
             for one in run.epochs
         ]
-        return pd.DataFrame(rows, columns=_CURVE)
+        table = pd.DataFrame(
+            rows, columns=["trial", "divergence", "status", "epoch", name, "work_s"]
+        )
+        return table.astype({name: "float64"})
 
     def front(self) -> pd.DataFrame:
         """The Pareto front of the finished trials, with a column for each setting."""
-        return with_settings(pareto_front(self.trials())).drop(columns=["reason", "on_front"])
+        front = pareto_front(self.trials(), self.metric)
+        return self._with_settings(front).drop(columns=["reason", "on_front"])
 
     def suggested(self) -> list[str]:
         """The columns of ``front`` and ``marked`` for what was suggested and is no setting."""
-        shown = [_shown(run.params, run.config) for run in self.of_kind("search")]
+        shown = [self._shown(run.params, run.config) for run in self.of_kind("search")]
         return [*dict.fromkeys(name for one in shown for name in one)]
 
     def marked(self) -> pd.DataFrame:
         """All trials as they ended, with a column for each setting, and ``on_front``."""
         ended = {run.trial: run.ended_at or float("inf") for run in self.of_kind("search")}
         in_order = self.trials().sort_values("trial", key=lambda trials: trials.map(ended))
-        return mark_front(with_settings(in_order.reset_index(drop=True)))
+        return mark_front(self._with_settings(in_order.reset_index(drop=True)), self.metric)
+
+    def _with_settings(self, trials: pd.DataFrame) -> pd.DataFrame:
+        """``trials`` with a column for each setting, and for what else was suggested."""
+        dicts = zip(trials["config"], trials["params"], strict=True)
+        settings = pd.DataFrame(
+            [self._shown(params, own) | settings_of(own) for own, params in dicts]
+        )
+        settings.index = trials.index
+        known = [name for name in settings if name in trials]
+        rest = trials.drop(columns=["config", "params"])
+        return pd.concat([rest, settings.drop(columns=known)], axis=1)
+
+    def _shown(self, params: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
+        """What was suggested by names that are no settings, by names that are no columns either."""
+        own = {name: value for name, value in params.items() if name not in config}
+        taken = self._columns
+        return {f"suggested {n}" if n in taken else n: value for n, value in own.items()}
 
 
-def _row(run: Run, retimed_s: float | None) -> tuple[Any, ...]:
-    last = (run.last(name) for name in ("accuracy", "work_s", "wall_s"))
+def _row(run: Run, metric: Metric, retimed_s: float | None) -> tuple[Any, ...]:
+    last = (run.value(metric), run.last("work_s"), run.last("wall_s"))
     place = (run.trial, run.number, run.arm, run.status)
     numbers = (*last, retimed_s, len(run.epochs), run.rung)
     return *place, *numbers, run.reason, run.params, run.config
@@ -305,21 +347,3 @@ def _whole_seconds(retime: Run, runs: dict[str, Run]) -> float | None:
     wall = [0.0, *(one["wall_s"] for one in retime.epochs)]
     rest = runs[retime.of].config["epochs"] - len(retime.epochs)
     return float(speed * (wall[-1] + rest * (wall[-1] - wall[-2])))
-
-
-def with_settings(trials: pd.DataFrame) -> pd.DataFrame:
-    """``trials`` with a column for each setting, and for what else was suggested."""
-    dicts = zip(trials["config"], trials["params"], strict=True)
-    settings = pd.DataFrame(
-        [{**_shown(params, config), **settings_of(config)} for config, params in dicts]
-    )
-    settings.index = trials.index
-    known = [name for name in settings if name in trials]
-    rest = trials.drop(columns=["config", "params"])
-    return pd.concat([rest, settings.drop(columns=known)], axis=1)
-
-
-def _shown(params: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
-    """What was suggested by names that are no settings, by names that are no columns either."""
-    own = {name: value for name, value in params.items() if name not in config}
-    return {f"suggested {n}" if n in _SEARCHED else n: value for n, value in own.items()}

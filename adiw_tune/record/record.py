@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from adiw_tune.decide import parse_policy
 from adiw_tune.errors import UserError
+from adiw_tune.metrics import ACCURACY, Metric, find_metric
 from adiw_tune.ranges import check_whole
 from adiw_tune.record.budget import Budget
 from adiw_tune.record.checkpoints import CheckpointStore
@@ -57,6 +58,8 @@ class SearchSettings(BaseModel):
         version: of this package.
         place: of the record when this was written, from which it is seen that it was moved; None
             until it is.
+        metric, greater_is_better: what it chooses by, and its direction; the accuracy in records of
+            earlier versions, which do not say.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -84,10 +87,18 @@ class SearchSettings(BaseModel):
     address: str | None
     version: str
     place: Path | None = None
+    metric: str = ACCURACY.name
+    greater_is_better: bool = True
+
+    @property
+    def main_metric(self) -> Metric:
+        """What the search chooses by."""
+        return find_metric(self.metric, self.greater_is_better)
 
     @model_validator(mode="after")
     def _readable(self) -> Self:
-        parse_policy(self.policy)
+        _ = self.main_metric
+        parse_policy(self.policy, self.main_metric)
         _ = self.spending
         return self
 
@@ -178,7 +189,7 @@ class SearchRecord:
 
     def history(self) -> History:
         """What has happened so far."""
-        return History(self.log)
+        return History(self.log, self.settings.main_metric)
 
     def move(self, **paths: Any) -> None:
         """Write down other paths: ``folder``, from which the space names files, or ``place``."""

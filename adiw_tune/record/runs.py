@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from adiw_tune.metrics import Metric
 from adiw_tune.record.events import DamagedError, Event, check_config
 from adiw_tune.record.log import EventLog
 
@@ -91,11 +92,14 @@ class Run:
             self.status, self.reason = event["status"], event["reason"]
             self.ended_at = event["time"]
 
-    @property
-    def accuracy_over_seed(self) -> float | None:
-        """Of a rerun: its accuracy at the end, NaN if training diverged, else None."""
+    def value(self, metric: Metric) -> Any:
+        """Of the metric after the last epoch; None before the first, and where it has none."""
+        return (self.last("metrics") or {}).get(metric.name)
+
+    def value_over_seed(self, metric: Metric) -> Any:
+        """Of a rerun: the metric at its end, NaN if training diverged, else None."""
         if self.status == "finished":
-            return float(self.last("accuracy"))
+            return self.value(metric)
         diverged = self.status == "failed" and (self.reason or "").startswith("TrainingDiverged")
         return float("nan") if diverged else None
 
@@ -127,8 +131,16 @@ class Skipped:
 
 def end_run(log: EventLog, run: Run, status: str, reason: str | None) -> None:
     """Write down that ``run`` is over; its numbers are those of its last epoch."""
-    numbers = {name: run.last(name) for name in ("accuracy", "work_s", "wall_s")}
+    numbers = {name: run.last(name) for name in ("metrics", "work_s", "wall_s")}
     log.append("end", trial=run.trial, status=status, reason=reason, rung=run.rung, **numbers)
+
+
+def end_whole_run(log: EventLog, run: Run, metric: Metric) -> None:
+    """The same of one that ran all its epochs: it has failed if there is nothing to judge it by."""
+    if run.value(metric) is None:
+        end_run(log, run, "failed", f"{metric.name} has no value on its select rows at the end")
+    else:
+        end_run(log, run, "finished", None)
 
 
 def end_cut_run(log: EventLog, run: Run) -> None:

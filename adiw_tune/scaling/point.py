@@ -36,6 +36,7 @@ class Failed:
 def measure_point(
     point: Point,
     seeds: int,
+    metric: str,
     device: str,
     data_dir: Path | None,
     plain_s: float | None,
@@ -48,16 +49,18 @@ def measure_point(
     Args:
         point: what to run.
         seeds: over how many, one after the other.
+        metric: name of what is told of how good it is.
         device: cpu or cuda, of which each worker has one.
         data_dir: where to look for data first.
         plain_s: of a plain step, where that is known; None measures it.
-        tell: called with seed, epoch and accuracy after each epoch.
+        tell: called with seed, epoch and the metric's value after each epoch.
     """
     with TemporaryDirectory(prefix="adiw-scale-") as folder:
         jobs = [
             Job(
                 config=point.config.as_dict(),
                 seeds=seeds,
+                metric=metric,
                 train_rows=point.train_rows,
                 device=device,
                 data_dir=str(data_dir) if data_dir else None,

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from adiw_tune.cores import usable_cores
 from adiw_tune.errors import UnsentError, UserError
+from adiw_tune.metrics import find_metric
 from adiw_tune.ranges import check_whole
 from adiw_tune.record.files import claimed
 from adiw_tune.record.provenance import provenance
@@ -133,7 +134,7 @@ def _turn(
     turned: _Turned, unfinished: Unfinished, run: ScaleRun, console: Console
 ) -> tuple[pd.DataFrame, str]:
     """The curve, and what became of it, in MLflow's words."""
-    dial, outcomes = turned.scale.dial, Outcomes()
+    dial, metric, outcomes = turned.scale.dial, turned.scale.metric, Outcomes()
     try:
         for point in turned.points:
             outcome = unfinished.outcomes.get(point.value)
@@ -142,11 +143,11 @@ def _turn(
                 unfinished.add(point.value, outcome)
             outcomes.append((point, outcome))
             with suppress(UserError):  # it is sent again at the end
-                until_accepted(partial(run.record, curve(dial, outcomes)), 0)
+                until_accepted(partial(run.record, curve(dial, outcomes, metric)), 0)
     except KeyboardInterrupt:
-        return curve(dial, outcomes), "KILLED"
-    table = curve(dial, outcomes)
-    return table, "FINISHED" if table["accuracy"].notna().any() else "FAILED"
+        return curve(dial, outcomes, metric), "KILLED"
+    table = curve(dial, outcomes, metric)
+    return table, "FINISHED" if table[metric].notna().any() else "FAILED"
 
 
 def _checked(record: SearchRecord, request: ScaleRequest) -> _Turned:
@@ -157,7 +158,8 @@ def _checked(record: SearchRecord, request: ScaleRequest) -> _Turned:
     config = TrialConfig.from_mapping(run.as_far, record.settings.files_from)
     data_dir = request.data_dir or record.settings.data_dir
     points = dial.points(config, _room(config, data_dir), request.values)
-    return _Turned(points, _scale(dial, run, points, request.seeds), data_dir)
+    metric = record.settings.metric
+    return _Turned(points, _scale(dial, run, points, request.seeds, metric), data_dir)
 
 
 def _chosen(record: SearchRecord, request: ScaleRequest) -> Run:
@@ -175,7 +177,7 @@ def _room(config: TrialConfig, data_dir: Path | None) -> Room:
     return Room(len(splits.train), len(splits.reference), devices)
 
 
-def _scale(dial: Dial, run: Run, points: list[Point], seeds: int) -> Scale:
+def _scale(dial: Dial, run: Run, points: list[Point], seeds: int, metric: str) -> Scale:
     configs = [point.config.as_dict() for point in points]
     shared: dict[str, Any] = {
         name: value
@@ -191,6 +193,7 @@ def _scale(dial: Dial, run: Run, points: list[Point], seeds: int) -> Scale:
         config=shared,
         device="cuda" if torch.cuda.is_available() else "cpu",
         seeds=seeds,
+        metric=metric,
         machine=here["machine"],
         commit=here["commit"],
     )
@@ -236,11 +239,12 @@ def _measured(
     def tell(message: dict[str, Any]) -> None:
         console.print(
             f"{place}, seed {message['seed']}: epoch {message['epoch']}/{point.config.epochs}, "
-            f"select accuracy {message['accuracy']:.4f}",
+            f"select {scale.metric} {find_metric(scale.metric).text(message['value'])}",
             style="dim",
         )
 
-    outcome = measure_point(point, scale.seeds, scale.device, turned.data_dir, plain_s, tell)
+    asked = (scale.seeds, scale.metric, scale.device, turned.data_dir, plain_s)
+    outcome = measure_point(point, *asked, tell)
     if isinstance(outcome, Failed):
         console.print(f"{place} failed: {outcome.reason}", markup=False)
     else:

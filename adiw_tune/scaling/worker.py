@@ -24,6 +24,7 @@ from adiw_tune.search.on_ray.exclusive import device_turns
 from adiw_tune.tasks import Splits
 from adiw_tune.training import (
     Alone,
+    EpochReport,
     Peers,
     StepCost,
     TrainingDivergedError,
@@ -43,6 +44,7 @@ class Job:
     Args:
         config: of the run.
         seeds: over how many it runs, from the configuration's own.
+        metric: name of what is told of how good it is.
         train_rows: how many of the training rows to train on; None for all.
         device: cpu or cuda, of which each worker has one.
         data_dir: where to look for data first.
@@ -54,6 +56,7 @@ class Job:
 
     config: dict[str, Any]
     seeds: int
+    metric: str
     train_rows: int | None
     device: str
     data_dir: str | None
@@ -87,7 +90,7 @@ class Measured:
         peak_memory_bytes: of its process, or of the worker which had most: Python, torch and
             the loading of data included; on a GPU, of its tensors. None where the system does not
             tell.
-        accuracy: on the select split at the end, in [0, 1]: the mean over the seeds.
+        metric_value: on the select split at the end: the mean over the seeds.
     """
 
     rows_per_s: float
@@ -97,14 +100,14 @@ class Measured:
     plain_s: float
     ratio: float
     peak_memory_bytes: int | None
-    accuracy: float
+    metric_value: float
 
 
 class _Trained(NamedTuple):
     rows: int
     wall_s: float
     work_s: float
-    accuracy: float
+    metric_value: float
     cost: StepCost
 
 
@@ -134,7 +137,7 @@ def measure(job: Job, peers: Peers, tell: Tell) -> Measured:
         plain_s=fmean(one.cost.plain_s for one in trained),
         ratio=fmean(one.cost.ratio for one in trained),
         peak_memory_bytes=peak_memory_bytes(_device(job)),
-        accuracy=fmean(one.accuracy for one in trained),
+        metric_value=fmean(one.metric_value for one in trained),
     )
 
 
@@ -167,12 +170,20 @@ def _train(config: TrialConfig, job: Job, peers: Peers, tell: Tell) -> _Trained:
     while not run.finished:
         with alone():
             report = run.run_epoch()
-        tell({"seed": config.seed, "epoch": report.epoch, "accuracy": report.accuracy})
+        value = _value(report, job.metric)
+        tell({"seed": config.seed, "epoch": report.epoch, "value": value})
     assert run.work_s is not None
     assert run.step_cost is not None
     # As many as there are training rows for every method, those of clean-only counted again.
     rows = config.epochs * max(len(run.method.rows), len(run.splits.train))
-    return _Trained(rows, run.train_seconds, run.work_s, report.accuracy, run.step_cost)
+    return _Trained(rows, run.train_seconds, run.work_s, value, run.step_cost)
+
+
+def _value(report: EpochReport, metric: str) -> float:
+    value = report.metrics.get(metric)
+    if value is None:
+        raise UserError(f"metric '{metric}' has no value on the select rows")
+    return value
 
 
 def _alone(job: Job, peers: Peers) -> Alone:

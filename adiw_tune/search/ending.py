@@ -152,8 +152,9 @@ def _tell_outcome(record: SearchRecord, runs: "SearchRuns", decision: Decision |
             curves=history.curves(),
             importance=importance(history),
             skipped=len(history.skipped),
-            hypervolume=hypervolume_curve(history.finished_in_order()).tolist(),
+            hypervolume=hypervolume_curve(history.finished_in_order(), history.metric).tolist(),
             winner_command=record.train_command(),
+            metric=history.metric,
         )
     )
 
@@ -205,7 +206,8 @@ def _open_runs(record: SearchRecord) -> "SearchRuns":
 
     settings = record.settings
     parameters = settings.model_dump(exclude=_NOT_SETTINGS, exclude_none=True)
-    return SearchRuns.open(settings.tracking_uri, settings.name, parameters, settings.search_id)
+    place = (settings.tracking_uri, settings.name, parameters, settings.search_id)
+    return SearchRuns.open(*place, settings.main_metric)
 
 
 def _unsent(record: SearchRecord, why: str) -> str:

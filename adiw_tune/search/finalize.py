@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from scipy.stats import binomtest
 
 from adiw_tune.errors import UserError
+from adiw_tune.metrics import interval_over_rows, measure
 from adiw_tune.record.record import SearchRecord
 from adiw_tune.search.picking import pick, picked_config
 from adiw_tune.search.preflight import check_record
 from adiw_tune.search.winner import Warn, winning_run
-from adiw_tune.training import TrainingRun, TrialConfig
+from adiw_tune.tasks import find_task
+from adiw_tune.training import TrainingRun, TrialConfig, main_metric
 from adiw_tune.training.saving import check_output, save_network
 
 
@@ -23,18 +24,23 @@ class Reading:
 
     Args:
         divergence, trial: the winner.
-        accuracy: on the test split, in [0, 1].
-        interval: 95%, of what accuracy these rows speak for, by their number alone.
+        metric: what the search chose by.
+        value: of it, on the test split.
+        interval: 95%, of what value these rows speak for: of the accuracy by their number alone
+            (Wilson's), of others by a bootstrap over the rows.
+        metrics: all that apply, by name; None where the split has no value.
         rows: of the test split.
-        select: the winner's accuracy as the search gives it, to compare.
+        select: the winner's value as the search gives it, to compare.
         reading: 1 for the first; a later one is no longer an honest estimate if anything was
             changed in the light of an earlier one.
     """
 
     divergence: str
     trial: str
-    accuracy: float
+    metric: str
+    value: float
     interval: tuple[float, float]
+    metrics: dict[str, float | None]
     rows: int
     select: float
     reading: int
@@ -66,7 +72,7 @@ def finalize(record: SearchRecord, again: bool, output: Path | None, warn: Warn)
 
 
 def _read(record: SearchRecord, again: bool, output: Path | None, warn: Warn) -> Reading:
-    history = record.history()
+    history, metric = record.history(), record.settings.main_metric
     if not record.finished:
         raise UserError(
             f"search '{record.settings.name}' is not over: {record.resume_command()} first"
@@ -74,34 +80,36 @@ def _read(record: SearchRecord, again: bool, output: Path | None, warn: Warn) ->
     if history.readings and not again:
         first = history.readings[0]
         when = datetime.fromtimestamp(first["time"]).strftime("%Y-%m-%d %H:%M")
+        was = metric.text(first["metrics"].get(metric.name))
         raise UserError(
-            f"the test split of '{record.settings.name}' was read on {when}: accuracy "
-            f"{first['accuracy']:.4f}; --again reads it once more, and is recorded"
+            f"the test split of '{record.settings.name}' was read on {when}: {metric.name} "
+            f"{was}; --again reads it once more, and is recorded"
         )
     check_record(record)
     won = pick(record)
     kept = winning_run(record, history, won.trial, warn)
     run = kept[1] if kept else _trained(record)
-    accuracy = run.accuracy(run.splits.test)
-    rows = len(run.splits.test)
-    record.log.append("test_read", trial=won.trial, accuracy=accuracy, rows=rows, again=again)
+    task, rows = find_task(run.config.task), len(run.splits.test)
+    computed = main_metric(metric.name, task, run.splits)
+    predictions = run.predictions(run.splits.test)
+    metrics = measure(predictions, task.own_metric)
+    value = metrics.get(metric.name)
+    if value is None:
+        raise UserError(f"metric '{metric.name}' has no value on the {rows} test rows")
+    record.log.append("test_read", trial=won.trial, metrics=metrics, rows=rows, again=again)
     if output is not None:
         save_network(run.network, output)
     return Reading(
         divergence=won.divergence,
         trial=won.trial,
-        accuracy=accuracy,
-        interval=_interval(accuracy, rows),
+        metric=metric.name,
+        value=value,
+        interval=interval_over_rows(computed, predictions),
+        metrics=metrics,
         rows=rows,
-        select=won.accuracy,
+        select=won.value,
         reading=len(history.readings) + 1,
     )
-
-
-def _interval(accuracy: float, rows: int) -> tuple[float, float]:
-    """Wilson's, 95%."""
-    interval = binomtest(round(accuracy * rows), rows).proportion_ci(0.95, "wilson")
-    return float(interval.low), float(interval.high)
 
 
 def _trained(record: SearchRecord) -> TrainingRun:

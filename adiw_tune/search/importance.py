@@ -11,17 +11,18 @@ _FEWEST_TRIALS = 8  # below that, a forest says nothing
 
 
 def importance(history: History) -> pd.DataFrame:
-    """How much each parameter explains of the finished trials' accuracy and work.
+    """How much each parameter explains of the finished trials' metric and work.
 
-    Columns parameter, accuracy, work_s: shares in [0, 1] that add up to 1; no rows where fewer than
-    8 trials finished. Only parameters that every finished trial has can be told apart; what none
-    of them explains, such as an accuracy that all trials reach, leaves shares of 0, or no rows.
-    Parameters whose range goes beyond float32, in which the forest computes, are left out.
+    Columns parameter, of the metric's name, work_s: shares in [0, 1] that add up to 1; no rows
+    where fewer than 8 trials finished. Only parameters that every finished trial has can be told
+    apart; what none of them explains, such as a value that all trials reach, leaves shares of 0, or
+    no rows. Parameters whose range goes beyond float32, in which the forest computes, are left out.
     """
+    name = history.metric.name
     finished = [run for run in history.of_kind("search") if run.status == "finished"]
     if len(finished) < _FEWEST_TRIALS:
-        return pd.DataFrame(columns=["parameter", "accuracy", "work_s"])
-    study = study_of(finished)
+        return pd.DataFrame(columns=["parameter", name, "work_s"])
+    study = study_of(finished, history.metric)
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
     ranges = optuna.search_space.intersection_search_space(study.get_trials(deepcopy=False))
     told_apart = [name for name, one in ranges.items() if _is_in_float32(one)]
@@ -39,9 +40,9 @@ def importance(history: History) -> pd.DataFrame:
         except RuntimeError:  # none of the forest's trees has any variance
             return {}
 
-    shares = {"accuracy": shares_of(0), "work_s": shares_of(1)}
+    shares = {name: shares_of(0), "work_s": shares_of(1)}
     table = pd.DataFrame(shares).fillna(0.0)
-    return table.rename_axis("parameter").reset_index().sort_values("accuracy", ascending=False)
+    return table.rename_axis("parameter").reset_index().sort_values(name, ascending=False)
 
 
 def _is_in_float32(distribution: optuna.distributions.BaseDistribution) -> bool:

@@ -12,7 +12,7 @@ def pick(record: SearchRecord, policy: str | None = None) -> Decision:
     Raises:
         UserError: no trial ran so far that there is anything to pick from, or none fits.
     """
-    rule = parse_policy(policy or record.settings.policy)
+    rule = parse_policy(policy or record.settings.policy, record.settings.main_metric)
     history = record.history()
     reruns = history.reruns() if record.settings.seeds else None
     return decide(history.trials(), rule, reruns)

@@ -17,6 +17,7 @@ from adiw_tune.decide import (
     hypervolume,
     parse_policy,
     race,
+    worst_corner,
 )
 from adiw_tune.errors import UserError
 from adiw_tune.record.history import History
@@ -63,7 +64,8 @@ class Programme:
     def __init__(self, settings: SearchSettings, proposer: Proposer) -> None:
         self._settings = settings
         self._proposer = proposer
-        self._policy = parse_policy(settings.policy)
+        self._metric = settings.main_metric
+        self._policy = parse_policy(settings.policy, self._metric)
         self._budget = settings.spending
 
     def next(self, history: History) -> Begin | Skip | None:
@@ -108,8 +110,10 @@ class Programme:
         finished = history.finished_in_order()
         if len(finished) - history.finished_when_extended <= patience:
             return False
-        corner = (0.0, float(finished["work_s"].max()))
-        now, before = (hypervolume(some, corner) for some in (finished, finished[:-patience]))
+        corner = worst_corner(finished, self._metric)
+        now, before = (
+            hypervolume(some, corner, self._metric) for some in (finished, finished[:-patience])
+        )
         return now <= before * (1 + _STILL)
 
     def _search_trial(self, history: History) -> Begin | Skip:

@@ -11,6 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from adiw_tune.metrics import Metric
 from adiw_tune.record.history import History
 from adiw_tune.record.provenance import versions
 from adiw_tune.record.record import SearchRecord
@@ -98,7 +99,7 @@ class _Watcher:
         for run in self._ended():
             if run.trial not in self.told:
                 self.told.add(run.trial)
-                self._print(f"{self._place(run)} {_line(run)}")
+                self._print(f"{self._place(run)} {_line(run, self.history.metric)}")
 
     def _print(self, line: str) -> None:
         self.console.print(line, highlight=False, markup=False, soft_wrap=True)
@@ -145,18 +146,19 @@ def _name(run: Run) -> str:
     return f"trial {run.number} ({run.arm}) {again}"
 
 
-def _line(run: Run) -> str:
+def _line(run: Run, metric: Metric) -> str:
     name = _name(run)
     if run.status != "finished":
         return f"{name}{run.status}: {run.reason or ''}"
     if run.kind == "retime":
         return f"{name}{run.last('wall_s'):.2f} s in the first {len(run.epochs)} epochs"
-    return f"{name}accuracy {run.last('accuracy'):.4f} in {run.last('work_s'):.2f} s of work"
+    value = metric.text(run.value(metric))
+    return f"{name}{metric.name} {value} in {run.last('work_s'):.2f} s of work"
 
 
 def _front(history: History) -> Table:
-    table = Table(title="front so far", title_justify="left", box=None)
-    for column in ("trial", "divergence", "accuracy", "seconds of work"):
+    table, metric = Table(title="front so far", title_justify="left", box=None), history.metric
+    for column in ("trial", "divergence", metric.name, "seconds of work"):
         table.add_column(column, justify="left" if column == "divergence" else "right")
     if not history.of_kind("search"):
         return table
@@ -164,7 +166,7 @@ def _front(history: History) -> Table:
         table.add_row(
             str(row["number"]),
             row["divergence"],
-            f"{row['accuracy']:.4f}",
+            metric.text(row[metric.name]),
             f"{row['work_s']:.2f}",
         )
     return table

@@ -10,15 +10,16 @@ from typing import Any
 
 import optuna
 from optuna.distributions import CategoricalDistribution, distribution_to_json, json_to_distribution
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from adiw_tune.errors import UserError
+from adiw_tune.metrics import ACCURACY, Metric
 from adiw_tune.record.history import History
 from adiw_tune.record.runs import Run, Skipped
 from adiw_tune.search.sampler import FixingSampler, within
 from adiw_tune.search.space import SpaceFile, plain
 from adiw_tune.search.starting_points import (
-    DIRECTIONS,
     Draw,
     agrees,
     draw,
@@ -60,7 +61,7 @@ class Infeasible:
 
 
 class Proposer:
-    """Optuna's TPE over accuracy (max) and work (min): what it proposes follows from the history.
+    """Optuna's TPE over the metric and work (min): what it proposes follows from the history.
 
     The sampler is made anew for every proposal, seeded by its number, and the study holds what the
     history does, so that a search that was killed goes on as it would have. A trial that was cut is
@@ -76,13 +77,15 @@ class Proposer:
         space: what to propose from.
         seed: of the sampler.
         trials: how many will be proposed in all.
+        metric: that the search chooses by.
     """
 
-    def __init__(self, space: SpaceFile, seed: int, trials: int) -> None:
+    def __init__(self, space: SpaceFile, seed: int, trials: int, metric: Metric = ACCURACY) -> None:
         self.space = space
         self._seed = seed
         self._trials = trials
-        self._mirror = _Mirror()
+        self._metric = metric
+        self._mirror = _Mirror(metric)
 
     @cached_property
     def _arms(self) -> dict[str, dict[str, Any]]:
@@ -100,7 +103,7 @@ class Proposer:
     def propose(self, history: History) -> Proposal | Infeasible:
         """The next point of the space, given those so far."""
         tried = history.proposed
-        study = self._mirror.showing(looked_at(tried))
+        study = self._mirror.showing(looked_at(tried, self._metric))
         study.sampler = self._sampler(tried)
         trial = study.ask()
         try:
@@ -145,31 +148,32 @@ def _as_json(distribution: optuna.distributions.BaseDistribution) -> str:
     return distribution_to_json(distribution)
 
 
-def looked_at(tried: list[Run | Skipped]) -> list[Run | Skipped]:
+def looked_at(tried: list[Run | Skipped], metric: Metric = ACCURACY) -> list[Run | Skipped]:
     """The points that TPE is to see, in their order; another choice after every 250 that end."""
     ended = sorted((one for one in tried if one.ended), key=lambda one: one.ended_at or 0.0)
     before = ended[: max(0, len(ended) - _LOOKED_AT) // _LEFT_OUT_AT_ONCE * _LEFT_OUT_AT_ONCE]
-    left_out = {one.trial for one in before} - _front(before)
+    left_out = {one.trial for one in before} - _front(before, metric)
     return [one for one in tried if one.trial not in left_out]
 
 
-def _front(points: list[Run | Skipped]) -> set[str]:
+def _front(points: list[Run | Skipped], metric: Metric) -> set[str]:
     """Ids of the finished ones that none is better than in both."""
     finished = [run for run in points if isinstance(run, Run) and run.status == "finished"]
-    finished.sort(key=lambda run: (run.last("work_s"), -run.last("accuracy")))
+    finished.sort(key=lambda run: (run.last("work_s"), -metric.score(run.value(metric))))
     front, best = set(), -math.inf
     for run in finished:
-        if run.last("accuracy") > best:
+        if (score := metric.score(run.value(metric))) > best:
             front.add(run.trial)
-            best = run.last("accuracy")
+            best = score
     return front
 
 
 class _Mirror:
     """An Optuna study kept equal to a search's trials. To make it anew takes longer with each."""
 
-    def __init__(self) -> None:
-        self._study = study_of([])
+    def __init__(self, metric: Metric) -> None:
+        self._metric = metric
+        self._study = study_of([], metric)
 
     def showing(self, tried: list[Run | Skipped]) -> optuna.Study:
         """The study of these points: what has changed since the last time is told to it.
@@ -177,13 +181,14 @@ class _Mirror:
         The point that it was asked for last is the next of them, or it is made anew after all.
         """
         if not self._goes_on(tried):
-            self._study = study_of(tried)
+            self._study = study_of(tried, self._metric)
         shown = self._study.get_trials(deepcopy=False)
         for trial, run in zip(shown, tried, strict=False):
             if run.ended and not trial.state.is_finished():
-                self._study.tell(trial.number, _values(run), state=_STATES[run.status])
+                values = _values(run, self._metric)
+                self._study.tell(trial.number, values, state=_STATES[run.status])
         for run in tried[len(shown) :]:
-            self._study.add_trial(_frozen(run))
+            self._study.add_trial(_frozen(run, self._metric))
         return self._study
 
     def _goes_on(self, tried: list[Run | Skipped]) -> bool:
@@ -196,22 +201,23 @@ class _Mirror:
         )
 
 
-def study_of(tried: Sequence[Run | Skipped]) -> optuna.Study:
-    """An Optuna study in memory that holds these points, in their order."""
+def study_of(tried: Sequence[Run | Skipped], metric: Metric = ACCURACY) -> optuna.Study:
+    """An Optuna study in memory that holds these points, in their order: metric, and work."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(directions=DIRECTIONS)
+    up = StudyDirection.MAXIMIZE if metric.greater_is_better else StudyDirection.MINIMIZE
+    study = optuna.create_study(directions=[up, StudyDirection.MINIMIZE])
     for run in tried:
-        study.add_trial(_frozen(run))
+        study.add_trial(_frozen(run, metric))
     return study
 
 
-def _frozen(run: Run | Skipped) -> FrozenTrial:
+def _frozen(run: Run | Skipped, metric: Metric) -> FrozenTrial:
     params, ranges = _params(run), _ranges(run)
     return optuna.trial.create_trial(
         state=_STATES[run.status],
         params=params,
         distributions={name: ranges[name] for name in params},
-        values=_values(run),
+        values=_values(run, metric),
     )
 
 
@@ -237,7 +243,7 @@ def _range(run: Run | Skipped, name: str) -> optuna.distributions.BaseDistributi
         ) from error
 
 
-def _values(run: Run | Skipped) -> list[float] | None:
+def _values(run: Run | Skipped, metric: Metric) -> list[float] | None:
     if isinstance(run, Run) and run.status == "finished":
-        return [run.last("accuracy"), run.last("work_s")]
+        return [run.value(metric), run.last("work_s")]
     return None

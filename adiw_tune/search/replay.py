@@ -6,6 +6,8 @@ policy says whether the trial goes on. Nothing is trained, so that a replay take
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,6 +18,7 @@ from rich.table import Table
 
 from adiw_tune.decide import hypervolume, pareto_front
 from adiw_tune.errors import UserError
+from adiw_tune.metrics import ACCURACY, Metric
 from adiw_tune.search.courses import Course
 from adiw_tune.search.rungs import Rungs
 
@@ -26,53 +29,62 @@ ENOUGH = 0.95  # of the whole table's hypervolume
 Policy = Callable[[Course, int], bool]  # whether a trial goes on after an epoch
 
 
-def no_stopping() -> Policy:
+def no_stopping(metric: Metric) -> Policy:
     """Every trial runs its full course: random search."""
     return lambda course, epoch: True
 
 
-def stock_asha() -> Policy:
-    """Ray's own ASHAScheduler on accuracy, with its own defaults."""
-    scheduler: Any = ASHAScheduler(time_attr="epoch", metric="accuracy", mode="max")
+def stock_asha(metric: Metric) -> Policy:
+    """Ray's own ASHAScheduler on the metric, with its own defaults."""
+    mode = "max" if metric.greater_is_better else "min"
+    scheduler: Any = ASHAScheduler(time_attr="epoch", metric=metric.name, mode=mode)
     trials: dict[str, Any] = {}
 
     def goes_on(course: Course, epoch: int) -> bool:
         if course.trial not in trials:
             trials[course.trial] = SimpleNamespace(trial_id=course.trial)
             scheduler.on_trial_add(None, trials[course.trial])
-        result = {"epoch": epoch, "accuracy": course.accuracy[epoch - 1]}
+        result = {"epoch": epoch, metric.name: course.values[epoch - 1]}
         answer = scheduler.on_trial_result(None, trials[course.trial], result)
         return bool(answer == TrialScheduler.CONTINUE)
 
     return goes_on
 
 
-def pareto_rungs() -> Policy:
+def pareto_rungs(metric: Metric) -> Policy:
     """That of a search: :class:`adiw_tune.search.rungs.Rungs`."""
     rungs = Rungs()
 
     def goes_on(course: Course, epoch: int) -> bool:
-        reached = (course.accuracy[epoch - 1], course.work_s[epoch - 1])
+        reached = (metric.score(course.values[epoch - 1]), course.work_s[epoch - 1])
         return rungs.report(course.trial, course.divergence, epoch, course.epochs, *reached)
 
     return goes_on
 
 
 RANDOM_SEARCH = "random search"
-POLICIES = {
-    RANDOM_SEARCH: no_stopping,
-    "ASHA on accuracy": stock_asha,
-    "adiw-tune": pareto_rungs,
-}
+
+
+def policies(metric: Metric) -> dict[str, Callable[[], Policy]]:
+    """What is compared."""
+    return {
+        RANDOM_SEARCH: partial(no_stopping, metric),
+        f"ASHA on {metric.name}": partial(stock_asha, metric),
+        "adiw-tune": partial(pareto_rungs, metric),
+    }
 
 
 def replay(
-    courses: list[Course], seeds: int = SEEDS, workers: int = WORKERS, trials: int | None = None
+    courses: list[Course],
+    seeds: int = SEEDS,
+    workers: int = WORKERS,
+    trials: int | None = None,
+    metric: Metric = ACCURACY,
 ) -> pd.DataFrame:
     """Run the search again by each policy, in ``seeds`` orders of the trials.
 
     Only trials that ran their full course count for the hypervolume. Its reference is the nadir of
-    the whole table's front (its lowest accuracy, its most work), moved out by a tenth of the
+    the whole table's front (its worst value, its most work), moved out by a tenth of the
     front's extent, so that its ends count too. With the worst trial for a reference instead,
     almost any few trials would reach almost all of the hypervolume.
 
@@ -82,6 +94,7 @@ def replay(
         workers: trials at once.
         trials: of a search, which are the first in each order; None for all. They are then the
             table that is meant.
+        metric: that the courses are of.
 
     Returns:
         A row for each policy and seed; the columns are shares of the whole table's: ``seconds`` of
@@ -96,11 +109,11 @@ def replay(
     for seed in range(seeds):
         permuted = np.random.default_rng(seed).permutation(len(courses))
         order = [courses[i] for i in permuted[:trials]]
-        reference = _reference(order)
-        whole = (sum(course.work_s[-1] for course in order), hypervolume(_ends(order), reference))
+        front = _Front(metric, _reference(order, metric))
+        whole = (sum(course.work_s[-1] for course in order), front.volume(order))
         shares = {
-            policy: _curve(_simulated(order, make(), workers), reference) / whole
-            for policy, make in POLICIES.items()
+            policy: front.curve(_simulated(order, make(), workers)) / whole
+            for policy, make in policies(metric).items()
         }
         random = shares[RANDOM_SEARCH]
         results += [
@@ -122,23 +135,24 @@ def _measures(shares: np.ndarray, random: np.ndarray) -> dict[str, float]:
     }
 
 
-def _reference(courses: list[Course]) -> tuple[float, float]:
-    front = pareto_front(_ends(courses))
-    accuracy, work_s = front["accuracy"], front["work_s"]
-    if accuracy.max() == accuracy.min():
+def _reference(courses: list[Course], metric: Metric) -> tuple[float, float]:
+    front = pareto_front(_ends(courses, metric), metric)
+    score, work_s = metric.score(front[metric.name]), front["work_s"]
+    if score.max() == score.min():
         raise UserError(
-            "one trial beats all others in accuracy and in work, so there is no front to reach"
+            f"one trial beats all others in {metric.name} and in work, so there is no front to "
+            "reach"
         )
     return (
-        accuracy.min() - 0.1 * (accuracy.max() - accuracy.min()),
+        metric.score(score.min() - 0.1 * (score.max() - score.min())),
         work_s.max() + 0.1 * (work_s.max() - work_s.min()),
     )
 
 
-def _ends(courses: list[Course]) -> pd.DataFrame:
+def _ends(courses: list[Course], metric: Metric) -> pd.DataFrame:
     return pd.DataFrame(
-        [(course.trial, course.accuracy[-1], course.work_s[-1], "finished") for course in courses],
-        columns=["number", "accuracy", "work_s", "status"],
+        [(course.trial, course.values[-1], course.work_s[-1], "finished") for course in courses],
+        columns=["number", metric.name, "work_s", "status"],
     )
 
 
@@ -168,22 +182,37 @@ def _simulated(
             begin(now, worker)
 
 
-def _curve(
-    moments: Iterable[tuple[float, Course | None]], reference: tuple[float, float]
-) -> np.ndarray:
-    """Seconds spent and hypervolume so far [moments, 2]."""
-    front: list[Course] = []
-    volume, curve = 0.0, []
-    for spent, finished in moments:
-        if finished is not None and not any(_covers(other, finished) for other in front):
-            front = [finished, *(other for other in front if not _covers(finished, other))]
-            volume = hypervolume(_ends(front), reference)
-        curve.append((spent, volume))
-    return np.array(curve)
+@dataclass(frozen=True)
+class _Front:
+    """What trials that ended dominate.
 
+    Args:
+        metric: that the courses are of.
+        reference: (value, work_s) of the worst corner.
+    """
 
-def _covers(one: Course, other: Course) -> bool:
-    return one.accuracy[-1] >= other.accuracy[-1] and one.work_s[-1] <= other.work_s[-1]
+    metric: Metric
+    reference: tuple[float, float]
+
+    def volume(self, courses: list[Course]) -> float:
+        """The hypervolume."""
+        return hypervolume(_ends(courses, self.metric), self.reference, self.metric)
+
+    def curve(self, moments: Iterable[tuple[float, Course | None]]) -> np.ndarray:
+        """Seconds spent and hypervolume so far [moments, 2]."""
+        front: list[Course] = []
+        volume, curve = 0.0, []
+        for spent, finished in moments:
+            if finished is not None and not any(self._covers(one, finished) for one in front):
+                front = [finished, *(one for one in front if not self._covers(finished, one))]
+                volume = self.volume(front)
+            curve.append((spent, volume))
+        return np.array(curve)
+
+    def _covers(self, one: Course, other: Course) -> bool:
+        score = self.metric.score
+        no_worse = score(one.values[-1]) >= score(other.values[-1])
+        return no_worse and one.work_s[-1] <= other.work_s[-1]
 
 
 def replay_table(results: pd.DataFrame) -> Table:

@@ -3,7 +3,7 @@
 import math
 import uuid
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -12,8 +12,9 @@ from typing import Any
 import torch
 
 from adiw_tune.cores import usable_cores
-from adiw_tune.decide import MIN_SEEDS, parse_policy
+from adiw_tune.decide import MIN_SEEDS, default_policy, parse_policy
 from adiw_tune.errors import UserError
+from adiw_tune.metrics import OWN, Metric, find_metric
 from adiw_tune.ranges import check_positive, check_whole
 from adiw_tune.record.addresses import check_no_secrets
 from adiw_tune.record.budget import Budget
@@ -26,9 +27,10 @@ from adiw_tune.record.record import (
 )
 from adiw_tune.search.space import SpaceFile
 from adiw_tune.search.starting_points import check_space
+from adiw_tune.tasks import find_task
 from adiw_tune.tracking.check import absolute_uri, check_tracking_form
 from adiw_tune.tracking.preflight import check_recordable
-from adiw_tune.training import TrialConfig, check_own_files, check_seeded, load_splits
+from adiw_tune.training import TrialConfig, check_own_files, check_seeded, load_splits, main_metric
 
 _MOST_SEEDS = 1000
 _MOST_SEED = 2**53  # that JSON keeps exactly; a trial's own, which is at most 2^62, has room above
@@ -45,7 +47,10 @@ class SearchRequest:
         name: of the search; its directory in ``storage``.
         trials: how many trials to run, in [1, 10^6].
         seed: of the trials and of the sampler, in [0, 2^53].
-        policy: which trade-off the pick is to make, as :func:`adiw_tune.decide.parse_policy`.
+        metric: what to choose by, as :func:`adiw_tune.training.main_metric`; None for what the
+            tasks say, or the default for their targets.
+        policy: which trade-off the pick is to make, as :func:`adiw_tune.decide.parse_policy`; None
+            for :func:`adiw_tune.decide.default_policy`.
         seeds: over how many each divergence's pick is run again, at most, in [3, 1000]; 0 for none.
         early_stopping: whether trials are cut that fall behind.
         patience: finished trials without growth of the hypervolume that end the search; None:
@@ -71,7 +76,8 @@ class SearchRequest:
     name: str
     trials: int
     seed: int
-    policy: str
+    metric: str | None
+    policy: str | None
     seeds: int
     early_stopping: bool
     patience: int | None
@@ -95,8 +101,8 @@ def checked_settings(request: SearchRequest, warn: Callable[[str], object]) -> S
     Raises:
         UserError: something asked for is not right.
     """
-    check_request(request, warn)
-    settings = _settings(request, _devices(request))
+    metric = check_request(request, warn)
+    settings = _settings(request, metric, _devices(request))
     check_checkpoints(settings)
     return settings
 
@@ -114,7 +120,7 @@ def _devices(request: SearchRequest) -> int:
     return max(devices_at(request.address), math.ceil(held))
 
 
-def _settings(request: SearchRequest, devices: int) -> SearchSettings:
+def _settings(request: SearchRequest, metric: Metric, devices: int) -> SearchSettings:
     here = request.address is None
     no_gpu = here and not torch.cuda.device_count()
     return SearchSettings(
@@ -127,7 +133,7 @@ def _settings(request: SearchRequest, devices: int) -> SearchSettings:
         gpus_per_trial=request.gpus_per_trial,
         workers_per_trial=request.workers_per_trial,
         devices=devices,
-        policy=request.policy,
+        policy=request.policy or default_policy(metric),
         seeds=request.seeds,
         early_stopping=request.early_stopping,
         patience=request.patience,
@@ -140,6 +146,8 @@ def _settings(request: SearchRequest, devices: int) -> SearchSettings:
         checkpoints=request.checkpoints and absolute(request.checkpoints),
         address=request.address,
         version=version("adiw-tune"),
+        metric=metric.name,
+        greater_is_better=metric.greater_is_better,
     )
 
 
@@ -154,12 +162,19 @@ def runs_at_once(asked: int | None) -> int:
     return asked or torch.cuda.device_count() or max(1, usable_cores() - 1)
 
 
-def check_request(request: SearchRequest, warn: Callable[[str], object]) -> None:
-    """Refuse what can be refused without a cluster; nothing is written."""
+def check_request(request: SearchRequest, warn: Callable[[str], object]) -> Metric:
+    """Refuse what can be refused without a cluster; nothing is written.
+
+    Returns the metric that the search chooses by.
+    """
     check_name_is_free(request.storage, request.name)
-    for remark in check_data(check_asked(request), request.data_dir):
+    remarks, metric = check_data(check_asked(request), request.data_dir, request.metric)
+    if request.policy is not None:
+        parse_policy(request.policy, metric)
+    for remark in remarks:
         warn(remark)
     check_recordable(request.tracking_uri)
+    return metric
 
 
 def check_asked(request: SearchRequest) -> list[TrialConfig]:
@@ -175,7 +190,9 @@ def check_without_space(request: SearchRequest) -> None:
     asked = (request.trials, request.seeds, request.cross_fit, request.concurrency)
     check_options(request.seed, *asked, request.patience)
     _check_resources(request)
-    parse_policy(request.policy)
+    known = find_metric(request.metric or OWN)  # of a task's own the range is not known
+    if request.policy is not None:
+        parse_policy(request.policy, known)
     if request.budget is not None:
         Budget.parse(request.budget, request.price, 1)
     if request.price is not None and not (request.budget or "").startswith("$"):
@@ -255,13 +272,23 @@ def check_options(
         )
 
 
-def check_data(configs: list[TrialConfig], data_dir: Path | None) -> list[str]:
+def check_data(
+    configs: list[TrialConfig], data_dir: Path | None, asked: str | None = None
+) -> tuple[list[str], Metric]:
     """Load each data set that the space can ask for: what is missing shows before any trial.
 
-    Returns what :meth:`TrialConfig.remarks` and :func:`check_own_files` remark on, each line once.
+    Args:
+        configs: drawn from the space.
+        data_dir: where to look for data first.
+        asked: the metric that is asked for, if any.
+
+    Returns:
+        What :meth:`TrialConfig.remarks` and :func:`check_own_files` remark on, each line once; and
+        the metric that all of these can be chosen by.
     """
     remarks = [remark for config in configs for remark in config.remarks()]
     seeded: set[str] = set()
+    metrics: dict[tuple[str, bool], Metric] = {}
     alike: dict[tuple[Any, ...], dict[tuple[Any, ...], TrialConfig]] = defaultdict(dict)
     for config in configs:
         data = (
@@ -282,9 +309,21 @@ def check_data(configs: list[TrialConfig], data_dir: Path | None) -> list[str]:
     for of_the_same_data in alike.values():
         first = next(iter(of_the_same_data.values()))
         splits = load_splits(first, data_dir)
+        metric = main_metric(asked, find_task(first.task), splits)
+        metrics[metric.name, metric.greater_is_better] = metric
         for config in of_the_same_data.values():
             remarks += check_own_files(config, splits)
         if first.task not in seeded:
             check_seeded(first, splits, data_dir)
             seeded.add(first.task)
-    return list(dict.fromkeys(remarks))
+    if len(metrics) > 1:
+        raise UserError(
+            f"the tasks of the space are judged by different metrics, {_listed(metrics)}: name one "
+            "by --metric that they have in common"
+        )
+    return list(dict.fromkeys(remarks)), next(iter(metrics.values()))
+
+
+def _listed(metrics: Iterable[tuple[str, bool]]) -> str:
+    up = {True: "greater is better", False: "less is better"}
+    return " and ".join(f"{name} ({up[greater]})" for name, greater in metrics)

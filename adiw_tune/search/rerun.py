@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from adiw_tune.errors import UserError
+from adiw_tune.metrics import Metric
 from adiw_tune.record.events import Event
 from adiw_tune.record.history import History
 from adiw_tune.record.provenance import provenance
@@ -14,8 +15,6 @@ from adiw_tune.record.runs import Run
 from adiw_tune.search.on_ray.trainable import device_name
 from adiw_tune.training import TrainingRun, TrialConfig
 from adiw_tune.user_file import is_file
-
-_COMPARED = ("accuracy", "loss")
 
 
 def repeat(record: SearchRecord, trial: str, data_dir: Path | None) -> Iterator[str]:
@@ -27,7 +26,7 @@ def repeat(record: SearchRecord, trial: str, data_dir: Path | None) -> Iterator[
     Raises:
         UserError: what the numbers depend on is not as it was; or, on the CPU, they differ.
     """
-    history = record.history()
+    history, metric = record.history(), record.settings.main_metric
     run = named_run(history, trial)
     device = "cuda" if run.setup and run.setup.get("device_bytes") else "cpu"  # only GPUs tell it
     _refuse_other_conditions(run, history, device)
@@ -37,12 +36,14 @@ def repeat(record: SearchRecord, trial: str, data_dir: Path | None) -> Iterator[
     _refuse_other_rows(run, again)
     differs = False
     for recorded in run.epochs:
-        report = again.run_epoch().as_dict()
-        same = all(_same(report[name], recorded[name]) for name in _COMPARED)
+        report = again.run_epoch()
+        same = report.loss == recorded["loss"] and all(
+            report.metrics.get(name) == value for name, value in recorded["metrics"].items()
+        )
         differs |= not same
         yield (
-            f"epoch {recorded['epoch']}/{config.epochs}: accuracy {report['accuracy']:.4f}, loss "
-            f"{report['loss']:.6f}; " + ("as recorded" if same else _beside(recorded))
+            f"epoch {recorded['epoch']}/{config.epochs}: {_told(metric, report.as_dict())}; "
+            + ("as recorded" if same else f"recorded {_told(metric, recorded)}")
         )
         if differs and device == "cpu":
             raise UserError(_other_numbers(run, history, recorded["epoch"]))
@@ -92,12 +93,9 @@ def _refuse_other_rows(run: Run, again: TrainingRun) -> None:
         )
 
 
-def _same(one: float, other: float) -> bool:
-    return one == other or (one != one and other != other)  # a loss may be NaN both times
-
-
-def _beside(recorded: Event) -> str:
-    return f"recorded {recorded['accuracy']:.4f}, {recorded['loss']:.6f}"
+def _told(metric: Metric, epoch: Event) -> str:
+    value = metric.text(epoch["metrics"].get(metric.name))
+    return f"{metric.name} {value}, loss {epoch['loss']:.6f}"
 
 
 def _other_numbers(run: Run, history: History, epoch: int) -> str:

@@ -2,11 +2,12 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
 import numpy as np
 
+from adiw_tune.metrics import ACCURACY, Metric
 from adiw_tune.record.runs import arm
 
 FIRST_RUNG = 2  # chosen, as eta and what becomes of equal ranks, by adiw-tune replay
@@ -14,16 +15,16 @@ ETA = 3
 
 
 class Rungs:
-    """Cuts trials that are far from the front of accuracy against work, at a few epochs.
+    """Cuts trials that are far from the front of a metric against work, at a few epochs.
 
     The rungs stand at epochs first, first * eta, first * eta^2, ... and are kept for each
     divergence, so that those whose trials start slowly or cost more are not cut by the others. A
     trial that comes to a rung is ranked among all that have been there, by non-dominated rank over
-    (accuracy, work). It goes on if fewer than 1/eta of them are of a better rank, or if fewer than
+    (score, work). It goes on if fewer than 1/eta of them are of a better rank, or if fewer than
     eta have come. That is asynchronous: nobody waits, and the first to come are judged mildly.
 
     Equal ranks stand together, so that what is on the front of its rung is never cut. To break
-    them, by an epsilon-net as the source does, by hypervolume or by accuracy, cut more, but too
+    them, by an epsilon-net as the source does, by hypervolume or by score, cut more, but too
     often what later was on the front: trials that differ in the weights' first steps only are
     close together at the first rung, or in the warm-up the same.
 
@@ -49,7 +50,7 @@ class Rungs:
         self.cut: dict[str, int] = {}
 
     def report(
-        self, trial: str, divergence: str, epoch: int, epochs: int, accuracy: float, work_s: float
+        self, trial: str, divergence: str, epoch: int, epochs: int, score: float, work_s: float
     ) -> bool:
         """Whether ``trial`` is to go on after ``epoch``.
 
@@ -61,18 +62,28 @@ class Rungs:
             divergence: whose rungs these are.
             epoch: that it has run, 1 for the first.
             epochs: of its full course.
-            accuracy: after this epoch, in [0, 1].
+            score: after this epoch, the greater the better: :meth:`Metric.score` of its value.
             work_s: since its start.
         """
         if self._is_rung(epoch):
             reached = self._rungs[divergence, epoch]
             if trial not in reached:
-                reached[trial] = (accuracy, work_s)
+                reached[trial] = (score, work_s)
                 if trial not in self.cut and not _last_is_among_best(reached, self._eta):
                     self.cut[trial] = epoch
         if epoch >= epochs:
             self.cut.pop(trial, None)
         return epoch < self.cut.get(trial, math.inf)
+
+    def told(
+        self, trial: str, config: Mapping[str, Any], epoch: Mapping[str, Any], metric: Metric
+    ) -> bool:
+        """The same from what was reported of an epoch; where there is no value, it goes on."""
+        value = epoch["metrics"].get(metric.name)
+        if value is None:
+            return True
+        reported = (metric.score(value), epoch["work_s"])
+        return self.report(trial, arm(config), epoch["epoch"], config["epochs"], *reported)
 
     def _is_rung(self, epoch: int) -> bool:
         while epoch > self._first and epoch % self._eta == 0:
@@ -80,11 +91,12 @@ class Rungs:
         return epoch == self._first
 
     @classmethod
-    def replayed(cls, events: Iterable[dict[str, Any]]) -> Self:
+    def replayed(cls, events: Iterable[dict[str, Any]], metric: Metric = ACCURACY) -> Self:
         """The rungs of a search as its log leaves them; what did happen to a trial stands.
 
         Args:
             events: those of ``events.jsonl``, in order.
+            metric: that the search chooses by.
         """
         rungs = cls()
         configs: dict[str, dict[str, Any]] = {}
@@ -93,9 +105,7 @@ class Rungs:
             if event["event"] == "trial" and event["kind"] == "search":
                 configs[trial] = event["config"]
             elif trial in configs and event["event"] == "epoch":
-                config = configs[trial]
-                reported = (event["accuracy"], event["work_s"])
-                rungs.report(trial, arm(config), event["epoch"], config["epochs"], *reported)
+                rungs.told(trial, configs[trial], event, metric)
             elif trial in configs and event["event"] == "cut":
                 rungs.cut[trial] = event["rung"]
             elif event["event"] == "end" and event["status"] != "pruned":
@@ -111,12 +121,12 @@ def _last_is_among_best(reached: dict[str, tuple[float, float]], eta: int) -> bo
 
 
 def non_dominated_ranks(points: np.ndarray) -> np.ndarray:
-    """Ranks [n] of points (accuracy, work) [n, 2]: 0 for the front, 1 for what is it then, ...
+    """Ranks [n] of points (score, work) [n, 2]: 0 for the front, 1 for what is it then, ...
 
     One point dominates another if it is as good in both and better in one; equals rank alike.
     """
-    accuracy, work = points.T
-    no_worse = (accuracy[:, None] >= accuracy) & (work[:, None] <= work)
+    score, work = points.T
+    no_worse = (score[:, None] >= score) & (work[:, None] <= work)
     dominates = no_worse & ~no_worse.T
     ranks = np.full(len(points), -1)
     while (left := ranks < 0).any():

@@ -19,7 +19,7 @@ from adiw_tune.search.sampler import FixingSampler
 from adiw_tune.search.space import SpaceFile, plain
 from adiw_tune.training import TrialConfig
 
-DIRECTIONS = (StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE)  # accuracy, work
+_TWO = (StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE)  # as in a search; nothing is told here
 _DRAWS = 50  # enough to meet every branch of a space
 _MOST_CHOICES = 100  # of a parameter that are each met
 _OF_EACH_CHOICE = 2  # draws, at least: what both have in common is likely to be no chance
@@ -133,7 +133,7 @@ def _settling(arm: str, draws: list[Draw]) -> dict[str, Any]:
 
 def _study() -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return optuna.create_study(directions=DIRECTIONS, sampler=optuna.samplers.RandomSampler(seed=0))
+    return optuna.create_study(directions=_TWO, sampler=optuna.samplers.RandomSampler(seed=0))
 
 
 def _drawn(space: SpaceFile, study: optuna.Study, chosen: Mapping[str, Any]) -> list[Draw]:

@@ -8,6 +8,7 @@ from adiw_tune.tasks.contract import check_task
 from adiw_tune.tasks.coverage import class_remarks
 from adiw_tune.tasks.data import Data
 from adiw_tune.tasks.own import load_task
+from adiw_tune.tasks.predictions import predictions_of
 from adiw_tune.tasks.rows import Rows, Split, concatenated, in_order
 from adiw_tune.tasks.shift_text import located_shift, parse_shift, shift_files
 from adiw_tune.tasks.shifts import Shift
@@ -51,6 +52,7 @@ __all__ = [
     "located_shift",
     "other_rows",
     "parse_shift",
+    "predictions_of",
     "shift_files",
     "unlike_twice",
 ]

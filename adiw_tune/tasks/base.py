@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from adiw_tune.errors import UserError
+from adiw_tune.metrics import Metric
 from adiw_tune.tasks.checks import row_problems
 from adiw_tune.tasks.data import Data
 from adiw_tune.tasks.nests import Nest, call, leaves
@@ -81,6 +82,9 @@ class Task:
             the methods of torch's; None where the file has no such function.
         scheduler: makes a learning-rate scheduler of (optimiser, updates of the run), which steps
             after each update; None likewise.
+        own_metric: the file's own metric, if it defines one.
+        metric: the name of the one that its file has searches choose by; None for the default of
+            its kind of targets.
     """
 
     name: str
@@ -95,6 +99,8 @@ class Task:
     model: Callable[..., object] | None = None
     optimizer: Callable[[nn.Module, Any], Any] | None = None
     scheduler: Callable[[Any, int], Any] | None = None
+    own_metric: Metric | None = None
+    metric: str | None = None
 
     def network(
         self, splits: Splits, name: str | None = None, settings: Mapping[str, Any] | None = None

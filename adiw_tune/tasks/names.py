@@ -12,8 +12,11 @@ OPTIONAL = (
     "reference",
     "augment",
     "loss",
+    "metric",
     "optimizer",
     "scheduler",
+    "METRIC",
+    "GREATER_IS_BETTER",
     "TARGETS",
     "CLASSES",
     "REFERENCE_SIZE",
@@ -53,7 +56,9 @@ def _meant(name: str, hooks: list[str], used: bool, told: bool) -> str | None:
     """The hook that ``name`` is a misspelling of, if it is."""
     if used:
         return next(iter(get_close_matches(name, hooks, 1, 0.9)), None)
-    by_capitals = {hook.upper(): hook for hook in hooks}
+    # Of two that differ in their case alone the one that is written as the name is: it comes last.
+    alike = sorted(hooks, key=lambda hook: hook.isupper() == name.isupper())
+    by_capitals = {hook.upper(): hook for hook in alike}
     close = get_close_matches(name.upper(), by_capitals, 1, 0.7 if told else 0.9)
     return by_capitals[close[0]] if close else None
 

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from adiw_tune.errors import UserError, told_as
+from adiw_tune.metrics import OWN, Metric, Predictions, find_metric
 from adiw_tune.tasks.base import Network, Task
 from adiw_tune.tasks.data import Data
 from adiw_tune.tasks.given import ROWS, Given, settled, taken
@@ -21,7 +22,7 @@ from adiw_tune.tasks.watched import Watched
 from adiw_tune.user_file import importing_from_beside, run_file, why
 
 _HOLDING = "train(), test() and model()"
-_FUNCTIONS = ("reference", "augment", "loss", "optimizer", "scheduler")
+_FUNCTIONS = ("reference", "augment", "loss", "metric", "optimizer", "scheduler")
 _OPTIMIZER = ("zero_grad", "step", "state_dict", "load_state_dict")
 _SCHEDULER = ("step", "state_dict", "load_state_dict")
 
@@ -42,10 +43,13 @@ def load_task(path: str) -> Task:
     ``augment(inputs)``: changes training inputs [n, ...] at random; ``loss(outputs, targets)``: one
     loss a row, [n], which weighs and trains; ``optimizer(model, config)``, of the module and the
     configuration, and ``scheduler(optimizer, steps)``, of the number of updates, after each of
-    which it steps; ``TARGETS``: the kind of labels, a key of
-    :data:`adiw_tune.tasks.targets.KINDS`, where it cannot be told by them; and ``CLASSES``,
-    ``REFERENCE_SIZE`` and ``SELECT_SIZE``. Arguments of ``model`` are settings that a configuration
-    may give. What else it defines in vain is in the task's remarks.
+    which it steps; ``METRIC``: the name of the metric that searches choose by; and
+    ``metric(outputs, targets, groups)``: one of its own, a float of CPU tensors, with
+    ``GREATER_IS_BETTER``, by default True. It is then chosen by, unless ``METRIC`` names another.
+    ``TARGETS`` is the kind of labels, a key of :data:`adiw_tune.tasks.targets.KINDS`, where it
+    cannot be told by them; ``CLASSES``, ``REFERENCE_SIZE`` and ``SELECT_SIZE`` are numbers.
+    Arguments of ``model`` are settings that a configuration may give. What else it defines in vain
+    is in the task's remarks.
     """
     file = Path(path)
     return _load(path, file.resolve(), os.stat(file).st_mtime_ns if os.path.isfile(file) else 0)
@@ -73,6 +77,8 @@ def _load(path: str, file: Path, modified: int) -> Task:
         model=names["model"],
         optimizer=own.optimizer if "optimizer" in names else None,
         scheduler=own.scheduler if "scheduler" in names else None,
+        own_metric=own.metric(),
+        metric=own.chosen_metric(),
     )
 
 
@@ -139,6 +145,38 @@ class _OwnFile:
                 f"{name} in '{self._path}' must be a whole number above 0; got {number!r}"
             )
         return whole
+
+    def metric(self) -> Metric | None:
+        if "metric" not in self._names:
+            return None
+        greater = self._names.get("GREATER_IS_BETTER", True)
+        if not isinstance(greater, bool):
+            raise UserError(
+                f"GREATER_IS_BETTER in '{self._path}' must be True or False; got {greater!r:.100}"
+            )
+        return Metric(OWN, greater, compute=self._measured)
+
+    def chosen_metric(self) -> str | None:
+        name = self._names.get("METRIC", OWN if "metric" in self._names else None)
+        if name is None:
+            return None
+        if name == OWN and "metric" not in self._names:
+            raise UserError(f"METRIC in '{self._path}' is '{OWN}': define {OWN}(), or name another")
+        try:
+            return find_metric(str(name)).name
+        except UserError as error:
+            raise UserError(f"METRIC in '{self._path}': {error}") from None
+
+    def _measured(self, predictions: Predictions) -> float:
+        arrays = (predictions.outputs, predictions.targets, predictions.groups)
+        # Copies: what a user's function writes into is its own.
+        tensors = [None if array is None else torch.tensor(array) for array in arrays]
+        given = self._call("metric", partial(self._names["metric"], *tensors))
+        try:
+            return float(given)
+        except (TypeError, ValueError, RuntimeError):  # the latter of a tensor of several numbers
+            kind = type(given).__name__
+            raise UserError(f"metric() of '{self._path}' gives {kind}: give a float") from None
 
     def _rows(self, name: str, data_dir: Path | None) -> Given:
         given = self._call(name, partial(_given_folder, self._names[name], data_dir))

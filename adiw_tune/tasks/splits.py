@@ -14,7 +14,7 @@ class Splits:
 
     train: shifted, what the network is fitted to.
     reference: clean, what weights are estimated against; few enough rows to stay in memory.
-    select: clean, what a search maximises accuracy on.
+    select: clean, what a search chooses by: its metric is measured on them.
     test: clean, read only to report.
     classes: number of classes, or of outputs for a row, as of :class:`adiw_tune.tasks.Data`.
     targets: the kind of the labels, a key of :data:`adiw_tune.tasks.targets.KINDS`.

@@ -1,5 +1,6 @@
 """A network tried on a few rows, before hours are spent on training it."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
@@ -11,6 +12,7 @@ from torch import Tensor
 from adiw_tune.errors import UserError, in_one_line, told_as
 from adiw_tune.tasks.base import Network, Task
 from adiw_tune.tasks.nests import Nest, leaves, named, shapes
+from adiw_tune.tasks.predictions import predictions_of
 from adiw_tune.tasks.rows import Split
 from adiw_tune.tasks.splits import Splits
 from adiw_tune.tasks.targets import KINDS, Kind, row_loss
@@ -80,6 +82,7 @@ def try_network(
                 found = [*_shared(network, task.network(splits, name, settings))]
                 found = found or [*islice(trial.evaluation(), 1)]
                 found = found or [*trial.training()]
+                found = found or [*trial.own_metric()]
                 summary = [] if found else [*trial.features()]
                 remarks = [] if found else [*trial.ending()]
         except UserError as error:
@@ -149,6 +152,22 @@ class _Trial:
             yield "no parameter gets a gradient from the loss"
         if not all(g.isfinite().all() for g in gradients):
             yield "the gradient of the loss is not finite"
+
+    def own_metric(self) -> Iterator[str]:
+        """Whether the task's own metric has a value, of outputs that stand for the select rows'."""
+        own, select = self.task.own_metric, self.splits.select
+        if own is None or own.compute is None:
+            return
+        self.network.eval()
+        with torch.no_grad():
+            outputs = self.network(self.rows.inputs)
+        some = outputs[torch.arange(len(select)) % len(outputs)]  # repeated, for so many rows
+        value = own.compute(predictions_of(self.splits.targets, some, select))
+        if not math.isfinite(value):
+            yield (
+                f"metric() gives {value} for the select rows' targets and outputs of this network: "
+                "give a finite float"
+            )
 
     def features(self) -> Iterator[str]:
         """Why representation feature cannot be used; representation loss can all the same."""

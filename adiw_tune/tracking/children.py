@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from adiw_tune.metrics import ACCURACY
+from adiw_tune.metrics import Metric as MainMetric
 from adiw_tune.tracking.refusal import is_temporary
 from adiw_tune.tracking.store import SEARCH_TAG, check_active
 from adiw_tune.tracking.translate import (
@@ -59,14 +61,22 @@ class TrialRuns:
         client: of the store.
         parent: where the runs belong; nothing is read or written yet.
         search_tags: tags that every child shares, by which a user filters one search.
+        metric: what the search chooses by.
     """
 
-    def __init__(self, client: MlflowClient, parent: Run, search_tags: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        client: MlflowClient,
+        parent: Run,
+        search_tags: Mapping[str, str],
+        metric: MainMetric = ACCURACY,
+    ) -> None:
         self._client = client
         self._parent = parent
         self._experiment_id: str = parent.info.experiment_id
         self._parent_run_id: str = parent.info.run_id
         self._search_tags = dict(search_tags)
+        self._metric = metric
         self._children: dict[str, _Child] | None = None  # None: the store was not asked yet
         self._in_doubt = False  # whether the last batch failed, of which some may have arrived
 
@@ -150,7 +160,7 @@ class TrialRuns:
             elif event["event"] == "end":
                 end, tags = event, tags | end_tags(event)
         if end is not None:
-            metrics += best_metrics([*self._sent(child), *metrics], end)
+            metrics += best_metrics([*self._sent(child), *metrics], end, self._metric)
         params = {k: v for k, v in parameters(events[0]).items() if k not in child.params}
         self._log(child.run_id, metrics, params, tags)
         child.params |= params.keys()
@@ -161,12 +171,11 @@ class TrialRuns:
             child.metrics = None  # they take memory, and are in the store if it is extended
 
     def _sent(self, child: _Child) -> Iterable[Metric]:
-        """Accuracy and work of all epochs that the store has."""
+        """The metric and work of all epochs that the store has."""
         if child.metrics is not None:
             return child.metrics
-        histories = (
-            self._client.get_metric_history(child.run_id, name) for name in ("accuracy", "work_s")
-        )
+        names = (self._metric.name, "work_s")
+        histories = (self._client.get_metric_history(child.run_id, name) for name in names)
         return [point for history in histories for point in history]
 
     def _log(

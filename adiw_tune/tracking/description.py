@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from adiw_tune.metrics import Metric
 from adiw_tune.tracking import words
 from adiw_tune.tracking.outcome import Outcome
 
@@ -27,35 +28,35 @@ def describe(outcome: Outcome, picture: str) -> str:
         outcome: what the search came to.
         picture: address of the front's picture.
     """
-    decision = outcome.decision
+    decision, metric = outcome.decision, outcome.metric
     if decision is None:
         return f"**{words.NOTHING}** {words.counts(outcome.trials, outcome.skipped)}\n\n{_FILES}"
     return "\n\n".join(
         [
             f"**{_plain(decision['divergence'])}** (trial `{decision['trial']}`): "
-            f"{words.pick(decision)}.",
+            f"{words.pick(decision, metric)}.",
             f"Why: {_plain(decision['reason'])} (rule: {_plain(decision['rule'])})",
             _plain(" ".join(words.evidence(decision))),
             f"Train it again:\n\n    {outcome.winner_command}",
             words.counts(outcome.trials, outcome.skipped),
-            f"![Accuracy against work of all trials]({picture})",
+            f"![{words.title(metric)} against work of all trials]({picture})",
             "### Each divergence",
-            _divergences(decision["best_per_divergence"], str(decision["divergence"])),
-            "### The front: no trial is both more accurate and cheaper",
-            _front(outcome.front, str(decision["trial"])),
+            _divergences(decision["best_per_divergence"], str(decision["divergence"]), metric),
+            f"### The front: no trial is both {metric.better} and cheaper",
+            _front(outcome.front, str(decision["trial"]), metric),
             words.COST,
             _FILES,
         ]
     )
 
 
-def _divergences(entries: Sequence[dict[str, Any]], best: str) -> str:
-    head = ("divergence", "P(best)", "accuracy", "work s", "timed alone s", "trials", "seeds")
+def _divergences(entries: Sequence[dict[str, Any]], best: str, metric: Metric) -> str:
+    head = ("divergence", "P(best)", metric.name, "work s", "timed alone s", "trials", "seeds")
     rows = [
         [
             str(entry["divergence"]),
             words.number(entry["p_best"]),
-            words.with_interval(entry),
+            words.with_interval(entry, metric),
             words.number(entry["work_s"]),
             words.number(entry["retimed_s"]),
             words.count(entry["trials"]),
@@ -66,13 +67,14 @@ def _divergences(entries: Sequence[dict[str, Any]], best: str) -> str:
     return table(head, rows, [row[0] == best for row in rows])
 
 
-def _front(front: pd.DataFrame, best: str) -> str:
-    head = ("divergence", "accuracy", "work s", "wall s", "timed alone s", "epochs", "trial")
-    ranked = front.sort_values("accuracy", ascending=False).head(_MOST_ROWS).to_dict("records")
+def _front(front: pd.DataFrame, best: str, metric: Metric) -> str:
+    head = ("divergence", metric.name, "work s", "wall s", "timed alone s", "epochs", "trial")
+    by_value = front.sort_values(metric.name, ascending=not metric.greater_is_better)
+    ranked = by_value.head(_MOST_ROWS).to_dict("records")
     rows = [
         [
             str(row["divergence"]),
-            words.number(row["accuracy"], 4),
+            words.value(row[metric.name], metric),
             words.number(row["work_s"]),
             words.number(row["wall_s"]),
             words.number(row["retimed_s"]),

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from adiw_tune.metrics import Metric
 from adiw_tune.tracking import words
 from adiw_tune.tracking.colours import look_of
 from adiw_tune.tracking.figures.chart import Chart
@@ -20,7 +21,7 @@ from adiw_tune.tracking.outcome import TRIAL_COLUMNS, Outcome
 Cell = tuple[str, str]  # what is shown, already HTML, and its class: number, text or long
 
 _NAMES = ("trial", "divergence")
-_MEASURED = ("accuracy", "work s", "wall s", "timed alone s", "epochs")
+_SPENT = ("work s", "wall s", "timed alone s", "epochs")
 
 
 def write_report(search_name: str, outcome: Outcome, charts: Sequence[Chart], path: Path) -> None:
@@ -29,8 +30,8 @@ def write_report(search_name: str, outcome: Outcome, charts: Sequence[Chart], pa
         f"<h1>{escape(search_name)}</h1>",
         *_decision(outcome),
         *(section(chart) for chart in charts),
-        *_front(outcome.front),
-        *_all_trials(outcome.trials),
+        *_front(outcome.front, outcome.metric),
+        *_all_trials(outcome.trials, outcome.metric),
     ]
     path.write_text(document(f"{search_name}: report of the search", parts), encoding="utf-8")
 
@@ -44,7 +45,7 @@ def _decision(outcome: Outcome) -> list[str]:
     return [
         f"<div class='pick'><p><strong>{_dot(divergence)}{escape(divergence)}</strong> "
         f"<span class='trial'>trial {escape(str(decision['trial']))}</span></p>",
-        f"<p>{escape(words.pick(decision))}</p></div>",
+        f"<p>{escape(words.pick(decision, outcome.metric))}</p></div>",
         f"<p>Why: {escape(str(decision['reason']))} "
         f"(rule: <code>{escape(str(decision['rule']))}</code>).</p>",
         f"<p>{escape(' '.join(words.evidence(decision)))}</p>",
@@ -52,17 +53,17 @@ def _decision(outcome: Outcome) -> list[str]:
         f"<p>Train it again: <code>{escape(outcome.winner_command)}</code></p>",
         f"<p class='cost'>{escape(words.COST)}</p>",
         "<h2>Each divergence</h2>",
-        _divergences(decision["best_per_divergence"], divergence),
+        _divergences(decision["best_per_divergence"], divergence, outcome.metric),
     ]
 
 
-def _divergences(entries: Sequence[Mapping[str, Any]], best: str) -> str:
-    head = ["divergence", "P(best)", "accuracy [interval]", "work s", "timed alone s"]
+def _divergences(entries: Sequence[Mapping[str, Any]], best: str, metric: Metric) -> str:
+    head = ["divergence", "P(best)", f"{metric.name} [interval]", "work s", "timed alone s"]
     rows = [
         [
             _name(str(entry["divergence"])),
             _number(entry["p_best"], 2),
-            (words.with_interval(entry), "number"),
+            (words.with_interval(entry, metric), "number"),
             _number(entry["work_s"], 2),
             _number(entry["retimed_s"], 2),
             (words.count(entry["trials"]), "number"),
@@ -75,46 +76,48 @@ def _divergences(entries: Sequence[Mapping[str, Any]], best: str) -> str:
     return _table([*head, "trials", "seeds", "its trial"], rows, marked)
 
 
-def _front(front: pd.DataFrame) -> list[str]:
-    records, settings = _records(front)
-    rows = [[*_names(row), *_measured(row), *_settings(row, settings)] for row in records]
-    table = _table([*_NAMES, *_MEASURED, *settings], rows, [False] * len(rows))
-    return ["<h2>The front: no trial is both more accurate and cheaper</h2>", table]
+def _front(front: pd.DataFrame, metric: Metric) -> list[str]:
+    records, settings = _records(front, metric)
+    rows = [[*_names(row), *_measured(row, metric), *_settings(row, settings)] for row in records]
+    table = _table([*_NAMES, metric.name, *_SPENT, *settings], rows, [False] * len(rows))
+    return [f"<h2>The front: no trial is both {metric.better} and cheaper</h2>", table]
 
 
-def _all_trials(trials: pd.DataFrame) -> list[str]:
+def _all_trials(trials: pd.DataFrame, metric: Metric) -> list[str]:
     """The losers and the failed ones too, with their reasons."""
-    records, settings = _records(_in_order(trials))
+    records, settings = _records(_in_order(trials, metric), metric)
     rows = [
-        [*_names(row), _fate(row), *_measured(row), *_settings(row, settings)] for row in records
+        [*_names(row), _fate(row), *_measured(row, metric), *_settings(row, settings)]
+        for row in records
     ]
     on_front = [bool(row["on_front"]) for row in records]
-    table = _table([*_NAMES, "what became of it", *_MEASURED, *settings], rows, on_front)
+    table = _table([*_NAMES, "what became of it", metric.name, *_SPENT, *settings], rows, on_front)
     return ["<h2>All trials</h2><p class='cost'>Shaded: on the front.</p>", table]
 
 
-def _records(trials: pd.DataFrame) -> tuple[list[dict[str, Any]], list[str]]:
+def _records(trials: pd.DataFrame, metric: Metric) -> tuple[list[dict[str, Any]], list[str]]:
     """Return the rows, and the names of those columns that are settings."""
     records: list[dict[str, Any]] = trials.to_dict("records")  # type: ignore[assignment]
-    return records, [str(name) for name in trials.columns if name not in TRIAL_COLUMNS]
+    ours = TRIAL_COLUMNS | {metric.name}
+    return records, [str(name) for name in trials.columns if name not in ours]
 
 
-def _in_order(trials: pd.DataFrame) -> pd.DataFrame:
+def _in_order(trials: pd.DataFrame, metric: Metric) -> pd.DataFrame:
     """Return the finished ones first, best first, then what was cut, stopped and failed."""
     rank = trials["status"].map({"finished": 0, "pruned": 1, "stopped": 2}).fillna(3)
-    accuracy = pd.to_numeric(trials["accuracy"], errors="coerce")
-    keyed = trials.assign(_rank=rank, _accuracy=accuracy)
-    ordered = keyed.sort_values(["_rank", "_accuracy", "number"], ascending=[True, False, True])
-    return ordered.drop(columns=["_rank", "_accuracy"])
+    score = metric.score(pd.to_numeric(trials[metric.name], errors="coerce"))
+    keyed = trials.assign(_rank=rank, _score=score)
+    ordered = keyed.sort_values(["_rank", "_score", "number"], ascending=[True, False, True])
+    return ordered.drop(columns=["_rank", "_score"])
 
 
 def _names(row: Mapping[str, Any]) -> list[Cell]:
     return [(escape(str(row["trial"])), "text"), _name(str(row["divergence"]))]
 
 
-def _measured(row: Mapping[str, Any]) -> list[Cell]:
+def _measured(row: Mapping[str, Any], metric: Metric) -> list[Cell]:
     return [
-        _number(row["accuracy"], 4),
+        (words.value(row[metric.name], metric), "number"),
         *(_number(row[name], 2) for name in ("work_s", "wall_s", "retimed_s")),
         (words.count(row["epochs"]), "number"),
     ]

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from adiw_tune.errors import UserError
+from adiw_tune.metrics import ACCURACY
+from adiw_tune.metrics import Metric as MainMetric
 from adiw_tune.tracking.artifacts import write_artifacts
 from adiw_tune.tracking.children import TrialRuns, adopt
 from adiw_tune.tracking.description import describe
@@ -49,8 +51,8 @@ class SearchRuns:
     called again with the same arguments and changes nothing the second time.
     """
 
-    def __init__(self, client: MlflowClient, parent: Run) -> None:
-        """Wrap an existing parent run."""
+    def __init__(self, client: MlflowClient, parent: Run, metric: MainMetric = ACCURACY) -> None:
+        """Wrap an existing parent run of a search that chooses by ``metric``."""
         self._client = client
         self._parent = parent
         self.name: str = str(parent.info.run_name)
@@ -59,11 +61,17 @@ class SearchRuns:
         self.view_key: str = view_key(self.parent_run_id)
         self.front_view_key: str = front_view_key(self.parent_run_id)
         tags = {"search": self.name, SEARCH_TAG: parent.data.tags[SEARCH_TAG]}
-        self._children = TrialRuns(client, parent, tags)
+        self._metric = metric
+        self._children = TrialRuns(client, parent, tags, metric)
 
     @classmethod
     def open(
-        cls, uri: str, search_name: str, parameters: Mapping[str, Any], search_id: str
+        cls,
+        uri: str,
+        search_name: str,
+        parameters: Mapping[str, Any],
+        search_id: str,
+        metric: MainMetric = ACCURACY,
     ) -> Self:
         """Return the search's runs, with the parent RUNNING; it is created if there is none yet.
 
@@ -73,6 +81,7 @@ class SearchRuns:
             parameters: what the search was started with; they become the parent's parameters. One
                 that differs when a search is resumed is kept in the tag `resumed.<name>`.
             search_id: what a resumed search is recognised by; letters, digits, `-` and `_`.
+            metric: what the search chooses by.
 
         Raises:
             RefusedError: the parent or the experiment is deleted.
@@ -85,11 +94,11 @@ class SearchRuns:
             parent = client.create_run(experiment_id, tags=tags, run_name=search_name)
             adopt(client, parent, search_id)
             # Already here, so that the page can be watched while the search runs.
-            cls(client, parent)._save_views(["divergence"])
+            cls(client, parent, metric)._save_views(["divergence"])
         elif parent.info.status != "RUNNING":
             client.update_run(parent.info.run_id, status="RUNNING")
         log_parameters(client, parent, parameters)
-        return cls(client, parent)
+        return cls(client, parent, metric)
 
     @classmethod
     def find(cls, uri: str, search_id: str) -> Self | None:
@@ -106,9 +115,9 @@ class SearchRuns:
     def record(self, events: Sequence[Event]) -> None:
         """Write a batch of the search's events; sending one again adds nothing.
 
-        A reading of the test split is the parent's `test_accuracy`; its `points_skipped` counts
-        the points that the space called infeasible. Events of a trial whose run was deleted, by
-        somebody who does not want to see it, are passed over.
+        A reading of the test split is the parent's `test_accuracy`, and so on for each metric; its
+        `points_skipped` counts the points that the space called infeasible. Events of a trial whose
+        run was deleted, by somebody who does not want to see it, are passed over.
 
         Raises:
             RefusedError: the parent or the experiment was deleted.
@@ -126,13 +135,20 @@ class SearchRuns:
         self._children.record(events)
         for event in events:
             if event["event"] == "test_read":
-                value, time_ms = float(event["accuracy"]), milliseconds(event)
-                self._client.log_metric(self.parent_run_id, "test_accuracy", value, time_ms)
+                self._log_reading(event)
         if skipped := [event for event in events if event["event"] == "skipped"]:
             number, time_ms = skipped[-1]["number"], milliseconds(skipped[-1])
             self._client.log_metric(
                 self.parent_run_id, "points_skipped", float(number), time_ms, number
             )
+
+    def _log_reading(self, event: Event) -> None:
+        from mlflow.entities import Metric
+
+        known = ((name, value) for name, value in event["metrics"].items() if value is not None)
+        time_ms = milliseconds(event)
+        metrics = [Metric(f"test_{name}", float(value), time_ms, 0) for name, value in known]
+        self._client.log_batch(self.parent_run_id, metrics=metrics)
 
     def log_hypervolume(self, values: Sequence[float]) -> None:
         """Write the front's hypervolume after 1, 2, ... finished trials; known steps are kept."""
@@ -221,8 +237,8 @@ class SearchRuns:
 
     def _save_views(self, axes: Sequence[str]) -> None:
         where = (self._client, self.experiment_id, self.parent_run_id, self.name)
-        save_view(*where, axes)
-        save_front_view(*where, axes)
+        save_view(*where, axes, self._metric)
+        save_front_view(*where, axes, self._metric)
 
 
 def _parent_numbers(outcome: Outcome) -> dict[str, float]:
@@ -232,8 +248,10 @@ def _parent_numbers(outcome: Outcome) -> dict[str, float]:
         numbers[f"trials_{status}"] = float(counts.get(status, 0))
     decision = outcome.decision
     if decision is not None:
-        picked = {f"picked_{name}": decision[name] for name in ("accuracy", "work_s", "retimed_s")}
-        numbers |= {key: float(value) for key, value in picked.items() if value is not None}
+        picked = {outcome.metric.name: decision["value"]}
+        picked |= {name: decision[name] for name in ("work_s", "retimed_s")}
+        known = {name: value for name, value in picked.items() if value is not None}
+        numbers |= {f"picked_{name}": float(value) for name, value in known.items()}
         numbers |= {
             metric_name(f"p_best/{name}"): float(p) for name, p in decision["p_best"].items()
         }

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 import pandas as pd
 
 from adiw_tune.csv_text import csv_text
+from adiw_tune.metrics import ACCURACY, Metric, find_metric
 from adiw_tune.tracking import words
 from adiw_tune.tracking.colours import look_of
 from adiw_tune.tracking.description import table
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 KIND = "scale"
-METRICS = (
+_METRICS = (
     "rows_per_s",
     "rows_per_work_s",
     "efficiency",
@@ -35,7 +36,6 @@ METRICS = (
     "work_s",
     "ratio",
     "peak_memory_gib",
-    "accuracy",
 )
 READ = (
     "wall: time spent training; work: as calibrated alone on the device; seconds are those of an "
@@ -53,6 +53,7 @@ class Scale:
         trial, name: of the trial whose configuration it is: its id, and what its run is called.
         config: the configuration, without what differs between the points.
         device, seeds: what each point runs on, cpu or cuda, and over how many.
+        metric: name of what the search chooses by.
         machine, commit: where that is, and of which code.
     """
 
@@ -63,6 +64,7 @@ class Scale:
     config: Mapping[str, Any]
     device: str
     seeds: int
+    metric: str
     machine: str
     commit: str | None
 
@@ -74,15 +76,16 @@ class Scale:
     def chart(self, curve: pd.DataFrame) -> Chart:
         """The figure of its points so far."""
         seeds = "1 seed" if self.seeds == 1 else f"{self.seeds} seeds"
-        return scale_chart(self.dial, self.axis, f"{self.name} on {self.device}, {seeds}", curve)
+        what = f"{self.name} on {self.device}, {seeds}"
+        return scale_chart(self.dial, self.axis, what, curve, self.metric)
 
 
 class ScaleRun:
     """The run of one curve. Get one from `start` or `go_on`; `record` and `finish` may be repeated.
 
     A curve has a row for each point: dial, value, status (finished or failed), reason, and the
-    columns of METRICS, NaN where it failed. The metrics' step is the value, so that MLflow's own
-    charts show the curve.
+    columns that are measured, NaN where it failed. The metrics' step is the value, so that MLflow's
+    own charts show the curve.
     """
 
     def __init__(self, client: MlflowClient, run_id: str, scale: Scale) -> None:
@@ -124,7 +127,7 @@ class ScaleRun:
         if not _is_there(client, run_id):
             return None
         run = cls(client, run_id, scale)
-        told = client.get_metric_history(run_id, METRICS[0])
+        told = client.get_metric_history(run_id, _METRICS[0])
         run._times = {int(point.step): int(point.timestamp) for point in told}
         return run
 
@@ -148,7 +151,8 @@ class ScaleRun:
         for row in curve[curve["status"] == "finished"].to_dict("records"):
             step = int(row["value"])
             when = self._times.setdefault(step, int(time.time() * 1000))
-            known = {name: float(row[name]) for name in METRICS if pd.notna(row[name])}
+            names = (*_METRICS, self._scale.metric)
+            known = {name: float(row[name]) for name in names if pd.notna(row[name])}
             metrics += [Metric(name, value, when, step) for name, value in known.items()]
         self._client.log_batch(self._run_id, metrics=metrics)
 
@@ -169,7 +173,7 @@ class ScaleRun:
             write_picture(chart, path.with_suffix(".png"))
             self._client.log_artifacts(self._run_id, folder)
         picture = picture_address(self._run_id, f"{stem}.png")
-        head, rows = scale_cells(self._scale.dial, curve)
+        head, rows = scale_cells(self._scale.dial, curve, find_metric(self._scale.metric))
         written = table(head, rows, [False] * len(rows))
         note = f"{written}\n\n{READ}.\n\n![{chart.title}]({picture})"
         self._client.set_tag(self._run_id, NOTE, note)
@@ -195,17 +199,19 @@ def _is_there(client: MlflowClient, run_id: str) -> bool:
         raise
 
 
-def scale_cells(dial: str, curve: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+def scale_cells(
+    dial: str, curve: pd.DataFrame, metric: Metric = ACCURACY
+) -> tuple[list[str], list[list[str]]]:
     """Return the table that people read: its head, and a row of as many cells for each point."""
     failed = bool((curve["status"] == "failed").any())
     head = [dial, "rows/wall s", "rows/work s", "efficiency", "wall s", "work s", "step", "GiB"]
-    return [*head, "accuracy", *["failed"] * failed], [
+    return [*head, metric.name, *["failed"] * failed], [
         [
             str(row["value"]),
             *(words.number(row[name], 0) for name in ("rows_per_s", "rows_per_work_s")),
             *(words.number(row[name], 3) for name in ("efficiency", "wall_s", "work_s")),
             *(words.number(row[name]) for name in ("ratio", "peak_memory_gib")),
-            words.number(row["accuracy"], 4),
+            words.value(row[metric.name], metric),
             *[row["reason"] if row["status"] == "failed" else ""] * failed,
         ]
         for row in curve.to_dict("records")

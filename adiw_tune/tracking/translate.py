@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from adiw_tune.metrics import ACCURACY
+from adiw_tune.metrics import Metric as MainMetric
 from adiw_tune.tracking.colours import look_of
 
 if TYPE_CHECKING:
@@ -16,12 +18,8 @@ if TYPE_CHECKING:
 
 Event = Mapping[str, Any]
 
-METRICS = (
-    "accuracy",
-    "work_s",
-    "wall_s",
-    "loss",
-)  # and share/<divergence>, where several are mixed; unweighed, where it is not 0
+# And the metrics; share/<divergence>, where several are mixed; unweighed, where it is not 0.
+SPENT = ("work_s", "wall_s", "loss")
 STATUSES = {
     "finished": "FINISHED",
     "failed": "FAILED",
@@ -119,21 +117,24 @@ def epoch_metrics(event: Event) -> list[Metric]:
     ]
 
 
-def best_metrics(metrics: Sequence[Metric], event: Event) -> list[Metric]:
-    """Return `best/accuracy`, `best/epoch` and `best/work_s`: of the first most accurate epoch.
+def best_metrics(
+    metrics: Sequence[Metric], event: Event, by: MainMetric = ACCURACY
+) -> list[Metric]:
+    """Return `best/accuracy`, `best/epoch` and `best/work_s`: of the first epoch that is the best.
 
     Args:
         metrics: of all epochs of the trial.
+        by: what the search chooses by, whose name stands in place of `accuracy`.
         event: its end, whose time the metrics take.
     """
     from mlflow.entities import Metric
 
-    known = [one for one in metrics if one.key == "accuracy" and math.isfinite(one.value)]
+    known = [one for one in metrics if one.key == by.name and math.isfinite(one.value)]
     if not known:
         return []
-    best = min(known, key=lambda point: (-point.value, point.step))
+    best = min(known, key=lambda point: (-by.score(point.value), point.step))
     costs = (one.value for one in metrics if (one.key, one.step) == ("work_s", best.step))
-    values = {"accuracy": best.value, "epoch": float(best.step), "work_s": next(costs, math.nan)}
+    values = {by.name: best.value, "epoch": float(best.step), "work_s": next(costs, math.nan)}
     time = milliseconds(event)
     return [Metric(f"best/{name}", value, time, best.step) for name, value in values.items()]
 
@@ -161,7 +162,8 @@ def _numbers(event: Event) -> dict[str, Any]:
     shares = event.get("shares") or {}
     unweighed = event.get("unweighed")
     return {
-        **{name: event.get(name) for name in METRICS},
+        **event["metrics"],
+        **{name: event.get(name) for name in SPENT},
         **{metric_name(f"share/{divergence}"): share for divergence, share in shares.items()},
         **({"unweighed": unweighed} if unweighed else {}),
     }

@@ -15,12 +15,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+from adiw_tune.metrics import ACCURACY, METRICS, OWN, Metric
+from adiw_tune.tracking import words
+
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _TAG = "mlflow.sharedViewState."
 _WORK_SECTION, _PARAMETER_SECTION = "adiw-work", "adiw-parameters"
-_WITHOUT_CHART = ("work_s", "wall_s", "loss", "best/accuracy", "best/epoch", "best/work_s")
+_WITHOUT_CHART = ("work_s", "wall_s", "loss", "best/epoch", "best/work_s")
 _MOST_PARALLEL_AXES = 6  # more than this and the labels run into each other
 _MOST_COLUMNS = 8
 
@@ -68,6 +71,7 @@ def save_view(
     parent_run_id: str,
     search_name: str,
     parameter_names: Sequence[str],
+    metric: Metric = ACCURACY,
 ) -> str:
     """Save, or overwrite, the view of this search's trials and return its key.
 
@@ -79,9 +83,10 @@ def save_view(
         search_name: what the Views menu calls it.
         parameter_names: axes of the parallel coordinates, most telling first. MLflow leaves out a
             trial that lacks one of them, so give those that every trial has.
+        metric: what the search chooses by.
     """
-    key, name = view_key(parent_run_id), f"{search_name}: accuracy against work"
-    state = _page_state(_search_trials(parent_run_id), parameter_names)
+    key, name = view_key(parent_run_id), f"{search_name}: {metric.name} against work"
+    state = _page_state(_search_trials(parent_run_id), parameter_names, metric)
     _save(client, experiment_id, key, name, state)
     return key
 
@@ -92,11 +97,12 @@ def save_front_view(
     parent_run_id: str,
     search_name: str,
     parameter_names: Sequence[str],
+    metric: Metric = ACCURACY,
 ) -> str:
     """Save, or overwrite, the view of this search's front and return its key; as `save_view`."""
     key, name = front_view_key(parent_run_id), f"{search_name}: the front"
     on_front = f"{_search_trials(parent_run_id)} AND tags.`front` = 'yes'"
-    _save(client, experiment_id, key, name, _page_state(on_front, parameter_names))
+    _save(client, experiment_id, key, name, _page_state(on_front, parameter_names, metric))
     return key
 
 
@@ -114,14 +120,17 @@ def _save(
     client.set_experiment_tag(experiment_id, _TAG + key, json.dumps(view))
 
 
-def _page_state(search_filter: str, parameter_names: Sequence[str]) -> dict[str, Any]:
-    columns = ["metrics.`accuracy`", "metrics.`work_s`", "tags.`front`", "tags.`pruned`"]
+def _page_state(
+    search_filter: str, parameter_names: Sequence[str], metric: Metric
+) -> dict[str, Any]:
+    name = words.title(metric)
+    columns = [f"metrics.`{metric.name}`", "metrics.`work_s`", "tags.`front`", "tags.`pruned`"]
     columns += [f"params.`{name}`" for name in parameter_names]
     return {
         "searchFilter": search_filter,
         # Ordered by start time, MLflow would nest the children under a parent that is not shown.
-        "orderByKey": "metrics.`accuracy`",
-        "orderByAsc": False,
+        "orderByKey": f"metrics.`{metric.name}`",
+        "orderByAsc": not metric.greater_is_better,
         "startTime": "ALL",
         "lifecycleFilter": "Active",
         "datasetsFilter": [],
@@ -148,10 +157,10 @@ def _page_state(search_filter: str, parameter_names: Sequence[str]) -> dict[str,
             "selectedXAxisMetricKey": "",
         },
         "compareRunSections": [
-            _section(_WORK_SECTION, "Accuracy against work", columns=2),
-            _section(_PARAMETER_SECTION, "Parameters and accuracy", columns=1),
+            _section(_WORK_SECTION, f"{name} against work", columns=2),
+            _section(_PARAMETER_SECTION, f"Parameters and {metric.name}", columns=1),
         ],
-        "compareRunCharts": _charts(parameter_names),
+        "compareRunCharts": _charts(parameter_names, metric.name),
     }
 
 
@@ -167,9 +176,9 @@ def _section(key: str, name: str, columns: int) -> dict[str, Any]:
     }
 
 
-def _charts(parameter_names: Sequence[str]) -> list[dict[str, Any]]:
-    def chart(kind: str, name: str, **fields: Any) -> dict[str, Any]:
-        place = {"uuid": f"adiw-{name}", "type": kind, "metricSectionId": _WORK_SECTION}
+def _charts(parameter_names: Sequence[str], name: str) -> list[dict[str, Any]]:
+    def chart(kind: str, key: str, **fields: Any) -> dict[str, Any]:
+        place = {"uuid": f"adiw-{key}", "type": kind, "metricSectionId": _WORK_SECTION}
         common = {"runsCountToCompare": 100, "deleted": False, "isGenerated": False}
         return place | common | fields
 
@@ -179,29 +188,34 @@ def _charts(parameter_names: Sequence[str]) -> list[dict[str, Any]]:
             "SCATTER",
             "tradeoff",
             xaxis={"key": "work_s", "type": "METRIC"},
-            yaxis={"key": "accuracy", "type": "METRIC"},
+            yaxis={"key": name, "type": "METRIC"},
         ),
-        chart("LINE", "progress", **_progress_line()),
+        chart("LINE", "progress", **_progress_line(name)),
         chart(
             "PARALLEL",
             "parameters",
             metricSectionId=_PARAMETER_SECTION,
             selectedParams=axes,
-            selectedMetrics=["accuracy"],
+            selectedMetrics=[name],
             showAllRuns=True,
         ),
         # MLflow adds a chart for each metric that has none; a deleted one counts as present.
         *(
             chart("LINE", f"no-{metric}", metricKey=metric, deleted=True)
-            for metric in _WITHOUT_CHART
+            for metric in (*_WITHOUT_CHART, f"best/{name}", *_beside(name))
         ),
     ]
 
 
-def _progress_line() -> dict[str, Any]:
+def _beside(name: str) -> list[str]:
+    """The metrics that are recorded beside the one called ``name``."""
+    return [other for other in (*METRICS, OWN) if other != name]
+
+
+def _progress_line(name: str) -> dict[str, Any]:
     return {
-        "metricKey": "accuracy",
-        "selectedMetricKeys": ["accuracy"],
+        "metricKey": name,
+        "selectedMetricKeys": [name],
         "xAxisKey": "metric",
         "selectedXAxisMetricKey": "work_s",
         "useGlobalXaxisKey": False,

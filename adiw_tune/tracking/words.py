@@ -7,6 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from adiw_tune.metrics import Metric
+
 COST = (
     "Cost is work: seconds of training as calibrated alone on the device, with the weight steps, "
     "without set-up, evaluation and checkpoints. Wall seconds are kept beside it."
@@ -23,9 +25,9 @@ _COUNTED = {
 }
 
 
-def pick(decision: Mapping[str, Any]) -> str:
-    """Return accuracy with interval, and cost, of the winner."""
-    text = f"accuracy {with_interval(decision)} in {decision['work_s']:.2f} s of work"
+def pick(decision: Mapping[str, Any], metric: Metric) -> str:
+    """Return the metric with interval, and cost, of the winner."""
+    text = f"{metric.name} {with_interval(decision, metric)} in {decision['work_s']:.2f} s of work"
     if is_known(decision["retimed_s"]):
         text += f"; timed alone at the end: {decision['retimed_s']:.2f} s"
     return text
@@ -62,15 +64,20 @@ def counts(trials: pd.DataFrame, skipped: int) -> str:
     return text
 
 
-def with_interval(row: Mapping[str, Any]) -> str:
-    """Return `0.9120 [0.9040, 0.9190]`, or the accuracy alone if there is no interval."""
-    if not is_known(row["accuracy"]):
-        return NONE
-    text = f"{row['accuracy']:.4f}"
-    if row.get("interval"):
-        low, high = row["interval"]
-        text += f" [{low:.4f}, {high:.4f}]"
-    return text
+def with_interval(row: Mapping[str, Any], metric: Metric) -> str:
+    """Return `0.9120 [0.9040, 0.9190]`, or the value alone if there is no interval."""
+    text = value(row["value"], metric)
+    return f"{text} {metric.interval_text(row['interval'])}" if row.get("interval") else text
+
+
+def value(number: Any, metric: Metric) -> str:
+    """Return a value of the metric, and a dash for none."""
+    return metric.text(number) if is_known(number) else NONE
+
+
+def title(metric: Metric) -> str:
+    """Return its name as a title begins: Accuracy, Macro_f1."""
+    return metric.name[0].upper() + metric.name[1:]
 
 
 def number(value: Any, digits: int = 2) -> str:

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from adiw_tune.tasks import Rows, Split, Splits, find_task, in_order
+from adiw_tune.metrics import Predictions, measure
+from adiw_tune.tasks import Rows, Split, Splits, find_task, in_order, predictions_of
 from adiw_tune.tasks.targets import KINDS, row_loss
 from adiw_tune.training.calibration import Alone, measure_step_cost
 from adiw_tune.training.config import TrialConfig
@@ -69,6 +70,7 @@ class TrainingRun:
         self.splits = (splits or load_splits(config, data_dir)).to(self.device)
         self.remarks = [*config.remarks(), *check_own_files(config, self.splits)]
         task = find_task(config.task)
+        self._own_metric = task.own_metric
         torch.manual_seed(config.seed)  # initialisation now, dropout and augmentation later
         network = task.network(self.splits, config.network, config.model).to(self.device)
         self.network = in_step(network, config.method, self.peers)
@@ -161,10 +163,9 @@ class TrainingRun:
 
     def report(self) -> EpochReport:
         """Measure on the select split where the run stands."""
-        accuracy = self.accuracy(self.splits.select)
         return EpochReport(
             self.epoch,
-            accuracy,
+            self.metrics(self.splits.select),
             self.train_seconds,
             self.loss,
             self.method.shares(),
@@ -172,24 +173,21 @@ class TrainingRun:
             self.work_s,
         )
 
-    @torch.no_grad()
-    def accuracy(self, rows: Rows) -> float:
-        """Share of ``rows`` that the network labels right, in [0, 1].
+    def metrics(self, rows: Rows) -> dict[str, float | None]:
+        """The value on ``rows`` of each metric that applies to them, by name, from one pass.
 
-        Of rows with several labels it is the mean share of them; NaN where targets are no labels.
+        None where these rows have no value.
         """
-        if self._learner.kind.right is None:
-            return math.nan
+        return measure(self.predictions(rows), self._own_metric)
+
+    @torch.no_grad()
+    def predictions(self, rows: Rows) -> Predictions:
+        """What the network says of ``rows``, in evaluation mode."""
         self.network.eval()
         n = len(rows)
-        right = torch.cat([self._right(some) for some in in_order(rows, self.peers.share(n))])
-        (count,) = self.peers.summed([self.peers.own(right, n).sum()])
-        return count.item() / n
-
-    def _right(self, rows: Split) -> Tensor:
-        kind = self._learner.kind
-        assert kind.right is not None
-        return kind.right(*kind.compared(self._learner.outputs(rows), rows.labels))
+        some = in_order(rows, self.peers.share(n))
+        outputs = torch.cat([self._learner.outputs(part).float() for part in some])
+        return predictions_of(self.splits.targets, self.peers.gathered(outputs, n), rows)
 
     def _train_epoch(self, between: Callable[[], float] | None) -> float:
         self.network.train()

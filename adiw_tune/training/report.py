@@ -10,7 +10,7 @@ class EpochReport:
 
     Args:
         epoch: 1 for the first.
-        accuracy: on the select split, in [0, 1].
+        metrics: on the select split, by name, all that apply; None where it has no value.
         train_seconds: of wall time spent training since the start of the run; without evaluation,
             set-up, and waiting.
         loss: mean of the mini-batches' losses, as the method defines them.
@@ -24,7 +24,7 @@ class EpochReport:
     """
 
     epoch: int
-    accuracy: float
+    metrics: dict[str, float | None]
     train_seconds: float
     loss: float
     shares: dict[str, float] = field(default_factory=dict)

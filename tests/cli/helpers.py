@@ -183,8 +183,11 @@ def assert_tells_the_same(folder: Path, name: str = "s") -> None:
     for trial, run in tracked.children.items():
         assert run.info.status == words[ends[trial]]
         epochs = [event for event in of_kind(events, "epoch") if event["trial"] == trial]
-        for metric in ("accuracy", "work_s", "wall_s", "loss"):
+        for metric in ("work_s", "wall_s", "loss"):
             assert tracked.history(trial, metric) == [(e["epoch"], e[metric]) for e in epochs]
+        for metric in epochs[0]["metrics"] if epochs else ():
+            values = [(e["epoch"], e["metrics"][metric]) for e in epochs]
+            assert tracked.history(trial, metric) == [v for v in values if v[1] is not None]
     assert "RUNNING" not in {run.info.status for run in tracked.runs}
 
 

@@ -77,7 +77,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     for number in range(4):
         story.trial(number, accuracy=0.8 + number / 100)
     story.trial(4, "pruned", epochs=1)
-    over.log.append("test_read", trial="t3", accuracy=0.8, rows=397, again=False)
+    over.log.append("test_read", trial="t3", metrics={"accuracy": 0.8}, rows=397, again=False)
     over.finish({})
     made = settings(name="running", tracking_uri=f"sqlite:///{folder}/mlflow.db")
     running = SearchRecord.create(storage, made, folder / "good.py")

@@ -207,7 +207,7 @@ def test_a_winner_that_is_damaged_is_trained_again_to_the_same_accuracy(folder: 
     ran = called(folder, "finalize", "s", "--again", "--format", "json")
     assert ran.returncode == 0, ran.stderr
     trained = json.loads(ran.stdout)
-    assert trained["accuracy"] == kept["accuracy"]
+    assert trained["value"] == kept["value"]
     assert ran.stderr.splitlines()
     for line in ran.stderr.splitlines():
         assert line.startswith("warning: checkpoint '")

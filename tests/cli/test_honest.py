@@ -118,7 +118,7 @@ def test_the_test_split_is_read_once_and_then_only_when_asked_again(honest: Fini
     assert first.returncode == 0, first.stderr
     reading = json.loads(first.stdout)
     assert reading["reading"] == 1
-    assert reading["interval"][0] < reading["accuracy"] < reading["interval"][1]
+    assert reading["interval"][0] < reading["value"] < reading["interval"][1]
     assert (honest.folder / "net.pt").exists()
     before = len(read_events(honest.folder))
     second = called(honest.folder, "finalize", "s")
@@ -130,9 +130,9 @@ def test_the_test_split_is_read_once_and_then_only_when_asked_again(honest: Fini
     assert "this was reading 2 of the test split" in again.stdout
     readings = of_kind(read_events(honest.folder), "test_read")
     assert [event["again"] for event in readings] == [False, True]
-    assert {event["accuracy"] for event in readings} == {reading["accuracy"]}
+    assert {event["metrics"]["accuracy"] for event in readings} == {reading["value"]}
     parent = Tracked(honest.folder).parent
-    assert parent.data.metrics["test_accuracy"] == reading["accuracy"]
+    assert parent.data.metrics["test_accuracy"] == reading["value"]
     assert parent.info.status == "FINISHED"
 
 

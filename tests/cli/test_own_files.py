@@ -123,7 +123,7 @@ def test_the_pick_trains_again_from_any_directory(searched: Finished, tmp_path: 
     best = json.loads(called(tmp_path, "best", "s", *storage, "--format", "json").stdout)
     again = called(tmp_path, "train", "--from", "s", *storage, "--format", "json")
     assert again.returncode == 0, again.stderr
-    assert json.loads(again.stdout)["accuracy"]["select"] == best["accuracy"]
+    assert json.loads(again.stdout)["accuracy"]["select"] == best["value"]
 
 
 def test_begun_again_elsewhere_it_takes_the_files_that_are_there(

@@ -63,7 +63,7 @@ def without_seconds(events: list[Event]) -> tuple[dict[str, Any], dict[tuple[str
     """Configurations and curves of the search trials; what was measured in seconds may differ."""
     begun = {event["trial"]: event["config"] for event in searched(events)}
     curves = {
-        (event["trial"], event["epoch"]): (event["accuracy"], event["loss"])
+        (event["trial"], event["epoch"]): (event["metrics"], event["loss"])
         for event in of_kind(events, "epoch")
         if event["trial"] in begun
     }

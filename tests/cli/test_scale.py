@@ -49,7 +49,7 @@ def scales(folder: Path) -> list[Any]:
 def accuracy(finished: Finished, trial: str) -> float:
     """The trial's, as the search recorded it."""
     (end,) = [end for end in of_kind(finished.events, "end") if end["trial"] == f"t{trial}"]
-    return float(end["accuracy"])
+    return float(end["metrics"]["accuracy"])
 
 
 def test_more_steps_make_more_work(folder: Path) -> None:

@@ -29,7 +29,7 @@ def test_it_prints_the_front_the_pick_and_what_to_do_next(finished: Finished) ->
     decision = json.loads((finished.folder / "adiw-searches/s/decision.json").read_text())
     assert f"best divergence: {decision['divergence']}" in lines
     (pick,) = [line for line in lines if line.startswith(f"  trial {decision['number']} (")]
-    assert f"accuracy {decision['accuracy']:.4f} [" in pick
+    assert f"accuracy {decision['value']:.4f} [" in pick
     assert f"over {SEEDS} seeds on the select split" in pick
     assert lines[-3:] == [
         "train it again: adiw-tune train --from s",
@@ -52,7 +52,7 @@ def test_it_tells_of_each_trial_as_it_ends_and_of_nothing_else(finished: Finishe
         if end["trial"].endswith("-retime"):
             assert " timed alone " in line
         elif end["status"] == "finished":
-            assert f"accuracy {end['accuracy']:.4f} in " in line
+            assert f"accuracy {end['metrics']['accuracy']:.4f} in " in line
     assert last == "sending the last events to MLflow ..."
 
 
@@ -77,7 +77,7 @@ def test_each_trial_ran_once_and_is_recorded_whole(finished: Finished) -> None:
         (end,) = [e for e in of_kind(finished.events, "end") if e["trial"] == begun["trial"]]
         if end["status"] == "finished":
             assert len(ran) == begun["config"]["epochs"]
-            assert ran[-1]["accuracy"] == end["accuracy"]
+            assert ran[-1]["metrics"] == end["metrics"]
             for seconds in ("work_s", "wall_s"):
                 assert ran[-1][seconds] == end[seconds]
                 assert [e[seconds] for e in ran] == sorted(e[seconds] for e in ran)
@@ -164,10 +164,10 @@ def test_the_answer_rests_on_paired_seeds(finished: Finished) -> None:
     assert sum(decision["p_best"].values()) == pytest.approx(1)
     reruns = [event for event in of_kind(finished.events, "trial") if event["kind"] == "seed"]
     of_winner = [event["trial"] for event in reruns if event["of"] == decision["trial"]]
-    ends = {end["trial"]: end["accuracy"] for end in of_kind(finished.events, "end")}
-    assert decision["accuracy"] == pytest.approx(sum(map(ends.get, of_winner)) / SEEDS)
+    ends = {end["trial"]: end["metrics"]["accuracy"] for end in of_kind(finished.events, "end")}
+    assert decision["value"] == pytest.approx(sum(map(ends.get, of_winner)) / SEEDS)
     low, high = decision["interval"]
-    assert 0 <= low <= decision["accuracy"] <= high <= 1
+    assert 0 <= low <= decision["value"] <= high <= 1
     assert isinstance(decision["tie"], bool)
     seeds = {of: [] for of in {event["of"] for event in reruns}}
     for event in reruns:
@@ -187,7 +187,7 @@ def test_finalists_are_timed_alone_and_the_winner_is_trained_again(finished: Fin
     (winner,) = [event for event in begun if event["kind"] == "winner"]
     decision = json.loads((finished.folder / "adiw-searches/s/decision.json").read_text())
     assert winner["of"] == decision["trial"]
-    ends = {end["trial"]: end["accuracy"] for end in of_kind(finished.events, "end")}
+    ends = {end["trial"]: end["metrics"]["accuracy"] for end in of_kind(finished.events, "end")}
     assert ends[winner["trial"]] == ends[winner["of"]]  # on the CPU, to the last digit
 
 

@@ -42,7 +42,7 @@ def test_a_pick_trained_again_has_the_accuracy_of_its_trial(
     configs = {event["trial"]: event["config"] for event in of_kind(finished.events, "trial")}
     assert again["config"] == configs[decision["trial"]]
     ends = {event["trial"]: event for event in of_kind(finished.events, "end")}
-    assert again["accuracy"]["select"] == ends[decision["trial"]]["accuracy"]
+    assert again["accuracy"]["select"] == ends[decision["trial"]]["metrics"]["accuracy"]
     assert again["accuracy"].keys() == {"reference", "select"}  # test is for finalize
     assert again["train_seconds"] > 0
 

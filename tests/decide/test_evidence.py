@@ -92,9 +92,9 @@ def test_a_winner_that_is_plain_is_no_tie() -> None:
     accuracy = {"t0": near(0.85, 5), "t1": near(0.83, 5), "t2": near(0.80)}
     decision = decide(THREE, BEST, reruns(THREE, accuracy))
     assert (decision.divergence, decision.tie, decision.tied) == ("mmd", False, [])
-    assert decision.accuracy == pytest.approx(np.mean(accuracy["t0"]))
+    assert decision.value == pytest.approx(np.mean(accuracy["t0"]))
     assert decision.interval is not None
-    assert decision.interval[0] < decision.accuracy < decision.interval[1]
+    assert decision.interval[0] < decision.value < decision.interval[1]
     assert decision.seeds == 5
     assert decision.p_best == {"mmd": 1.0, "kl": 0.0, "energy": 0.0}
     assert decision.reason == (

@@ -11,6 +11,7 @@ from adiw_tune.decide.paired import (
     lower_bounds,
     resampled_means,
 )
+from adiw_tune.metrics import ACCURACY
 from tests.decide.tables import drawn
 
 
@@ -57,22 +58,22 @@ def test_intervals_hold_the_true_mean_in_at_least_ninety_of_a_hundred(seeds: int
     rng = np.random.default_rng(3)
     held = 0
     for _ in range(1000):
-        low, high = interval(rng.normal(0.8, 0.01, seeds), rng)
+        low, high = interval(rng.normal(0.8, 0.01, seeds), rng, ACCURACY)
         held += low <= 0.8 <= high
     assert 900 <= held <= 980
 
 
 def test_an_interval_of_many_is_the_usual_one() -> None:
     values = np.random.default_rng(4).normal(0.8, 0.05, 400)
-    low, high = interval(values, np.random.default_rng(0))
+    low, high = interval(values, np.random.default_rng(0), ACCURACY)
     half = 1.96 * values.std(ddof=1) / 20
     assert low == pytest.approx(values.mean() - half, abs=0.1 * half)
     assert high == pytest.approx(values.mean() + half, abs=0.1 * half)
 
 
 def test_an_interval_stays_within_what_accuracy_can_be() -> None:
-    assert interval(np.array([1.0, 0.9, 0.8]), np.random.default_rng(0))[1] == 1.0
-    assert interval(np.array([0.5, 0.5, 0.5]), np.random.default_rng(0)) == [0.5, 0.5]
+    assert interval(np.array([1.0, 0.9, 0.8]), np.random.default_rng(0), ACCURACY)[1] == 1.0
+    assert interval(np.array([0.5, 0.5, 0.5]), np.random.default_rng(0), ACCURACY) == [0.5, 0.5]
 
 
 def test_a_dropped_trial_is_levelled_by_what_its_seeds_did_to_the_others() -> None:

@@ -38,7 +38,7 @@ def test_each_policy_picks_its_point(policy: str, number: int) -> None:
     assert decision.trial == f"t{number}"
     assert decision.rule == policy
     assert decision.divergence == CURVE["divergence"][number]
-    assert decision.accuracy == CURVE["accuracy"][number]
+    assert decision.value == CURVE["accuracy"][number]
     assert decision.work_s == CURVE["work_s"][number]
 
 
@@ -56,7 +56,7 @@ def test_fastest_within_is_what_it_says(
     best = max(accuracy for _, accuracy, _ in rows)
     near = [seconds for _, accuracy, seconds in rows if accuracy >= best - margin - 1e-12]
     assert decision.work_s == min(near)
-    assert decision.accuracy >= best - margin - 1e-12
+    assert decision.value >= best - margin - 1e-12
 
 
 @given(points, st.floats(0.01, 100))
@@ -68,7 +68,7 @@ def test_best_under_is_what_it_says(rows: list[tuple[str, float, float]], budget
             decide(trials(*rows), parse_policy(f"best-under={budget}"))
         return
     decision = decide(trials(*rows), parse_policy(f"best-under={budget}"))
-    assert decision.accuracy == max(within)
+    assert decision.value == max(within)
     assert decision.work_s <= budget
 
 
@@ -79,20 +79,20 @@ def test_the_knee_is_the_point_furthest_above_the_line_between_the_ends(
 ) -> None:
     decision = decide(trials(*rows), parse_policy("knee"))
     best, fastest = (decide(trials(*rows), parse_policy(p)) for p in ("fastest-within=0", "fastest-within=1"))  # noqa: E501  # fmt: skip
-    rise = best.accuracy - fastest.accuracy
+    rise = best.value - fastest.value
     run = best.work_s - fastest.work_s
 
     def height(accuracy: float, seconds: float) -> float:
         if not rise or not run:
             return 0.0
-        return (accuracy - fastest.accuracy) / rise - (seconds - fastest.work_s) / run
+        return (accuracy - fastest.value) / rise - (seconds - fastest.work_s) / run
 
     front = [
         (a, s)
         for _, a, s in rows
         if not any(a2 >= a and s2 <= s and (a2 > a or s2 < s) for _, a2, s2 in rows)
     ]
-    assert height(decision.accuracy, decision.work_s) == pytest.approx(
+    assert height(decision.value, decision.work_s) == pytest.approx(
         max(height(a, s) for a, s in front), abs=1e-9
     )
 
@@ -135,7 +135,7 @@ def test_every_divergence_that_finished_is_named_with_its_best_first() -> None:
         ),
         parse_policy("knee"),
     )  # fmt: skip
-    shown = ("divergence", "trial", "accuracy", "work_s", "trials")
+    shown = ("divergence", "trial", "value", "work_s", "trials")
     assert [tuple(row[name] for name in shown) for row in decision.best_per_divergence] == [
         ("kl", "t2", 0.85, 30.0, 1),
         ("mmd", "t1", 0.80, 7.0, 2),

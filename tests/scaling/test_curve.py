@@ -28,7 +28,7 @@ ONE = Measured(
     plain_s=0.001,
     ratio=1.5,
     peak_memory_bytes=3 * 2**29,
-    accuracy=0.9,
+    metric_value=0.9,
 )
 TWO = replace(ONE, rows_per_s=1600.0, rows_per_work_s=1000.0)
 LOST = Failed("killed")
@@ -65,7 +65,9 @@ def test_where_memory_is_not_told_the_rest_is() -> None:
 
 
 def test_the_figure_shows_what_finished_and_names_what_failed(tmp_path: Path) -> None:
-    chart = scale_chart("workers", "workers", "mmd-0", points_of("workers", ONE, LOST, TWO))
+    chart = scale_chart(
+        "workers", "workers", "mmd-0", points_of("workers", ONE, LOST, TWO), "accuracy"
+    )
     assert chart.subtitle.endswith("; failed: 2")
     drawn = [mark for panel in chart.panels for mark in panel.marks if isinstance(mark, Points)]
     assert {tuple(mark.x) for mark in drawn} == {(1.0, 4.0)}
@@ -82,6 +84,6 @@ def test_the_figure_shows_what_finished_and_names_what_failed(tmp_path: Path) ->
 
 def test_a_figure_of_no_point_says_so(tmp_path: Path) -> None:
     for table in (points_of("steps", LOST), points_of("steps")):
-        chart = scale_chart("steps", "steps", "mmd-0", table)
+        chart = scale_chart("steps", "steps", "mmd-0", table, "accuracy")
         assert chart.note in figure_of(chart).to_json()
         write_picture(chart, tmp_path / "chart.png")

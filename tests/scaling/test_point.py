@@ -54,7 +54,7 @@ def measured(task: Path, batch: int, seeds: int = 1) -> tuple[Measured | Failed,
     def tell(message: dict[str, object]) -> None:
         told.append(f"{message['seed']}: {message['epoch']}")
 
-    return measure_point(Point(batch, config), seeds, "cpu", None, 0.5, tell), told
+    return measure_point(Point(batch, config), seeds, "accuracy", "cpu", None, 0.5, tell), told
 
 
 def test_a_point_is_measured_over_its_seeds_and_by_its_own_memory(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_waiting_for_the_device_is_no_time_of_training_for_any_worker(tmp_path: 
         task=str(tmp_path / "own.py"), method="erm", batch_size=24, epochs=30, warmup_epochs=0
     )
     jobs = [
-        Job(config.as_dict(), 1, None, "cpu", None, 0.5, rank, 2, f"{tmp_path}/meeting")
+        Job(config.as_dict(), 1, "accuracy", None, "cpu", None, 0.5, rank, 2, f"{tmp_path}/meeting")
         for rank in range(2)
     ]
     wall_s: dict[int, float] = {}

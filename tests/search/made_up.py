@@ -45,17 +45,17 @@ _DETAILS: dict[str, dict[str, Any]] = {
         "extra_speed": 1.0, "memory_bytes": None, "device_bytes": None,
     },
     "epoch": {
-        "trial": "t0", "epoch": 1, "accuracy": 0.8, "work_s": 1.0, "wall_s": 2.0, "loss": 1.0,
-        "shares": {},
+        "trial": "t0", "epoch": 1, "metrics": {"accuracy": 0.8}, "work_s": 1.0, "wall_s": 2.0,
+        "loss": 1.0, "shares": {},
     },
     "checkpoint": {"trial": "t0", "epoch": 1, "path": "0/t0/checkpoint_000000"},
     "cut": {"trial": "t0", "rung": 2},
     "lost": {"trial": "t0", "why": "process", "reason": "gone"},
     "end": {
-        "trial": "t0", "status": "finished", "reason": None, "rung": None, "accuracy": 0.8,
-        "work_s": 1.0, "wall_s": 2.0,
+        "trial": "t0", "status": "finished", "reason": None, "rung": None,
+        "metrics": {"accuracy": 0.8}, "work_s": 1.0, "wall_s": 2.0,
     },
-    "test_read": {"trial": "t0", "accuracy": 0.8, "rows": 100, "again": False},
+    "test_read": {"trial": "t0", "metrics": {"accuracy": 0.8}, "rows": 100, "again": False},
 }  # fmt: skip
 KINDS = tuple(_DETAILS)
 
@@ -106,7 +106,7 @@ class Story:
         last = run.config["epochs"] if epochs is None else epochs
         for epoch in range(1, last + 1):
             spent = work_s * epoch / last
-            numbers = {"accuracy": accuracy, "work_s": spent, "wall_s": 2 * spent}
+            numbers = {"metrics": {"accuracy": accuracy}, "work_s": spent, "wall_s": 2 * spent}
             self.log.append("epoch", trial=trial, epoch=epoch, loss=1.0, shares={}, **numbers)
         if status == "pruned":
             self.log.append("cut", trial=trial, rung=last)

@@ -118,7 +118,7 @@ def made(run: Run, history: History) -> None:
     cut = run.kind == "search" and 0.2 < ending < 0.4
     last = 1 if cut else run.config["epochs"]
     for epoch in range(len(run.epochs) + 1, last + 1):
-        numbers = {"accuracy": accuracy, "work_s": 1.0 * epoch, "wall_s": 2.0 * epoch}
+        numbers = {"metrics": {"accuracy": accuracy}, "work_s": 1.0 * epoch, "wall_s": 2.0 * epoch}
         log.append("epoch", trial=run.trial, epoch=epoch, loss=1.0, shares={}, **numbers)
         log.append("checkpoint", trial=run.trial, epoch=epoch, path="x")
     if cut:

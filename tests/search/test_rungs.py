@@ -146,7 +146,7 @@ def events_of(
             begun.add(trial)
             config = {"divergence": divergence, "epochs": epochs}
             events.append({"event": "trial", "trial": trial, "kind": "search", "config": config})
-        reported = {"epoch": epoch, "accuracy": accuracy, "work_s": work_s}
+        reported = {"epoch": epoch, "metrics": {"accuracy": accuracy}, "work_s": work_s}
         events.append({"event": "epoch", "trial": trial, **reported})
         if not goes_on or epoch == epochs:
             status = "finished" if goes_on else "pruned"

@@ -133,7 +133,7 @@ def test_a_copy_works_on_its_own_database_and_artifacts(folder: Path, tmp_path: 
     assert files(there) == as_copied  # to read is not to write
 
     check_record(record)
-    record.log.append("test_read", trial="t1", accuracy=0.5, rows=10, again=False)
+    record.log.append("test_read", trial="t1", metrics={"accuracy": 0.5}, rows=10, again=False)
     tell_reading(record)
     run = in_mlflow(there)
     _artifact_repos_cache.clear()  # which MLflow keeps in a process for each run's id

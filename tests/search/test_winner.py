@@ -50,7 +50,7 @@ def numbers(run: TrainingRun) -> tuple[int, float, float]:
     while not run.finished:
         run.run_epoch()
     report = run.report()
-    return report.epoch, report.accuracy, report.loss
+    return report.epoch, report.metrics["accuracy"], report.loss
 
 
 DAMAGE: dict[str, Callable[[bytes], bytes]] = {

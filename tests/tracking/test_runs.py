@@ -16,10 +16,10 @@ from adiw_tune.tracking.view import front_view_key, view_key
 from .helpers import (
     EPOCHS,
     FAILED,
-    METRICS,
     PRUNED,
     RUNG,
     SEEDS,
+    SPENT,
     STOPPED,
     FakeSearch,
     all_runs,
@@ -83,7 +83,13 @@ def test_what_a_run_was_set_up_with_is_in_its_tags(uri: str, search: FakeSearch)
 def test_the_best_epoch_is_not_the_last(uri: str) -> None:
     begun = {"event": "trial", "trial": "t", "number": 0, "config": {}, "time": 1.8e9}
     epochs = [
-        {"event": "epoch", "trial": "t", "epoch": epoch, "accuracy": accuracy, "time": 1.8e9}
+        {
+            "event": "epoch",
+            "trial": "t",
+            "epoch": epoch,
+            "metrics": {"accuracy": accuracy},
+            "time": 1.8e9,
+        }
         | {"work_s": 2.0 * epoch, "wall_s": 3.0, "loss": 1.0}
         for epoch, accuracy in ((1, 0.5), (2, 0.8), (3, 0.8), (4, float("nan")))
     ]
@@ -189,7 +195,13 @@ def test_a_cut_trial_is_killed_and_says_where(uri: str, search: FakeSearch) -> N
 
 
 def test_missing_and_non_finite_numbers_do_not_stop_the_record(uri: str) -> None:
-    point = {"event": "epoch", "trial": "t", "epoch": 1, "accuracy": 0.1, "time": 1.8e9}
+    point = {
+        "event": "epoch",
+        "trial": "t",
+        "epoch": 1,
+        "metrics": {"accuracy": 0.1, "auroc": None},
+        "time": 1.8e9,
+    }
     opened(uri).record(
         [
             {"event": "trial", "trial": "t", "number": 0, "config": {}, "time": 1.8e9},
@@ -215,7 +227,7 @@ def test_what_a_space_suggests_and_calls_infeasible_is_shown(uri: str) -> None:
 
 def test_shares_of_a_mixture_are_metrics_of_each_divergence(uri: str) -> None:
     config = {"method": "adiw", "divergence": "auto"}
-    point = {"accuracy": 0.5, "work_s": 1.0, "wall_s": 1.0, "loss": 1.0}
+    point = {"metrics": {"accuracy": 0.5}, "work_s": 1.0, "wall_s": 1.0, "loss": 1.0}
     events = [{"event": "trial", "trial": "t", "number": 0, "config": config, "time": 1.8e9}]
     for epoch, mmd in ((1, 0.5), (2, 0.75)):
         shares = {"mmd": mmd, "k+l.py": 1 - mmd}
@@ -227,13 +239,13 @@ def test_shares_of_a_mixture_are_metrics_of_each_divergence(uri: str) -> None:
     history = stored_history(uri)["t"]
     assert [(step, value) for step, _, value in history["share/mmd"]] == [(1, 0.5), (2, 0.75)]
     assert [(step, value) for step, _, value in history["share/k_l.py"]] == [(1, 0.5), (2, 0.25)]
-    assert set(history) == {*METRICS, "share/mmd", "share/k_l.py"}
+    assert set(history) == {"accuracy", *SPENT, "share/mmd", "share/k_l.py"}
 
 
 def test_mini_batches_that_were_not_weighed_are_a_metric_where_there_are_any(uri: str) -> None:
     events = [{"event": "trial", "trial": "t", "number": 0, "config": {}, "time": 1.8e9}]
     for epoch, unweighed in ((1, 0), (2, 3)):
-        at = {"epoch": epoch, "accuracy": 0.5, "time": 1.8e9 + epoch}
+        at = {"epoch": epoch, "metrics": {"accuracy": 0.5}, "time": 1.8e9 + epoch}
         events.append({"event": "epoch", "trial": "t", **at, "unweighed": unweighed})
     opened(uri).record(events)
     history = stored_history(uri)["t"]
@@ -263,7 +275,7 @@ def test_a_trial_goes_by_its_divergence_or_its_method(
 def test_more_epochs_than_one_call_takes(uri: str) -> None:
     events = [{"event": "trial", "trial": "t", "number": 0, "config": {}, "time": 1.8e9}]
     for epoch in range(300):
-        point = {"accuracy": 0.5, "work_s": float(epoch), "wall_s": 1.0, "loss": 1.0}
+        point = {"metrics": {"accuracy": 0.5}, "work_s": float(epoch), "wall_s": 1.0, "loss": 1.0}
         events.append(
             {"event": "epoch", "trial": "t", "epoch": epoch, "time": 1.8e9 + epoch, **point}
         )
@@ -286,7 +298,8 @@ def test_finish_writes_the_decision_and_leaves_nothing_running(
     assert parent.info.status == "FINISHED"
     decision = search.outcome.decision
     assert decision is not None
-    for name in ("accuracy", "work_s", "retimed_s"):
+    assert parent.data.metrics["picked_accuracy"] == pytest.approx(decision["value"])
+    for name in ("work_s", "retimed_s"):
         assert parent.data.metrics[f"picked_{name}"] == pytest.approx(decision[name])
     assert parent.data.metrics["p_best/energy"] == 0.1
     fates = {"finished": 5, "pruned": 1, "stopped": 1, "failed": 1}

@@ -7,12 +7,14 @@ from pathlib import Path
 import pandas as pd
 
 from adiw_tune.tracking.runs import SearchRuns
-from adiw_tune.tracking.scaling import METRICS, Scale, ScaleRun
+from adiw_tune.tracking.scaling import Scale, ScaleRun
 
 from .helpers import FakeSearch, all_runs, client
 
 CONFIG = {"method": "adiw", "divergence": "mmd", "batch_size": 64, "seed": 0, "network": None}
-SCALE = Scale("steps", "weight steps", "t2", "mmd-2", CONFIG, "cpu", 1, "a machine", "abc+")
+SCALE = Scale("steps", "weight steps", "t2", "mmd-2", CONFIG, "cpu", 1, "rmse", "a machine", "abc+")
+METRICS = ("rows_per_s", "rows_per_work_s", "efficiency", "wall_s", "work_s", "ratio")
+METRICS += ("peak_memory_gib", "rmse")
 CURVE = pd.DataFrame(
     {
         "dial": "steps",

@@ -89,7 +89,7 @@ def test_rows_out_of_support_are_found_and_learnt_from() -> None:
     assert test.groups is not None
     others = test.take((test.groups == 1).nonzero().flatten())
     # Measured: 0.81 against 0.
-    assert run.accuracy(others) > adiw.accuracy(others) + 0.5
+    assert run.metrics(others)["accuracy"] > adiw.metrics(others)["accuracy"] + 0.5
 
 
 def test_classes_that_training_lacks_are_found_in_part() -> None:

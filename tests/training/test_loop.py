@@ -45,7 +45,7 @@ def numbers(run: TrainingRun) -> list[tuple[int, float, float, dict[str, float]]
     reports = []
     while not run.finished:
         reports.append(run.run_epoch())
-    return [(r.epoch, r.accuracy, r.loss, r.shares) for r in reports]
+    return [(r.epoch, r.metrics["accuracy"], r.loss, r.shares) for r in reports]
 
 
 def same_state(a: TrainingRun, b: TrainingRun) -> bool:
@@ -107,7 +107,7 @@ def test_resumed_run_gives_the_numbers_of_one_never_stopped(
 def test_seconds_only_grow_and_count_training_alone() -> None:
     run = TrainingRun(SHORT)
     first = run.run_epoch()
-    run.accuracy(run.splits.test)
+    run.metrics(run.splits.test)
     assert run.train_seconds == first.train_seconds > 0
     assert run.run_epoch().train_seconds > first.train_seconds
 
@@ -229,7 +229,7 @@ def test_accuracy_is_the_share_of_right_labels() -> None:
     test = run.splits.test
     with torch.no_grad():
         right = run.network(test.inputs).argmax(dim=1) == test.labels
-    assert run.accuracy(test) == pytest.approx(int(right.sum()) / len(test))
+    assert run.metrics(test)["accuracy"] == pytest.approx(int(right.sum()) / len(test))
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -190,7 +190,7 @@ def test_accuracy_is_of_passes_in_the_precision_of_training(
     for layer in run.network.modules():
         if isinstance(layer, nn.Linear):
             layer.register_forward_hook(lambda layer, inputs, made: seen.add(made.dtype))
-    run.accuracy(run.splits.select)
+    run.metrics(run.splits.select)
     assert seen == {getattr(torch, precision)}
 
 
@@ -236,5 +236,5 @@ def test_the_passes_of_a_step_have_fast_kernels_and_its_weights_do_not(
     forward = ("forward", True)  # of the training rows, then of the reference rows
     assert seen == [forward, forward, ("weights", False), ("backward", True)]
     seen.clear()
-    run.accuracy(run.splits.select)
+    run.metrics(run.splits.select)
     assert seen == [forward]

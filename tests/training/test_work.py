@@ -56,7 +56,10 @@ def test_measuring_changes_no_number_of_the_run(values: dict[str, Any], small_ru
     late = small_run(augment=small.jitter, **values)
     first = late.run_epoch()
     late.calibrate()  # from there on, with what Adam, memories and streams hold by then
-    assert [(first.epoch, first.accuracy, first.loss, first.shares), *numbers(late)] == expected
+    assert [
+        (first.epoch, first.metrics["accuracy"], first.loss, first.shares),
+        *numbers(late),
+    ] == expected
     assert same_state(late, plain)
 
 
@@ -67,7 +70,7 @@ def test_work_is_steps_times_what_they_cost(small_run: MakeRun) -> None:
     assert run.work_s == 0
     assert [run.run_epoch().work_s for _ in range(3)] == [4 * 0.5, 16 * 0.5, 28 * 0.5]
     run.report()
-    run.accuracy(run.splits.test)
+    run.metrics(run.splits.test)
     assert run.work_s == 28 * 0.5
 
 

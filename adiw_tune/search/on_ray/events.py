@@ -6,7 +6,7 @@ from ray.tune import Callback
 
 from adiw_tune.errors import UserError
 from adiw_tune.record.record import SearchRecord
-from adiw_tune.record.runs import Run, end_cut_run, end_run
+from adiw_tune.record.runs import Run, end_cut_run, end_run, end_whole_run
 from adiw_tune.search.on_ray.errors import (
     error_of,
     is_lost,
@@ -17,7 +17,7 @@ from adiw_tune.search.on_ray.errors import (
 from adiw_tune.search.on_ray.shares import Machines, may_grow
 from adiw_tune.search.on_ray.trainable import run_id
 
-_EPOCH = ("epoch", "accuracy", "work_s", "wall_s", "loss", "shares", "unweighed")
+_EPOCH = ("epoch", "metrics", "work_s", "wall_s", "loss", "shares", "unweighed")
 _SETUP = (
     "device",
     "splits",
@@ -90,7 +90,7 @@ class EventCallback(Callback):
         if run.ended:
             return
         if len(run.epochs) == run.config["epochs"]:
-            end_run(self.history.log, run, "finished", None)
+            end_whole_run(self.history.log, run, self.record.settings.main_metric)
         elif run.rung is not None:
             end_cut_run(self.history.log, run)
         else:

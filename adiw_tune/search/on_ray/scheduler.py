@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
+from adiw_tune.metrics import ACCURACY, Metric
 from adiw_tune.record.log import EventLog
-from adiw_tune.record.runs import arm
 from adiw_tune.search.rungs import Rungs
 
 if TYPE_CHECKING:
@@ -23,32 +23,29 @@ class ParetoScheduler(FIFOScheduler):
 
     Args:
         path: of the search's ``events.jsonl``.
+        metric: that the search chooses by.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, metric: Metric = ACCURACY) -> None:
         super().__init__()
-        self.__setstate__({"path": path})
+        self.__setstate__({"path": path, "metric": metric})
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"path": self._log.path}
+        return {"path": self._log.path, "metric": self._main_metric}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._log = EventLog(state["path"])
-        self._rungs = Rungs.replayed(self._log)
+        self._log, self._main_metric = EventLog(state["path"]), state["metric"]
+        self._rungs = Rungs.replayed(self._log, self._main_metric)
 
     def on_trial_result(
         self, tune_controller: "TuneController", trial: "Trial", result: dict[str, Any]
     ) -> str:
         """Whether the trial goes on after this epoch; the log is told of one that does not."""
         searched = _search_trial(trial.config)
-        if searched is None or "accuracy" not in result:
+        if searched is None or "metrics" not in result:
             return str(TrialScheduler.CONTINUE)
         name, config = searched
-        reported = (result["accuracy"], result["work_s"])
-        goes_on = self._rungs.report(
-            name, arm(config), result["epoch"], config["epochs"], *reported
-        )
-        if goes_on:
+        if self._rungs.told(name, config, result, self._main_metric):
             return str(TrialScheduler.CONTINUE)
         self._log.append("cut", trial=name, rung=result["epoch"])
         return str(TrialScheduler.STOP)

@@ -1,6 +1,7 @@
 """One training run as a Ray Tune function trainable."""
 
 import logging
+import math
 import platform
 import tempfile
 import time
@@ -41,12 +42,14 @@ _CHECKPOINTING = 0.05  # of the time may go into it, or else not every epoch has
 def trainable(config: dict[str, Any], data_dir: Path | None = None) -> None:
     """Train ``config`` and report each epoch: for ``ray.tune.Tuner``, ours or anyone's.
 
-    Reports ``epoch``, ``accuracy`` (select split, in [0, 1]), ``work_s`` (cumulative: exclusive
-    seconds of work, see :class:`adiw_tune.training.StepCost`), ``wall_s`` (cumulative, of training
-    only), ``loss``, ``shares`` (a dict, empty unless the divergence is auto) and ``unweighed`` (how
-    many of the epoch's mini-batches had losses that are no numbers). Checkpoints every epoch, or
-    less often where that would take more than 5% of the time, and goes on from the checkpoint that
-    Tune hands it; it begins anew if that is damaged. Runs on CUDA if Tune gave the trial a GPU.
+    Reports ``epoch``, each metric that applies by its name, such as ``accuracy`` (of the select
+    split; NaN where it has no value), the same as a dict ``metrics`` (there None), ``work_s``
+    (cumulative: exclusive seconds of work, see :class:`adiw_tune.training.StepCost`), ``wall_s``
+    (cumulative, of training only), ``loss``, ``shares`` (a dict, empty unless the divergence is
+    auto) and ``unweighed`` (how many of the epoch's mini-batches had losses that are no numbers).
+    Checkpoints every epoch, or less often where that would take more than 5% of the time, and goes
+    on from the checkpoint that Tune hands it; it begins anew if that is damaged. Runs on CUDA if
+    Tune gave the trial a GPU.
 
     Args:
         config: fields of :class:`adiw_tune.training.TrialConfig`.
@@ -266,6 +269,8 @@ def _train(run: TrainingRun, here: _Process, having_turn: Alone) -> None:
 def _report(run: TrainingRun, here: _Process, report: EpochReport, with_checkpoint: bool) -> None:
     told = report.as_dict()
     told["wall_s"] = told.pop("train_seconds")
+    by_name = ((name, math.nan if v is None else v) for name, v in report.metrics.items())
+    told = {**dict(by_name), **told}  # Tune's schedulers want numbers at the top
     state = run.state_dict() if with_checkpoint else None  # which all peers have a part in
     if state is None or here.peers.rank > 0:
         here.tell(told, None)

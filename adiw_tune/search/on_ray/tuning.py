@@ -49,7 +49,8 @@ def run_programme(
     """
     settings = record.settings
     space = SpaceFile(record.space_path, settings.seed, settings.files_from, settings.folds)
-    programme = Programme(settings, Proposer(space, settings.seed, settings.trials))
+    metric = settings.main_metric
+    programme = Programme(settings, Proposer(space, settings.seed, settings.trials, metric))
     if not programme.over(record.history()):
         head_lost = partial(lost, f"Ray's head at '{address}' is gone")
         with connected(address), watched_head(head_lost) if address else watched_here(lost):
@@ -94,7 +95,7 @@ def _make_tuner(record: SearchRecord, programme: Programme) -> tune.Tuner:
     rows = None if settings.concurrency == 1 else RowsKeeper(settings.data_dir)
     files = Files(settings.files_from, settings.data_dir, rows, store)
     bound = tune.with_parameters(run_of_search, files=files)
-    scheduler = ParetoScheduler(path) if settings.early_stopping else FIFOScheduler()
+    rungs = ParetoScheduler(path, settings.main_metric) if settings.early_stopping else None
     here, together = machines(), settings.workers_per_trial > 1
     at_once = _at_once(settings, here)
     if at_once is None:
@@ -103,7 +104,7 @@ def _make_tuner(record: SearchRecord, programme: Programme) -> tune.Tuner:
         tune.with_resources(bound, _bundles),
         tune_config=tune.TuneConfig(
             search_alg=ProgrammeSearcher(programme, record, here),
-            scheduler=scheduler,
+            scheduler=rungs or FIFOScheduler(),
             num_samples=-1,  # as many as the programme has
             max_concurrent_trials=at_once,
             # A process whose workers train on could not begin another trial.

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from adiw_tune.metrics import Metric
 from adiw_tune.tracking.colours import look_of
 from adiw_tune.tracking.figures.chart import Chart, Line, Mark, Panel
-from adiw_tune.tracking.figures.front import ACCURACY, WORK
+from adiw_tune.tracking.figures.front import WORK, on_select
 from adiw_tune.tracking.outcome import Outcome
 
 CUT = "cut by the scheduler"
@@ -17,23 +18,24 @@ _BEST = "best of all trials so far"
 
 
 def anytime_chart(outcome: Outcome) -> Chart:
-    """Accuracy along each trial, cut ones dashed, beside the front's hypervolume."""
+    """The metric along each trial, cut ones dashed, beside the front's hypervolume."""
     return Chart(
         title="What had been reached by when",
         subtitle=f"Dashed and faint: {CUT}, so not on the front; {WORK}",
-        panels=[_accuracy_panel(outcome.curves), _hypervolume_panel(outcome)],
+        panels=[_metric_panel(outcome), _hypervolume_panel(outcome)],
         columns=2,
         legend="trials",
         note="" if len(outcome.curves) else "No trial has finished an epoch.",
     )
 
 
-def _accuracy_panel(curves: pd.DataFrame) -> Panel:
-    marks = [*_trials(curves), *_best_so_far(curves)]
-    return Panel(marks, "work of the trial (s)", ACCURACY)
+def _metric_panel(outcome: Outcome) -> Panel:
+    curves, metric = outcome.curves, outcome.metric
+    marks = [*_trials(curves, metric), *_best_so_far(curves, metric)]
+    return Panel(marks, "work of the trial (s)", on_select(metric.name))
 
 
-def _trials(curves: pd.DataFrame) -> Iterator[Line]:
+def _trials(curves: pd.DataFrame, metric: Metric) -> Iterator[Line]:
     """Cut trials first, so that the others are drawn over them."""
     pruned = curves["status"] == "pruned"
     for cut, some in ((True, curves[pruned]), (False, curves[~pruned])):
@@ -41,7 +43,7 @@ def _trials(curves: pd.DataFrame) -> Iterator[Line]:
             ordered = rows.sort_values("epoch")
             yield Line(
                 list(ordered["work_s"]),
-                list(ordered["accuracy"]),
+                list(ordered[metric.name]),
                 look_of(str(divergence)).colour,
                 name=CUT if cut else str(divergence),
                 hover=f"{divergence}, trial {trial}" + (f", {CUT}" if cut else ""),
@@ -50,9 +52,9 @@ def _trials(curves: pd.DataFrame) -> Iterator[Line]:
             )
 
 
-def _best_so_far(curves: pd.DataFrame) -> list[Mark]:
-    ordered = curves.dropna(subset=["accuracy", "work_s"]).sort_values("work_s")
-    best = ordered["accuracy"].cummax()
+def _best_so_far(curves: pd.DataFrame, metric: Metric) -> list[Mark]:
+    ordered = curves.dropna(subset=[metric.name, "work_s"]).sort_values("work_s")
+    best = metric.score(metric.score(ordered[metric.name]).cummax())
     line = Line(list(ordered["work_s"]), list(best), _DARK, name=_BEST, step=True, width=2.5)
     return [line] if len(ordered) else []
 

@@ -1,4 +1,4 @@
-"""How sure the pick is: P(best) of each divergence, and what its reruns say of its accuracy."""
+"""How sure the pick is: P(best) of each divergence, and what its reruns say of its metric."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ from typing import Any
 
 import pandas as pd
 
+from adiw_tune.metrics import Metric
 from adiw_tune.tracking.colours import look_of
 from adiw_tune.tracking.figures.chart import Bars, Chart, Mark, Panel, Points
 from adiw_tune.tracking.outcome import Outcome
 
 
 def confidence_chart(outcome: Outcome) -> Chart:
-    """Bars of P(best) beside accuracies: the interval of each finalist and each of its reruns."""
+    """Bars of P(best) beside the metric: the interval of each finalist and each of its reruns."""
     entries = _finalists(outcome)
     names = [str(entry["divergence"]) for entry in entries]
     seeds = outcome.decision["seeds"] if outcome.decision else 0
     return Chart(
         title="How sure the pick is",
         subtitle=f"From reruns of each divergence's finalist over {seeds} paired seeds",
-        panels=[_probability_panel(entries, names), _accuracy_panel(outcome, entries, names)],
+        panels=[_probability_panel(entries, names), _metric_panel(outcome, entries, names)],
         columns=2,
         note="" if entries else "No finalist was rerun, so there is no evidence over seeds.",
     )
@@ -44,35 +45,38 @@ def _probability_panel(entries: list[Mapping[str, Any]], names: list[str]) -> Pa
     return Panel([bars], "P(best)", categories=names, x_range=(0.0, 1.15))
 
 
-def _accuracy_panel(outcome: Outcome, entries: list[Mapping[str, Any]], names: list[str]) -> Panel:
+def _metric_panel(outcome: Outcome, entries: list[Mapping[str, Any]], names: list[str]) -> Panel:
     marks: list[Mark] = []
+    metric = outcome.metric
     for entry in entries:
         name = str(entry["divergence"])
         rows = outcome.reruns[outcome.reruns["trial"].astype(str) == str(entry["trial"])]
-        marks += [_single_runs(name, rows), _interval(name, entry)]
-    return Panel(marks, "accuracy; faint: single seeds", categories=names)
+        marks += [_single_runs(name, rows, metric), _interval(name, entry, metric)]
+    return Panel(marks, f"{metric.name}; faint: single seeds", categories=names)
 
 
-def _single_runs(name: str, rows: pd.DataFrame) -> Points:
+def _single_runs(name: str, rows: pd.DataFrame, metric: Metric) -> Points:
     return Points(
-        list(rows["accuracy"]),
+        list(rows[metric.name]),
         [name] * len(rows),
         look_of(name),
         hover=[
-            f"{name}, seed {row['seed']}\naccuracy {row['accuracy']:.4f} in {row['work_s']:.2f} s"
+            f"{name}, seed {row['seed']}\n{metric.name} {metric.text(row[metric.name])} in "
+            f"{row['work_s']:.2f} s"
             for row in rows.to_dict("records")
         ],
         faint=True,
     )
 
 
-def _interval(name: str, entry: Mapping[str, Any]) -> Points:
-    low, high = entry["interval"] or (entry["accuracy"], entry["accuracy"])
+def _interval(name: str, entry: Mapping[str, Any], metric: Metric) -> Points:
+    low, high = entry["interval"] or (entry["value"], entry["value"])
+    ends = f"{metric.text(low)} to {metric.text(high)}"
     return Points(
-        [float(entry["accuracy"])],
+        [float(entry["value"])],
         [name],
         look_of(name),
-        hover=[f"{name}: {entry['accuracy']:.4f}, interval {low:.4f} to {high:.4f}"],
+        hover=[f"{name}: {metric.text(entry['value'])}, interval {ends}"],
         low=[float(low)],
         high=[float(high)],
     )

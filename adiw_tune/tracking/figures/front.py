@@ -1,4 +1,4 @@
-"""The front, accuracy against work: of all divergences together, and of each by itself."""
+"""The front, a metric against work: of all divergences together, and of each by itself."""
 
 from __future__ import annotations
 
@@ -6,27 +6,34 @@ from typing import Any
 
 import pandas as pd
 
+from adiw_tune.metrics import ACCURACY, Metric
+from adiw_tune.tracking import words
 from adiw_tune.tracking.colours import GREY, look_of
 from adiw_tune.tracking.figures.chart import Chart, Line, Mark, Panel, Points
 from adiw_tune.tracking.outcome import TRIAL_COLUMNS, Outcome
 
 WORK = "work in seconds, calibrated alone on the device"
 SHORT_WORK = "work (s)"  # where panels are narrow; the subtitle says what it is
-ACCURACY = "accuracy on the select split"
 _LEGEND = "divergence or method"
+
+
+def on_select(metric: str) -> str:
+    """What an axis of the metric called so is named."""
+    return f"{metric} on the select split"
 
 
 def front_chart(outcome: Outcome) -> Chart:
     """All finished trials, the front among them, and the winner as a star."""
-    drawn = drawable(outcome.trials)
-    marks: list[Mark] = [_front_line(drawn[drawn["on_front"]], "front")]
+    metric = outcome.metric
+    drawn = drawable(outcome.trials, metric)
+    marks: list[Mark] = [_front_line(drawn[drawn["on_front"]], "front", metric)]
     for divergence, rows in drawn.groupby("divergence", sort=True):
-        marks += _points(str(divergence), rows)
-    marks += _star(drawn[drawn["trial"].astype(str) == outcome.best])
+        marks += _points(str(divergence), rows, metric)
+    marks += _star(drawn[drawn["trial"].astype(str) == outcome.best], metric)
     return Chart(
-        title="Accuracy against work",
-        subtitle=_subtitle(outcome.trials, drawn),
-        panels=[Panel(marks, WORK, ACCURACY)],
+        title=f"{words.title(metric)} against work",
+        subtitle=_subtitle(outcome.trials, drawn, metric),
+        panels=[Panel(marks, WORK, on_select(metric.name))],
         legend=_LEGEND,
         note="" if len(drawn) else "No trial has finished.",
     )
@@ -34,24 +41,25 @@ def front_chart(outcome: Outcome) -> Chart:
 
 def per_divergence_chart(outcome: Outcome) -> Chart:
     """A panel for each divergence with its own front; the other trials are grey behind it."""
-    drawn = drawable(outcome.trials)
+    metric = outcome.metric
+    drawn = drawable(outcome.trials, metric)
     panels = [
-        _own_panel(drawn, str(divergence), outcome.best)
+        _own_panel(drawn, str(divergence), outcome.best, metric)
         for divergence in sorted(drawn["divergence"].unique())
     ]
     return Chart(
         title="The front of each divergence",
-        subtitle=f"Grey: the trials of the others; upper left is better; {WORK}",
-        panels=panels or [Panel([], SHORT_WORK, "accuracy")],
+        subtitle=f"Grey: the trials of the others; {_better(metric)}; {WORK}",
+        panels=panels or [Panel([], SHORT_WORK, metric.name)],
         columns=min(3, max(1, len(panels))),
         shared=True,
         note="" if panels else "No trial has finished.",
     )
 
 
-def drawable(trials: pd.DataFrame) -> pd.DataFrame:
-    """Return the finished trials whose accuracy and work are finite numbers."""
-    numbers = trials[["accuracy", "work_s"]].apply(pd.to_numeric, errors="coerce")
+def drawable(trials: pd.DataFrame, metric: Metric = ACCURACY) -> pd.DataFrame:
+    """Return the finished trials whose metric and work are finite numbers."""
+    numbers = trials[[metric.name, "work_s"]].apply(pd.to_numeric, errors="coerce")
     finite = numbers.replace([float("inf"), -float("inf")], float("nan")).notna().all(axis=1)
     drawn: pd.DataFrame = trials[finite & (trials["status"] == "finished")].copy()
     drawn[numbers.columns] = numbers.loc[drawn.index]
@@ -59,74 +67,83 @@ def drawable(trials: pd.DataFrame) -> pd.DataFrame:
     return drawn
 
 
-def own_front(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows that no other one of these beats in accuracy and in work, cheapest first."""
-    ranked = rows.sort_values(["work_s", "accuracy"], ascending=[True, False])
-    before = ranked["accuracy"].cummax().shift(fill_value=float("-inf"))
-    return ranked[ranked["accuracy"] > before]
+def own_front(rows: pd.DataFrame, metric: Metric = ACCURACY) -> pd.DataFrame:
+    """Return the rows that no other of these beats in the metric and in work, cheapest first."""
+    ranked = rows.sort_values(
+        ["work_s", metric.name], ascending=[True, not metric.greater_is_better]
+    )
+    score = metric.score(ranked[metric.name])
+    return ranked[score > score.cummax().shift(fill_value=float("-inf"))]
 
 
-def _own_panel(drawn: pd.DataFrame, divergence: str, best: str | None) -> Panel:
+def _own_panel(drawn: pd.DataFrame, divergence: str, best: str | None, metric: Metric) -> Panel:
     rows = drawn[drawn["divergence"] == divergence]
-    front = own_front(rows)
+    front = own_front(rows, metric)
     others = drawn[drawn["divergence"] != divergence]
     marks: list[Mark] = [
-        Points(list(others["work_s"]), list(others["accuracy"]), look_of(""), faint=True),
-        _front_line(front, ""),
-        *_points(divergence, rows.assign(on_front=rows.index.isin(front.index)), legend=False),
-        *_star(rows[rows["trial"].astype(str) == best], legend=False),
+        Points(list(others["work_s"]), list(others[metric.name]), look_of(""), faint=True),
+        _front_line(front, "", metric),
+        *_points(
+            divergence, rows.assign(on_front=rows.index.isin(front.index)), metric, legend=False
+        ),
+        *_star(rows[rows["trial"].astype(str) == best], metric, legend=False),
     ]
     count = f"{len(rows)} trial{'' if len(rows) == 1 else 's'}"
-    return Panel(marks, SHORT_WORK, "accuracy", title=f"{divergence}: {count}")
+    return Panel(marks, SHORT_WORK, metric.name, title=f"{divergence}: {count}")
 
 
-def _front_line(front: pd.DataFrame, name: str) -> Line:
+def _front_line(front: pd.DataFrame, name: str, metric: Metric) -> Line:
     front = front.sort_values("work_s")
-    return Line(list(front["work_s"]), list(front["accuracy"]), GREY, name=name, step=True)
+    return Line(list(front["work_s"]), list(front[metric.name]), GREY, name=name, step=True)
 
 
-def _points(divergence: str, rows: pd.DataFrame, legend: bool = True) -> list[Mark]:
+def _points(divergence: str, rows: pd.DataFrame, metric: Metric, legend: bool = True) -> list[Mark]:
     return [
         Points(
             list(some["work_s"]),
-            list(some["accuracy"]),
+            list(some[metric.name]),
             look_of(divergence),
             name=divergence if legend else "",
-            hover=[_hover(row) for row in some.to_dict("records")],
+            hover=[_hover(row, metric) for row in some.to_dict("records")],
             faint=not on_front,
         )
         for on_front, some in rows.groupby("on_front")
     ]
 
 
-def _star(winner: pd.DataFrame, legend: bool = True) -> list[Mark]:
+def _star(winner: pd.DataFrame, metric: Metric, legend: bool = True) -> list[Mark]:
     return [
         Points(
             [row["work_s"]],
-            [row["accuracy"]],
+            [row[metric.name]],
             look_of(str(row["divergence"])),
             name="picked" if legend else "",
-            hover=[_hover(row)],
+            hover=[_hover(row, metric)],
             star=True,
         )
         for row in winner.to_dict("records")
     ]
 
 
-def _subtitle(trials: pd.DataFrame, drawn: pd.DataFrame) -> str:
+def _better(metric: Metric) -> str:
+    return f"{'upper' if metric.greater_is_better else 'lower'} left is better"
+
+
+def _subtitle(trials: pd.DataFrame, drawn: pd.DataFrame, metric: Metric) -> str:
     finished = f"{len(drawn)} finished trial{'' if len(drawn) == 1 else 's'}"
-    text = f"{finished}, {int(drawn['on_front'].sum())} on the front; upper left is better"
+    text = f"{finished}, {int(drawn['on_front'].sum())} on the front; {_better(metric)}"
     missing = len(trials) - len(drawn)
     return text + (f"; {missing} cut, stopped or failed not drawn" if missing else "")
 
 
-def _hover(row: dict[Any, Any]) -> str:
+def _hover(row: dict[Any, Any], metric: Metric) -> str:
+    value, ours = metric.text(row[metric.name]), TRIAL_COLUMNS | {metric.name}
     lines = [
         f"{row['divergence']}, trial {row['trial']} (number {row['number']})",
-        f"accuracy {row['accuracy']:.4f} in {row['work_s']:.2f} s of work, {row['epochs']} epochs",
+        f"{metric.name} {value} in {row['work_s']:.2f} s of work, {row['epochs']} epochs",
         f"{'on the front' if row['on_front'] else 'not on the front'}",
     ]
-    settings = {key: value for key, value in row.items() if key not in TRIAL_COLUMNS}
+    settings = {key: value for key, value in row.items() if key not in ours}
     lines += [f"{key} = {short(value)}" for key, value in settings.items() if pd.notna(value)]
     return "\n".join(lines)
 

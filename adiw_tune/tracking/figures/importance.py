@@ -1,4 +1,4 @@
-"""Which settings matter: importance of each parameter for accuracy and for work."""
+"""Which settings matter: importance of each parameter for the metric and for work."""
 
 from __future__ import annotations
 
@@ -7,26 +7,27 @@ import pandas as pd
 from adiw_tune.tracking.figures.chart import Bars, Chart, Panel
 from adiw_tune.tracking.outcome import Outcome
 
-_COLOURS = {"accuracy": "#0072B2", "work_s": "#8C6D1F"}
-_TITLES = {"accuracy": "share of accuracy's variation", "work_s": "share of work's variation"}
+_METRIC, _WORK = "#0072B2", "#8C6D1F"
 _MOST_PARAMETERS = 15
 
 
 def importance_chart(outcome: Outcome) -> Chart:
-    """Bars for accuracy beside bars for work, both in the order of importance for accuracy."""
-    ranked = outcome.importance.sort_values("accuracy", ascending=False).head(_MOST_PARAMETERS)
+    """Bars for the metric beside bars for work, both in the order of importance for the metric."""
+    name = outcome.metric.name
+    ranked = outcome.importance.sort_values(name, ascending=False).head(_MOST_PARAMETERS)
     return Chart(
         title="Which settings matter",
         subtitle="Share of the variation between trials that each parameter explains",
-        panels=[_panel(ranked, objective) for objective in ("accuracy", "work_s")],
+        panels=[_panel(ranked, name, name, _METRIC), _panel(ranked, "work_s", "work", _WORK)],
         columns=2,
         note="" if len(ranked) else "There are too few trials to say which settings matter.",
     )
 
 
-def _panel(ranked: pd.DataFrame, objective: str) -> Panel:
+def _panel(ranked: pd.DataFrame, column: str, title: str, colour: str) -> Panel:
     names = [str(name) for name in ranked["parameter"]]
-    values = [float(value) for value in ranked[objective]]
+    values = [float(value) for value in ranked[column]]
     texts = [f"{100 * value:.0f}%" for value in values]
-    bars = Bars(names, values, [_COLOURS[objective]] * len(names), texts)
-    return Panel([bars], _TITLES[objective], categories=names, x_range=(0.0, 1.15))
+    bars = Bars(names, values, [colour] * len(names), texts)
+    title = f"share of {title}'s variation"
+    return Panel([bars], title, categories=names, x_range=(0.0, 1.15))

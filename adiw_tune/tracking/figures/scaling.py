@@ -1,4 +1,4 @@
-"""A configuration along a dial: what turning it gives in throughput and accuracy, and costs."""
+"""A configuration along a dial: what turning it gives in throughput and a metric, and costs."""
 
 from __future__ import annotations
 
@@ -9,33 +9,34 @@ import pandas as pd
 
 from adiw_tune.tracking.colours import GREY, Look
 from adiw_tune.tracking.figures.chart import Chart, Line, Mark, Panel, Points
-from adiw_tune.tracking.figures.front import ACCURACY
+from adiw_tune.tracking.figures.front import on_select
 
 _WALL, _WORK = Look("#0072B2", "circle", "o"), Look("#8C6D1F", "square", "s")
 _ONE = Look("#1A1A1A", "diamond", "D")  # of what is measured in one way
 _READ = "Circles: wall time in training; squares: work, as calibrated alone; dashed: as the first"
 
 
-def scale_chart(dial: str, axis: str, what: str, curve: pd.DataFrame) -> Chart:
-    """Throughput, efficiency, seconds of an epoch, memory and accuracy along a dial.
+def scale_chart(dial: str, axis: str, what: str, curve: pd.DataFrame, metric: str) -> Chart:
+    """Throughput, efficiency, seconds of an epoch, memory and the metric along a dial.
 
     Args:
         dial, axis: its name, and what its values count.
         what: the configuration, in a few words.
         curve: as of :class:`adiw_tune.tracking.scaling.ScaleRun`.
+        metric: its name.
     """
     drawn = curve[curve["status"] == "finished"]
     missing = ", ".join(str(value) for value in curve["value"].drop(drawn.index))
     return Chart(
         title=f"Along the dial {dial}: {what}",
         subtitle=_READ + (f"; failed: {missing}" if missing else ""),
-        panels=_panels(dial, axis, drawn),
+        panels=_panels(dial, axis, drawn, metric),
         columns=2,
         note="" if len(drawn) else "No point has finished.",
     )
 
 
-def _panels(dial: str, axis: str, drawn: pd.DataFrame) -> list[Panel]:
+def _panels(dial: str, axis: str, drawn: pd.DataFrame, metric: str) -> list[Panel]:
     x = [float(value) for value in drawn["value"]]
 
     def panel(y_title: str, *marks: Iterator[Mark], from_zero: bool = True) -> Panel:
@@ -58,7 +59,7 @@ def _panels(dial: str, axis: str, drawn: pd.DataFrame) -> list[Panel]:
         panel(share, _dashed(x, [1.0] * len(x)), curve("efficiency", _WALL if workers else _WORK)),
         panel("seconds per epoch", curve("wall_s", _WALL), curve("work_s", _WORK)),
         panel("peak memory (GiB)", curve("peak_memory_gib", _ONE)),
-        panel(ACCURACY, curve("accuracy", _ONE), from_zero=False),
+        panel(on_select(metric), curve(metric, _ONE), from_zero=False),
     ]
 
 

@@ -59,7 +59,7 @@ def assert_same_as_one_process(config: dict[str, Any], epochs: list[dict[str, An
     assert [event["epoch"] for event in epochs] == [report.epoch for report in reports]
     for event, report in zip(epochs, reports, strict=True):
         assert event["loss"] == pytest.approx(report.loss, rel=1e-3)
-        assert event["accuracy"] == pytest.approx(report.accuracy, abs=0.01)
+        assert event["metrics"]["accuracy"] == pytest.approx(report.metrics["accuracy"], abs=0.01)
         assert event["work_s"] > 0
 
 

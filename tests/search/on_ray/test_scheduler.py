@@ -39,7 +39,8 @@ def train(config):
     while not run.finished:
         report = run.run_epoch()
         work_s = report.epoch * (1.0 + config["config"]["steps"])
-        tune.report({"epoch": report.epoch, "accuracy": report.accuracy, "work_s": work_s})
+        reached = {"metrics": report.metrics, "work_s": work_s}
+        tune.report({"epoch": report.epoch, **reached})
 
 
 class Listed(Searcher):
@@ -59,7 +60,7 @@ class Write(tune.Callback):
         LOG.append("trial", **trial.config["adiw"], config=trial.config["config"])
 
     def on_trial_result(self, iteration, trials, trial, result, **info):
-        reported = {name: result[name] for name in ("epoch", "accuracy", "work_s")}
+        reported = {name: result[name] for name in ("epoch", "metrics", "work_s")}
         LOG.append("epoch", trial=trial.config["adiw"]["trial"], **reported)
 
     def on_trial_complete(self, iteration, trials, trial, **info):
