@@ -7,6 +7,7 @@ from adiw_tune.cluster.package import sent_as
 from adiw_tune.errors import UserError
 from adiw_tune.record.checkpoints import absolute
 from adiw_tune.search.request import SearchRequest, check_asked
+from adiw_tune.tasks import shift_files
 from adiw_tune.tracking.check import absolute_uri
 from adiw_tune.user_file import is_file
 
@@ -29,9 +30,10 @@ def check_submission(request: SearchRequest, folder: Path, exclude: Sequence[str
     _check_places(request)
     own = {("task", config.task) for config in configs}
     own |= {("divergence", config.divergence) for config in configs}
-    for kind, name in sorted(own):
-        if is_file(name):
-            sent_as(Path(name), kind, folder, exclude)
+    files = {(kind, name) for kind, name in own if is_file(name)}
+    files |= {("labels", file) for config in configs for file in shift_files(config.shift)}
+    for kind, name in sorted(files):
+        sent_as(Path(name), kind, folder, exclude)
     return sent_as(request.space, "space", folder, exclude)
 
 

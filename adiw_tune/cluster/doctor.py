@@ -18,6 +18,7 @@ from adiw_tune.in_time import in_time
 from adiw_tune.record.checkpoints import absolute
 from adiw_tune.search.space import SpaceFile
 from adiw_tune.search.starting_points import check_space
+from adiw_tune.tasks import shift_files
 from adiw_tune.tracking.check import is_server
 from adiw_tune.tracking.preflight import check_recordable
 from adiw_tune.user_file import is_file
@@ -120,6 +121,7 @@ def _space(path: Path | None) -> tuple[list[Finding], dict[str, str]]:
     own = {config.task: "task" for config in configs}
     own |= {config.divergence: "divergence" for config in configs}
     files = {name: kind for name, kind in own.items() if is_file(name)}
+    files |= {file: "labels" for config in configs for file in shift_files(config.shift)}
     named = f" with {', '.join(sorted(files))}" if files else ""
     return [Finding("ok", "space", f"'{path}'{named}")], files
 

@@ -13,7 +13,7 @@ from adiw_tune.errors import UserError, in_one_line
 from adiw_tune.record.checkpoints import CheckpointStore
 from adiw_tune.record.provenance import provenance
 from adiw_tune.tracking.check import check_tracking_uri
-from adiw_tune.user_file import run_file
+from adiw_tune.user_file import is_file, run_file
 
 _WORD = "word"  # the file in which the first machine says what the others must find
 
@@ -26,7 +26,7 @@ class Places:
         word: what the first machine wrote, by which a directory is known to be the same.
         shared: the directory or URL in which trials keep what they go on from; None: not asked.
         tracking_uri: MLflow's; None: not asked.
-        files: Python files that trials run -> of which kind they are.
+        files: Python files that trials run, and files of labels -> of which kind they are.
     """
 
     word: str
@@ -71,8 +71,15 @@ def look(places: Places, me: str) -> dict[str, Any]:
     if places.tracking_uri is not None:
         _note(wrong, "tracking", partial(check_tracking_uri, places.tracking_uri))
     for path, kind in places.files.items():
-        _note(wrong, "files", partial(run_file, Path(path), kind, f"what a {kind} needs"))
+        _note(wrong, "files", partial(_try_file, Path(path), kind))
     return asdict(Seen(versions(), torch.cuda.device_count(), wrong))
+
+
+def _try_file(path: Path, kind: str) -> None:
+    if is_file(path.name):
+        run_file(path, kind, f"what a {kind} needs")
+    else:
+        path.open("rb").close()
 
 
 @contextmanager

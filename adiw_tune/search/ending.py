@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from torch import Tensor
 
 from adiw_tune.decide import Decision, hypervolume_curve
 from adiw_tune.errors import UnsentError, UserError
@@ -175,7 +176,8 @@ def _register(record: SearchRecord, runs: "SearchRuns", trial: str, run: Trainin
     """The winner as a registered model, whose newest version has the alias."""
     from adiw_tune.tracking.registry import model_name
 
-    rows = run.splits.select.example.numpy()
+    example = run.splits.select.example
+    rows = example.numpy() if isinstance(example, Tensor) else None
     runs.register(trial, run.network, rows, model_name(record.settings.name), _ALIAS)
 
 

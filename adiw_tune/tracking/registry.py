@@ -3,7 +3,8 @@
 It is saved as a graph exported by torch.export (MLflow's format pt2), with tensors as raw bytes:
 `mlflow.pytorch.load_model` refuses such a file if there is anything in it to unpickle, and needs
 neither this package nor the user's code. A network that cannot be exported, because its path
-depends on its input's values, is kept as its state_dict, for `mlflow.pytorch.load_state_dict`.
+depends on its input's values or its inputs are several arrays, is kept as its state_dict, for
+`mlflow.pytorch.load_state_dict`.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def model_name(search_name: str) -> str:
 
 
 def register_model(
-    client: MlflowClient, run: Run, network: Any, rows: np.ndarray, name: str, alias: str
+    client: MlflowClient, run: Run, network: Any, rows: np.ndarray | None, name: str, alias: str
 ) -> str:
     """Save a network with its run, make it a version of a registered model, and return the version.
 
@@ -56,7 +57,7 @@ def _version_of(client: MlflowClient, name: str, run: Run) -> ModelVersion | Non
 
 
 def _create_version(
-    client: MlflowClient, run: Run, network: Any, rows: np.ndarray, name: str
+    client: MlflowClient, run: Run, network: Any, rows: np.ndarray | None, name: str
 ) -> ModelVersion:
     with TemporaryDirectory(prefix="adiw-model-") as folder:
         note = _save(network, rows, Path(folder) / _FOLDER)
@@ -77,7 +78,7 @@ def _create_name(client: MlflowClient, name: str) -> None:
             raise
 
 
-def _save(network: Any, rows: np.ndarray, folder: Path) -> str:
+def _save(network: Any, rows: np.ndarray | None, folder: Path) -> str:
     """Write the model's folder and return what to say about it."""
     import mlflow.pytorch
 
@@ -91,10 +92,12 @@ def _save(network: Any, rows: np.ndarray, folder: Path) -> str:
     return "exported by torch.export; mlflow.pytorch.load_model needs no code of this project"
 
 
-def _export(network: Any, rows: np.ndarray, folder: Path) -> None:
+def _export(network: Any, rows: np.ndarray | None, folder: Path) -> None:
     """Write the graph. Of the rows only shape and type are kept: data may be nobody's business."""
     import mlflow.pytorch
 
+    if rows is None:
+        raise TypeError("its inputs are several arrays")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch about its own parts
         mlflow.pytorch.save_model(

@@ -179,7 +179,9 @@ class SearchRuns:
         nothing = outcome.decision is None and outcome.status == "FINISHED"
         self._client.set_terminated(self.parent_run_id, "FAILED" if nothing else outcome.status)
 
-    def register(self, trial: str, network: Any, rows: np.ndarray, name: str, alias: str) -> str:
+    def register(
+        self, trial: str, network: Any, rows: np.ndarray | None, name: str, alias: str
+    ) -> str:
         """Save a trained network with its trial's run, register it, and return the version.
 
         Args:
@@ -187,6 +189,7 @@ class SearchRuns:
                 this is called.
             network: a torch module; a copy of it on the CPU, in eval mode, is saved.
             rows: inputs as the network takes them, [n, ...]; only their shape and dtype are kept.
+                None where they are several arrays.
             name: of the registered model, such as `model_name(search)`; without `/` and `:`.
             alias: what the version is then called, such as `champion`: the model is loaded by
                 `mlflow.pytorch.load_model("models:/NAME@ALIAS")`.

@@ -31,6 +31,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / ".task.py").write_text(task.read_text())
     (folder / "outside.py").write_text(OWN % "../task.py")
     (folder / "hidden.py").write_text(OWN % ".task.py")
+    (folder / "labels.py").write_text(GOOD.replace("0}", "0, 'shift': 'labels:../far.csv#a'}"))
     (tmp_path / "space.py").write_text(GOOD)
     return folder
 
@@ -55,6 +56,7 @@ def refusal(
         (["../space.py"], "space file '../space.py' is not below '"),
         (["outside.py"], "task.py' is not below '"),
         (["hidden.py"], ".task.py' is not sent: its name is among those left out"),
+        (["labels.py"], "labels file '"),
         (["good.py", "--exclude", "good*"], "space file 'good.py' is not sent"),
         (["good.py", "--name", "a/b"], "'a/b' cannot name a search"),
         (["good.py", "--tracking-uri", "sqlite:///a.db"], "'sqlite:///a.db' would lie in the job"),

@@ -1,12 +1,14 @@
 """Small tasks, registered for one test, and the steps of a run taken one by one."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from adiw_tune.tasks import Data, Network, Rows, Split, Task
+from adiw_tune.tasks.base import LoadData
 from adiw_tune.training import TrainingRun
 from adiw_tune.training.methods import Step
 
@@ -41,11 +43,25 @@ def dropout(shape: torch.Size, classes: int) -> Network:
     return Network(features, nn.Linear(8, classes))
 
 
+def load_real(data_dir: Path | None) -> Data:
+    """Real targets [n, 3], and inputs in a dict that is given by keyword."""
+    data = load(data_dir)
+    some, others = (
+        replace(
+            in_memory(part),
+            inputs={"input": in_memory(part).inputs},
+            labels=nn.functional.one_hot(part.labels, CLASSES) + 0.5,
+        )
+        for part in (data.rows, data.test)
+    )
+    return replace(data, rows=some, test=others, targets="real")
+
+
 def jitter(inputs: Tensor) -> Tensor:
     return inputs + torch.rand_like(inputs)
 
 
-def task(augment: Callable[[Tensor], Tensor] | None = None) -> Task:
+def task(augment: Callable[[Tensor], Tensor] | None = None, load: LoadData = load) -> Task:
     return Task(
         name="small",
         load=load,

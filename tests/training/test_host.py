@@ -17,13 +17,17 @@ ON_DEVICE: list[dict[str, Any]] = [
     *({"divergence": divergence} for divergence in ("wasserstein", "auto")),
     {"divergence": "auto", "representation": "feature"},
     {"method": "giw", "divergence": "auto"},
+    {"task": "small-real", "shift": "none", "representation": "feature"},
+    {"task": "small-real", "shift": "none", "method": "l2rw"},
 ]
 
 
 def without_values(values: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> TrainingRun:
     """A run on the meta device: whatever asks for a value, or mixes devices, raises there."""
     monkeypatch.setitem(TASKS, "small", small.task(small.jitter))
-    config = TrialConfig(task="small", warmup_epochs=0, reference_batch_size=16, **values)
+    monkeypatch.setitem(TASKS, "small-real", small.task(load=small.load_real))
+    values = {"task": "small", **values}
+    config = TrialConfig(warmup_epochs=0, reference_batch_size=16, **values)
     run = TrainingRun(config, "meta")
     if isinstance(run.method, Giw):
         run.method.alpha = 0.5  # as if it had told the reference rows apart, once, on the host

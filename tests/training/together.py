@@ -48,6 +48,9 @@ SAME_NUMBERS: dict[str, Values] = {
     # The wide kernel hardly sees the last digit of a feature, which is 1 in 256 here.
     "bfloat16": {"precision": "bfloat16", "bandwidth": 1.0, **FEATURES},
     "streamed": {"task": "small-streamed"},
+    "real targets": {"task": "small-real", "shift": "none"},
+    "real targets, features": {"task": "small-real", "shift": "none", **FEATURES},
+    "real targets, l2rw": {"task": "small-real", "shift": "none", "method": "l2rw"},
     "last batch of one row": {"batch_size": 61},
     "batches of one row": {**ONE_ROW, **FEATURES},
     "l2rw, batches of one row": {**ONE_ROW, "method": "l2rw"},
@@ -240,6 +243,7 @@ if __name__ == "__main__":
     os.environ |= {"ADIW_WORKERS": "0", "GLOO_SOCKET_IFNAME": "lo"}
     TASKS["small"] = small.task()
     TASKS["small-jitter"] = small.task(small.jitter)
+    TASKS["small-real"] = small.task(load=small.load_real)
     TASKS["small-streamed"] = replace(small.task(), load=load_streamed)
     TASKS["small-apart"] = replace(small.task(), load=load_apart)
     for size, call in ((3, exchanged), (1, runs), (2, runs), (1, gone_on), (2, gone_on)):

@@ -5,6 +5,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from adiw_tune.errors import UserError
 from adiw_tune.tasks import Rows, Splits, in_order
 from adiw_tune.training.config import TrialConfig
 from adiw_tune.training.learner import Learner
@@ -87,6 +88,12 @@ class Giw(Adiw):
 def _features(learner: Learner, rows: Rows) -> Tensor:
     """Of unit length, on the CPU: [n, d]; 0 where no numbers are left, of which the loss tells."""
     parts = [learner.evaluate(some).features.flatten(1).float() for some in in_order(rows)]
+    shapes = [list(part.shape) for part in parts]
+    if sum(n for n, _ in shapes) != len(rows) or len({width for _, width in shapes}) > 1:
+        raise UserError(
+            f"method giw needs as many features of each row: the network's are {shapes[0]}, then "
+            f"{shapes[-1]} of {len(rows)} rows"
+        )
     return torch.nn.functional.normalize(torch.cat(parts)).nan_to_num(0, 0, 0).cpu()
 
 

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
+import torch
+
+from adiw_tune.search.on_ray.rows import _Shared
+from adiw_tune.tasks import Split, Splits
 
 from .scripts import run_script
 
@@ -214,3 +219,16 @@ def test_no_method_writes_into_rows_that_others_read(told: dict[str, Any]) -> No
 def test_a_keeper_that_died_costs_no_trial_its_rows(told: dict[str, Any]) -> None:
     assert told["after a kill"]
     assert told["shared again"] == "rw-s"
+
+
+def test_shared_splits_are_the_splits_again() -> None:
+    """Nests, dtypes that numpy has not, and what else there is of splits."""
+    inputs = {"words": torch.arange(6).view(3, 2), "more": (torch.rand(3, 2).bfloat16(),)}
+    rows = Split(inputs, torch.rand(3), torch.arange(3))
+    splits = Splits(rows, rows.take(torch.tensor([1])), rows, rows, 1, targets="real")
+    again = _Shared.of(splits).splits()
+    assert replace(again, told=None).digests() == splits.digests()
+    assert isinstance(again.train, Split)
+    assert list(again.train.inputs) == ["words", "more"]
+    assert again.train.groups is not None
+    assert (again.targets, again.classes) == ("real", 1)
