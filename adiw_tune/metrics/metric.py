@@ -57,7 +57,7 @@ class Metric:
         return "more accurate" if self.name == "accuracy" else f"better by {self.name}"
 
     def text(self, value: float | None) -> str:
-        """A value as it is shown: with 4 decimals, or 5 digits where these tell too little."""
+        """A value as it is shown: 4 decimals, or 5 digits where these would tell too little."""
         if value is None or math.isnan(value):
             return "-"
         usual = self.is_share or 0.01 <= abs(value) < 100

@@ -78,9 +78,12 @@ class Rungs:
     def told(
         self, trial: str, config: Mapping[str, Any], epoch: Mapping[str, Any], metric: Metric
     ) -> bool:
-        """The same from what was reported of an epoch; where there is no value, it goes on."""
-        value = epoch["metrics"].get(metric.name)
-        if value is None:
+        """The same from what was reported of an epoch: epoch, work_s, and the metric by its name.
+
+        Where that has no value, None or NaN, the trial goes on.
+        """
+        value = epoch.get(metric.name)
+        if value is None or math.isnan(value):
             return True
         reported = (metric.score(value), epoch["work_s"])
         return self.report(trial, arm(config), epoch["epoch"], config["epochs"], *reported)
@@ -105,7 +108,7 @@ class Rungs:
             if event["event"] == "trial" and event["kind"] == "search":
                 configs[trial] = event["config"]
             elif trial in configs and event["event"] == "epoch":
-                rungs.told(trial, configs[trial], event, metric)
+                rungs.told(trial, configs[trial], {**event["metrics"], **event}, metric)
             elif trial in configs and event["event"] == "cut":
                 rungs.cut[trial] = event["rung"]
             elif event["event"] == "end" and event["status"] != "pruned":

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from adiw_tune.metrics import Metric
+from adiw_tune.metrics import ACCURACY, Metric
 
 COST = (
     "Cost is work: seconds of training as calibrated alone on the device, with the weight steps, "
@@ -76,8 +76,8 @@ def value(number: Any, metric: Metric) -> str:
 
 
 def title(metric: Metric) -> str:
-    """Return its name as a title begins: Accuracy, Macro_f1."""
-    return metric.name[0].upper() + metric.name[1:]
+    """Return its name at the beginning of a title: Accuracy, or macro_f1 as it is written."""
+    return "Accuracy" if metric == ACCURACY else metric.name
 
 
 def number(value: Any, digits: int = 2) -> str:

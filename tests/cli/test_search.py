@@ -22,6 +22,12 @@ from .helpers import (
 TABLE = ["trial", "divergence", "accuracy", "work", "s", "wall", "s", "retimed", "s", "epochs"]
 
 
+def accuracies_of(finished: Finished) -> dict[str, float]:
+    """Of each run that ran an epoch, in the end."""
+    ends = of_kind(finished.events, "end")
+    return {end["trial"]: end["metrics"]["accuracy"] for end in ends if end["metrics"]}
+
+
 def test_it_prints_the_front_the_pick_and_what_to_do_next(finished: Finished) -> None:
     lines = finished.ran.stdout.splitlines()
     assert lines[0] == "front of 's': accuracy against seconds of work"
@@ -164,7 +170,7 @@ def test_the_answer_rests_on_paired_seeds(finished: Finished) -> None:
     assert sum(decision["p_best"].values()) == pytest.approx(1)
     reruns = [event for event in of_kind(finished.events, "trial") if event["kind"] == "seed"]
     of_winner = [event["trial"] for event in reruns if event["of"] == decision["trial"]]
-    ends = {end["trial"]: end["metrics"]["accuracy"] for end in of_kind(finished.events, "end")}
+    ends = accuracies_of(finished)
     assert decision["value"] == pytest.approx(sum(map(ends.get, of_winner)) / SEEDS)
     low, high = decision["interval"]
     assert 0 <= low <= decision["value"] <= high <= 1
@@ -187,7 +193,7 @@ def test_finalists_are_timed_alone_and_the_winner_is_trained_again(finished: Fin
     (winner,) = [event for event in begun if event["kind"] == "winner"]
     decision = json.loads((finished.folder / "adiw-searches/s/decision.json").read_text())
     assert winner["of"] == decision["trial"]
-    ends = {end["trial"]: end["metrics"]["accuracy"] for end in of_kind(finished.events, "end")}
+    ends = accuracies_of(finished)
     assert ends[winner["trial"]] == ends[winner["of"]]  # on the CPU, to the last digit
 
 

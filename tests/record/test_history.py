@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from adiw_tune.errors import UserError
+from adiw_tune.metrics import METRICS
 from adiw_tune.record.history import History
 from adiw_tune.record.log import EventLog
-from adiw_tune.record.runs import arm
+from adiw_tune.record.runs import arm, end_whole_run
 from adiw_tune.search.programme import Begin
 from tests.search.made_up import Story, details, line
 
@@ -49,6 +50,39 @@ def test_a_seed_over_which_training_diverged_is_told_from_one_that_was_lost(tmp_
     reruns = story.history().reruns()
     assert reruns["seed"].tolist() == [0, 2]
     assert reruns["accuracy"].isna().tolist() == [True, False]
+
+
+def test_tables_have_the_metric_by_its_name_and_all_are_there_beside_it(tmp_path: Path) -> None:
+    story, loss = Story(tmp_path), METRICS["log_loss"]
+    story.trial(0, metric=loss.name, accuracy=0.5)
+    config = story.history().runs["t0"].config
+    for seed, value in enumerate((0.4, 0.6)):
+        story.begins(Begin(f"t0-seed{seed}", 0, "seed", "t0", {**config, "seed": seed}))
+        story.ends(f"t0-seed{seed}", metric=loss.name, accuracy=value)
+    history = story.history(loss)
+    assert history.front()["log_loss"].tolist() == [0.5]
+    assert history.curves()["log_loss"].tolist() == [0.5] * 3
+    assert history.reruns()["log_loss"].tolist() == [0.4, 0.6]
+    assert history.metrics_of("t0") == {"log_loss": pytest.approx(0.5)}
+
+
+def test_a_run_without_a_value_at_its_end_has_failed_and_does_not_count(tmp_path: Path) -> None:
+    story, auroc = Story(tmp_path), METRICS["auroc"]
+    story.trial(0, metric=auroc.name)
+    config = story.history().runs["t0"].config
+    for seed, value in enumerate((0.9, None, 0.7)):
+        begin = Begin(f"t0-seed{seed}", 0, "seed", "t0", {**config, "seed": seed, "epochs": 1})
+        story.begins(begin)
+        story.log.append("epoch", **details("epoch", trial=begin.trial, metrics={"auroc": value}))
+        end_whole_run(story.log, story.history().runs[begin.trial], auroc)
+    history = story.history(auroc)
+    assert history.reruns()["seed"].tolist() == [0, 2]
+    run = history.runs["t0-seed1"]
+    assert (run.status, run.reason) == (
+        "failed",
+        "auroc has no value on its select rows at the end",
+    )
+    assert history.metrics_of("t0") == {"auroc": pytest.approx(0.8)}
 
 
 def test_time_between_sessions_is_not_spent(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from adiw_tune.metrics import ACCURACY, Metric
 from adiw_tune.record.history import History
 from adiw_tune.record.log import EventLog
 from adiw_tune.record.record import SearchSettings
@@ -77,8 +78,8 @@ class Story:
         self.log = EventLog(folder / "events.jsonl")
         self.log.append("session", **details("session"))
 
-    def history(self) -> History:
-        return History(self.log)
+    def history(self, metric: Metric = ACCURACY) -> History:
+        return History(self.log, metric)
 
     def begins(self, begin: Begin) -> None:
         """What its configuration leaves out has its defaults, as in a space."""
@@ -96,17 +97,18 @@ class Story:
         self,
         trial: str,
         status: str = "finished",
-        accuracy: float = 0.8,
+        accuracy: float | None = 0.8,
         work_s: float = 3.0,
         epochs: int | None = None,
         reason: str | None = None,
+        metric: str = "accuracy",
     ) -> None:
-        """It runs its epochs, or fewer, and ends."""
+        """It runs its epochs, or fewer, and ends; ``accuracy`` is the value of ``metric``."""
         run = self.history().runs[trial]
         last = run.config["epochs"] if epochs is None else epochs
         for epoch in range(1, last + 1):
             spent = work_s * epoch / last
-            numbers = {"metrics": {"accuracy": accuracy}, "work_s": spent, "wall_s": 2 * spent}
+            numbers = {"metrics": {metric: accuracy}, "work_s": spent, "wall_s": 2 * spent}
             self.log.append("epoch", trial=trial, epoch=epoch, loss=1.0, shares={}, **numbers)
         if status == "pruned":
             self.log.append("cut", trial=trial, rung=last)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from adiw_tune.metrics import METRICS
 from adiw_tune.search.programme import Begin, Programme
 from adiw_tune.search.proposals import Proposer
 from adiw_tune.search.space import SpaceFile
@@ -18,7 +19,7 @@ def make(folder: Path, **changes: Any) -> Programme:
     (folder / "space.py").write_text(SPACE)
     chosen = settings(**changes)
     space = SpaceFile(folder / "space.py", seed=0, folds=chosen.folds)
-    proposer = Proposer(space, chosen.seed, chosen.trials)
+    proposer = Proposer(space, chosen.seed, chosen.trials, chosen.main_metric)
     return Programme(chosen, proposer)
 
 
@@ -161,6 +162,17 @@ def test_a_front_that_stands_still_ends_the_search(tmp_path: Path) -> None:
     assert (programme.next(story.history()) or Begin("", 0, "", None, {})).kind == "search"
     story.trial(4, accuracy=0.6)
     assert (programme.next(story.history()) or Begin("", 0, "", None, {})).kind == "retime"
+
+
+def test_so_does_one_of_a_loss_that_falls_no_more(tmp_path: Path) -> None:
+    loss = METRICS["log_loss"]
+    story = Story(tmp_path)
+    programme = make(tmp_path, trials=40, seeds=0, patience=3, metric=loss.name)
+    for number, value in enumerate((0.9, 0.5, 0.6, 0.6)):
+        story.trial(number, metric=loss.name, accuracy=value, work_s=1.0 + number)
+    assert (programme.next(story.history(loss)) or Begin("", 0, "", None, {})).kind == "search"
+    story.trial(4, metric=loss.name, accuracy=0.9, work_s=4.0)
+    assert (programme.next(story.history(loss)) or Begin("", 0, "", None, {})).kind == "retime"
 
 
 def test_an_extended_search_goes_on_searching(tmp_path: Path) -> None:

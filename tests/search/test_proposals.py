@@ -9,6 +9,7 @@ from optuna.trial import TrialState
 
 from adiw_tune.divergences import DEFAULT_BANDWIDTHS
 from adiw_tune.errors import UserError
+from adiw_tune.metrics import METRICS
 from adiw_tune.search import proposals
 from adiw_tune.search.programme import Begin
 from adiw_tune.search.proposals import Proposer, looked_at, study_of
@@ -144,6 +145,17 @@ def test_optuna_is_told_how_a_trial_ended(tmp_path: Path, status: str, state: Tr
     if status == "finished":
         assert study.trials[0].values == [0.99, 0.1]
     assert [trial.number for trial in study.best_trials] == [0] * (status == "finished")
+
+
+def test_optuna_is_to_make_a_metric_small_of_which_less_is_better(tmp_path: Path) -> None:
+    story, loss = Story(tmp_path), METRICS["log_loss"]
+    for number, value in enumerate((0.9, 0.2, 0.5)):
+        story.trial(number, metric=loss.name, accuracy=value, work_s=1.0 + number)
+    runs = story.history(loss).of_kind("search")
+    study = study_of(runs, loss)
+    assert [direction.name for direction in study.directions] == ["MINIMIZE", "MINIMIZE"]
+    assert [trial.values for trial in study.trials] == [[0.9, 1.0], [0.2, 2.0], [0.5, 3.0]]
+    assert sorted(trial.number for trial in study.best_trials) == [0, 1]
 
 
 def test_a_search_begins_with_each_divergence_by_its_defaults(tmp_path: Path) -> None:

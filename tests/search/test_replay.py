@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from adiw_tune.errors import UserError
+from adiw_tune.metrics import METRICS, Metric
 from adiw_tune.search.courses import Course, read_courses
 from adiw_tune.search.replay import RANDOM_SEARCH, replay, replay_table
 
@@ -86,6 +88,21 @@ def test_what_is_spent_and_reached_is_what_one_can_count_by_hand() -> None:
     assert asha.loc[cut, "seconds"].to_numpy() == pytest.approx((1 + 3 + 2) / 10)
     ours = results[results["policy"] == "adiw-tune"]
     assert ours["hypervolume"].to_numpy() == pytest.approx(1.0)
+
+
+def test_a_loss_is_replayed_as_its_negative_would_be() -> None:
+    courses = [
+        course("a", [0.5], 1.0),
+        course("b", [0.4, 0.3], 1.5),
+        course("c", [0.9, 0.9, 0.1], 2.0),
+    ]
+    mirrored = [replace(one, values=tuple(-v for v in one.values)) for one in courses]
+    results = replay(courses, seeds=10, workers=1, metric=METRICS["log_loss"])
+    again = replay(mirrored, seeds=10, workers=1, metric=Metric("gain"))
+    assert set(results["policy"]) == {"random search", "ASHA on log_loss", "adiw-tune"}
+    numbers = ["seconds", "hypervolume", "random_hypervolume", "seconds_to_95"]
+    assert results[numbers].equals(again[numbers])
+    assert (results["seconds"] < 1).any()
 
 
 def events() -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adiw_tune.metrics import METRICS
 from adiw_tune.search.rungs import ETA, FIRST_RUNG, Rungs, non_dominated_ranks
 
 # Few distinct values, so that ties and duplicates are common.
@@ -133,6 +134,20 @@ def test_a_report_made_again_gives_the_same_answer_and_adds_nothing(
         again, answer = expected[data.draw(st.integers(0, place))]
         assert repeating.report(*again[:4], 0.3, again[5]) == answer
     assert repeating.cut == plain.cut
+
+
+def test_of_a_metric_that_is_to_be_small_the_smaller_go_on() -> None:
+    config, loss = {"divergence": "mmd", "epochs": 9}, METRICS["log_loss"]
+
+    def goes_on(rungs: Rungs, trial: str, value: float | None) -> bool:
+        epoch = {"epoch": FIRST_RUNG, "log_loss": value, "work_s": 1.0}
+        return rungs.told(trial, config, epoch, loss)
+
+    rungs = Rungs()
+    assert [goes_on(rungs, f"t{n}", v) for n, v in enumerate((0.5, 0.3, 0.2, 0.9))][-1] is False
+    assert goes_on(rungs, "t4", 0.1)
+    assert goes_on(rungs, "t5", None)  # nothing is known against it
+    assert [*rungs.cut] == ["t3"]
 
 
 def events_of(

@@ -42,7 +42,7 @@ class ParetoScheduler(FIFOScheduler):
     ) -> str:
         """Whether the trial goes on after this epoch; the log is told of one that does not."""
         searched = _search_trial(trial.config)
-        if searched is None or "metrics" not in result:
+        if searched is None or self._main_metric.name not in result:  # which is flat
             return str(TrialScheduler.CONTINUE)
         name, config = searched
         if self._rungs.told(name, config, result, self._main_metric):

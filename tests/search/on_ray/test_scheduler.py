@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from ray.tune.schedulers import TrialScheduler
 
+from adiw_tune.metrics import METRICS
 from adiw_tune.search.on_ray.scheduler import ParetoScheduler
 from adiw_tune.search.rungs import ETA, FIRST_RUNG, Rungs
 
@@ -27,6 +28,7 @@ from ray import tune
 from ray.tune.search import Searcher
 
 from adiw_tune.record.log import EventLog
+from adiw_tune.metrics import METRICS
 from adiw_tune.search.on_ray.scheduler import ParetoScheduler
 from adiw_tune.training import TrainingRun, TrialConfig
 
@@ -39,7 +41,7 @@ def train(config):
     while not run.finished:
         report = run.run_epoch()
         work_s = report.epoch * (1.0 + config["config"]["steps"])
-        reached = {"metrics": report.metrics, "work_s": work_s}
+        reached = {**report.metrics, "metrics": report.metrics, "work_s": work_s}
         tune.report({"epoch": report.epoch, **reached})
 
 
@@ -145,6 +147,21 @@ def test_its_cuts_are_those_that_the_log_brings_back(searched: Path) -> None:
     assert cut == Rungs.replayed(events_of(searched)).cut
 
 
+def test_of_a_loss_those_are_cut_that_have_more_of_it(tmp_path: Path) -> None:
+    made = ParetoScheduler(tmp_path / "events.jsonl", METRICS["log_loss"])
+    scheduler = pickle.loads(pickle.dumps(made))
+    config = {"divergence": "mmd", "epochs": 9}
+    answers = []
+    for number, loss in enumerate((0.5, 0.3, 0.2, 0.9, 0.1)):
+        trial = SimpleNamespace(
+            config={"adiw": {"trial": f"t{number}", "kind": "search"}, "config": config}
+        )
+        result = {"epoch": FIRST_RUNG, "log_loss": loss, "accuracy": 0.5, "work_s": 1.0}
+        answers.append(scheduler.on_trial_result(None, trial, result))
+    go, stop = TrialScheduler.CONTINUE, TrialScheduler.STOP
+    assert answers == [go, go, go, stop, go]
+
+
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.5, 0.7, 0.9])
 def test_after_a_kill_the_unpickled_scheduler_goes_on_identically(
     searched: Path, tmp_path: Path, share: float
@@ -162,5 +179,6 @@ def test_after_a_kill_the_unpickled_scheduler_goes_on_identically(
             trial = SimpleNamespace(config=given[event["trial"]])
             stops = cut.get(event["trial"]) == event["epoch"]
             answer = TrialScheduler.STOP if stops else TrialScheduler.CONTINUE
-            assert scheduler.on_trial_result(None, trial, event) == answer
+            result = {**event, **event["metrics"]}  # as Tune flattens it
+            assert scheduler.on_trial_result(None, trial, result) == answer
     assert cut == {e["trial"]: e["rung"] for e in events_of(tmp_path) if e["event"] == "cut"}
