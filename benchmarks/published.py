@@ -72,7 +72,7 @@ def run(method: str, checkpoints: Path) -> None:
                 {
                     "method": method,
                     "epoch": training.epoch,
-                    "test": training.accuracy(training.splits.test),
+                    "test": training.metrics(training.splits.test)["accuracy"],
                     "work_s": report.work_s,
                     "train_seconds": report.train_seconds,
                 }

@@ -29,14 +29,12 @@ class Kind:
             can say.
         beside: of (targets, those of the training rows, classes) what stands beside the features
             that weights are estimated on, [n, d]; None where nothing can.
-        right: the share of a row's decisions that are right, [n]; None where none are taken.
     """
 
     dtype: torch.dtype | None
     in_columns: bool
     loss: RowLoss | None
     beside: Callable[[Tensor, Tensor, int], Tensor] | None
-    right: RowLoss | None
 
     def compared(self, outputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Outputs and targets of n rows, both [n, k] if they are compared number by number."""
@@ -73,7 +71,6 @@ KINDS = {
         in_columns=False,
         loss=partial(functional.cross_entropy, reduction="none"),
         beside=lambda labels, source, classes: functional.one_hot(labels, classes),
-        right=lambda logits, labels: logits.argmax(dim=1) == labels,
     ),
     # 0 or 1, float32 [n, k] or [n]: several labels a row, or one; logits alike.
     "binary": Kind(
@@ -83,7 +80,6 @@ KINDS = {
             logits, labels, reduction="none"
         ).mean(dim=1),
         beside=lambda labels, source, classes: columns(labels),
-        right=lambda logits, labels: ((logits > 0) == (labels > 0.5)).float().mean(dim=1),
     ),
     # Real values, float32 [n, k] or [n]; outputs alike. Losses are squared errors.
     "real": Kind(
@@ -91,10 +87,9 @@ KINDS = {
         in_columns=True,
         loss=lambda outputs, values: (outputs - values).square().mean(dim=1),
         beside=lambda values, source, classes: columns(values) / spread(columns(source)),
-        right=None,
     ),
     # Whatever the task's own loss takes, [n, ...].
-    "own": Kind(dtype=None, in_columns=False, loss=None, beside=None, right=None),
+    "own": Kind(dtype=None, in_columns=False, loss=None, beside=None),
 }
 
 

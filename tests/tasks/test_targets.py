@@ -77,13 +77,6 @@ def test_a_tasks_own_loss_is_taken_as_it_is() -> None:
     assert row_loss("real", own) is own
 
 
-def test_right_decisions_are_counted_label_by_label() -> None:
-    outputs = torch.tensor([[-1.0, 2], [3, -1], [1, 1]])
-    right = KINDS["binary"].right
-    assert right is not None
-    assert right(outputs, MULTI).tolist() == [1, 0.5, 0]
-
-
 def test_what_stands_beside_features() -> None:
     def beside(kind: str, labels: Tensor, source: Tensor) -> Tensor:
         made = KINDS[kind].beside

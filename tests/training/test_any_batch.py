@@ -162,13 +162,21 @@ def test_accuracy_is_the_share_of_labels_that_are_right(tmp_path: Path, name: st
     right = (
         outputs.argmax(1) == labels if name == "text" else (outputs.view_as(labels) > 0) == labels
     )
-    assert run.accuracy(run.splits.test) == pytest.approx(float(right.float().mean()))
-    assert run.accuracy(run.splits.test) > 0.8
+    accuracy = run.metrics(run.splits.test)["accuracy"]
+    assert accuracy == pytest.approx(float(right.float().mean()))
+    assert accuracy > 0.8
 
 
-def test_real_values_have_no_accuracy(tmp_path: Path) -> None:
-    run = run_of(tmp_path, REAL)
-    assert math.isnan(run.accuracy(run.splits.test))
+def test_real_values_have_errors_and_no_accuracy(tmp_path: Path) -> None:
+    run = run_of(tmp_path, REAL, epochs=3)
+    losses(run)
+    found = run.metrics(run.splits.test)
+    assert found.keys() == {"rmse", "mae", "r2"}
+    with torch.no_grad():
+        outputs = run.network.eval()(run.splits.test.inputs)
+    labels = run.splits.test.labels
+    errors = outputs.view_as(labels) - labels
+    assert found["rmse"] == pytest.approx(float(errors.square().mean().sqrt()), rel=1e-5)
 
 
 def test_the_default_loss_written_out_gives_the_same_numbers(tmp_path: Path) -> None:
