@@ -147,7 +147,7 @@ def _read_ahead(rows: StreamedSplit, items: Iterator[list[int]]) -> Iterator[Nes
         for read in reading:
             if isinstance(read, UserError):
                 raise read
-            yield read
+            yield read.inputs
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
@@ -169,14 +169,27 @@ class _Reader(Dataset[Any]):
         self._dataset = dataset
         self._name = name
 
-    def __getitems__(self, items: list[int]) -> Nest:
+    def __getitems__(self, items: list[int]) -> "_Read | UserError":
         try:
-            return read_inputs(self._dataset, items, self._name)
+            return _Read(read_inputs(self._dataset, items, self._name))
         except UserError as error:
             return error
 
     def __getitem__(self, item: int) -> Any:
         return self._dataset[item]
+
+
+@dataclass(frozen=True)
+class _Read:
+    """Inputs on their way: of what it does not know the loader asks how to pin it.
+
+    Of tuples it would make lists.
+    """
+
+    inputs: Nest
+
+    def pin_memory(self) -> "_Read":
+        return _Read(mapped(lambda x: x.pin_memory(), self.inputs))
 
 
 def _as_read(inputs: Any) -> Any:

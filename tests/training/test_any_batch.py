@@ -224,6 +224,21 @@ def test_augment_is_given_the_nest(tmp_path: Path) -> None:
     assert losses(run_of(tmp_path, TEXT + drops)) == augmented
 
 
+BY_WORD = STREAMED.replace(
+    "self.last((read * mask[..., None]).sum(1) / mask.sum(1, keepdim=True))",
+    "(self.last(read) * mask[..., None]).sum(1)",
+)
+
+
+def test_features_of_several_widths_are_refused(tmp_path: Path) -> None:
+    assert all(map(math.isfinite, losses(run_of(tmp_path, BY_WORD))))
+    told = r"features of 8 rows are \[8, 7, 16\]: only representation loss can be used"
+    with pytest.raises(UserError, match=told):
+        run_of(tmp_path, BY_WORD, representation="feature")
+    with pytest.raises(UserError, match="the network's are of 64 and 112 numbers: give its last"):
+        losses(run_of(tmp_path, BY_WORD, method="giw", reference_size=2))
+
+
 @pytest.mark.parametrize(
     ("code", "shift", "message"),
     [

@@ -53,8 +53,7 @@ class Giw(Adiw):
         generator = torch.Generator().manual_seed(self.config.seed + 3)
         some = torch.randperm(len(self.rows), generator=generator)[: 2 * _SVM_ROWS]
         training = self.rows.take(some.to(device))
-        inside = rows_in_support(_features(learner, training), _features(learner, self.trusted))
-        return inside.to(device)
+        return rows_in_support(*_features(learner, training, self.trusted)).to(device)
 
     def load_state_dict(self, *arguments: object, **options: object) -> object:
         """Take up the division that the state holds."""
@@ -85,16 +84,19 @@ class Giw(Adiw):
 
 
 @torch.no_grad()
-def _features(learner: Learner, rows: Rows) -> Tensor:
+def _features(learner: Learner, *rows: Rows) -> list[Tensor]:
     """Of unit length, on the CPU: [n, d]; 0 where no numbers are left, of which the loss tells."""
-    parts = [learner.evaluate(some).features.flatten(1).float() for some in in_order(rows)]
-    shapes = [list(part.shape) for part in parts]
-    if sum(n for n, _ in shapes) != len(rows) or len({width for _, width in shapes}) > 1:
+    parts = [
+        [learner.evaluate(part).features.flatten(1) for part in in_order(some)] for some in rows
+    ]
+    if len(widths := {part.shape[1] for some in parts for part in some}) > 1:
         raise UserError(
-            f"method giw needs as many features of each row: the network's are {shapes[0]}, then "
-            f"{shapes[-1]} of {len(rows)} rows"
+            "method giw compares the features of rows, but the network's are of "
+            f"{' and '.join(map(str, sorted(widths)))} numbers: give its last nn.Linear as many of "
+            "each row"
         )
-    return torch.nn.functional.normalize(torch.cat(parts)).nan_to_num(0, 0, 0).cpu()
+    whole = [torch.cat(some).float() for some in parts]
+    return [torch.nn.functional.normalize(some).nan_to_num(0, 0, 0).cpu() for some in whole]
 
 
 def rows_in_support(training: Tensor, trusted: Tensor) -> Tensor:
