@@ -157,7 +157,7 @@ class Tracked:
         runs = list(self.client.search_runs(experiments, max_results=1000))
         self.runs = runs
         (self.parent,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
-        nested = [run for run in runs if "mlflow.parentRunId" in run.data.tags]
+        nested = [run for run in runs if "adiw.trial" in run.data.tags]  # a curve's has none
         self.children = {run.data.tags["adiw.trial"]: run for run in nested}
         assert len(self.children) == len(nested), "two runs for one trial"
 
