@@ -14,8 +14,8 @@ from .test_own import DATASET, EXAMPLE, task_of
 
 NOTHING = "means nothing in a task file"
 HOOKS = (
-    "train, test, model, reference, augment, loss, optimizer, scheduler, TARGETS, CLASSES, "
-    "REFERENCE_SIZE, SELECT_SIZE"
+    "train, test, model, reference, augment, loss, metric, optimizer, scheduler, METRIC, "
+    "GREATER_IS_BETTER, TARGETS, CLASSES, REFERENCE_SIZE, SELECT_SIZE"
 )
 
 
@@ -63,8 +63,8 @@ def remarks_on(task: Task) -> list[str]:
         ("def Augment(x):\n    return x", f"Augment() {NOTHING}: did you mean augment?"),
         ("augmentt = lambda x: x", f"augmentt() {NOTHING}: did you mean augment?"),
         (
-            "def metrics(x, y):\n    return x",
-            f"metrics() is not used, and {NOTHING}, which ma",
+            "def predict(x, y):\n    return x",
+            f"predict() is not used, and {NOTHING}, which ma",
         ),
         ("EPOCHS = 3", f"EPOCHS is not used, and {NOTHING}, which may define {HOOKS}"),
         ("@staticmethod\ndef collate(x):\n    return x", f"collate() is not used, and {NOTHING}"),
