@@ -1,5 +1,6 @@
 """Labels in a file beside the data: a column of a CSV, TSV, parquet or NumPy file."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from adiw_tune.errors import UserError, in_one_line
+from adiw_tune.errors import UserError, in_one_line, told_as
 from adiw_tune.tasks.arrays import as_tensor
 from adiw_tune.tasks.coverage import listed
 from adiw_tune.tasks.data import Data
@@ -32,21 +33,23 @@ def labels_from(file: str, column: str, data: Data) -> Tensor:
         UserError: they cannot be read, or are no labels of these rows.
     """
     what = f"column '{column}' of '{file}'" if column else f"'{file}'"
-    try:
+    if not os.path.isfile(file):
+        raise UserError(f"no file '{file}' for shift labels: give one that is there")
+    with told_as(lambda error: f"{what} cannot be read as labels ({in_one_line(error)})"):
         values = _read(Path(file), column, bool(data.names))
-    except FileNotFoundError:
-        raise UserError(f"no file '{file}' for shift labels: give one that is there") from None
-    except (OSError, ValueError) as error:  # pyarrow's own are of these
-        raise UserError(f"'{file}' cannot be read as labels ({in_one_line(error)})") from error
-    if len(values) != len(data.rows):
+        _check_complete(values, what, len(data.rows))
+        labels = _named(values, what, data) if data.names else _numbers(values, what)
+        return _fitted(labels, what, data)
+
+
+def _check_complete(values: Any, what: str, rows: int) -> None:
+    if len(values) != rows:
         raise UserError(
-            f"{what} has {len(values)} values, but there are {len(data.rows)} rows of train: give "
-            "one for each, in their order"
+            f"{what} has {len(values)} values, but there are {rows} rows of train: give one for "
+            "each, in their order"
         )
     if len(missing := _missing(values)):
-        raise UserError(f"{what} has no value in row {missing[0]} of 0 .. {len(values) - 1}")
-    labels = _named(values, what, data) if data.names else _numbers(values, what)
-    return _fitted(labels, what, data)
+        raise UserError(f"{what} has no value in row {missing[0]} of 0 .. {rows - 1}")
 
 
 def _read(file: Path, column: str, names: bool) -> Any:

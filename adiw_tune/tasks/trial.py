@@ -126,8 +126,7 @@ class _Trial:
         with torch.no_grad():
             outputs, again = self.network(self.rows.inputs), self.network(self.rows.inputs)
         if told := self._misshapen(outputs):
-            is_class = self.splits.targets == "classes"
-            yield told + " (is the number of classes right?)" * is_class
+            yield told + self._hint
         if not outputs.isfinite().all():
             yield f"{self._outputs} must be finite"
         if not torch.allclose(outputs, again, rtol=1e-4, atol=1e-5):
@@ -214,6 +213,12 @@ class _Trial:
         must = " or ".join(map(str, right)) or f"[{n}, ...]"
         are = shape if isinstance(outputs, Tensor) else type(outputs).__name__
         return f"{self._outputs} of {n} rows must be {must}; they are {are}"
+
+    @property
+    def _hint(self) -> str:
+        if self.task.loss is not None and self.splits.targets != "own":
+            return ' (TARGETS = "own" leaves them to the loss)'
+        return " (is the number of classes right?)" if self.splits.targets == "classes" else ""
 
     @property
     def _outputs(self) -> str:

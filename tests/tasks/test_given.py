@@ -240,6 +240,11 @@ def test_a_loss_may_take_any_targets(tmp_path: Path) -> None:
             OTHER.format(labels="y", k=2) + "def loss(outputs, targets):\n    return outputs @ y",
             "loss fails on outputs [8, 2] and targets [8] torch.int64: NameError: name 'y' is not",
         ),
+        (
+            "def loss(outputs, targets):\n    return outputs[:, 0]\n"
+            "def model():\n    return nn.Linear(4, 1)",
+            'model: logits of 8 rows must be [8, 2]; they are [8, 1] (TARGETS = "own" leaves them',
+        ),
         ("loss = 3", "'loss' in task file '{path}' must be a function"),
         (
             "def train():\n    x, y = rows(80, 0)\n    return {'x': x, 'z': x[1:]}, y",

@@ -213,9 +213,17 @@ def test_a_file_that_is_not_there_or_no_such_file_is_refused(tmp_path: Path, end
 @pytest.mark.parametrize("ending", WRITERS)
 def test_a_column_that_is_not_there_is_refused(tmp_path: Path, ending: str) -> None:
     file = written(tmp_path, OTHER.tolist(), ending).partition("#")[0]
-    with pytest.raises(UserError, match=f"labels{ending}' has no column 'cleaner': ") as caught:
+    with pytest.raises(UserError, match=f"^'.*labels{ending}' has no column 'cleaner': ") as caught:
         splits(f"{file}#cleaner")
     assert ("noisy" in str(caught.value)) == (ending != ".npy")
+
+
+def test_a_column_of_lists_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "labels.parquet"
+    parquet.write_table(pa.table({"noisy": [[i, i] for i in range(ROWS)]}), file)
+    with pytest.raises(UserError, match=r"'noisy' of '.*' cannot be read as labels") as caught:
+        splits(f"labels:{file}#noisy")
+    assert "\n" not in str(caught.value)
 
 
 def test_an_array_of_objects_is_not_unpickled(tmp_path: Path) -> None:
