@@ -20,6 +20,7 @@ from adiw_tune.cli.app import (
 from adiw_tune.cli.console import err, out, write
 from adiw_tune.cores import usable_cores
 from adiw_tune.errors import EXIT_BAD_INPUT, UserError
+from adiw_tune.metrics import find_metric
 from adiw_tune.ranges import check_whole
 from adiw_tune.record.record import DEFAULT_STORAGE
 
@@ -153,6 +154,8 @@ def train(
         if value is not None and from_search is None:
             raise UserError(f"{option} is for the pick of a search: name the search by --from")
     check_whole("--threads", threads, 1, usable_cores())
+    if metric is not None:
+        find_metric(metric)  # refused before data is loaded
     found = _device(device)
     if output is not None:
         check_output(output)

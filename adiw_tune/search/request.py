@@ -190,7 +190,8 @@ def check_without_space(request: SearchRequest) -> None:
     asked = (request.trials, request.seeds, request.cross_fit, request.concurrency)
     check_options(request.seed, *asked, request.patience)
     _check_resources(request)
-    known = find_metric(request.metric or OWN)  # of a task's own the range is not known
+    # Of what the tasks may say the range is not known, no more than of a task's own.
+    known = find_metric(OWN if request.metric is None else request.metric)
     if request.policy is not None:
         parse_policy(request.policy, known)
     if request.budget is not None:

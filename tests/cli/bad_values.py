@@ -28,6 +28,7 @@ _OF_NAME: dict[str, tuple[str, ...]] = {
     "checkpoints": ("s3://[bad", "github://x", "memory://x", "http://[::1", "/dev/full"),
     "budget": ("0s", "inf", "$5", 400 * "9" + "h", "1e3h", "²h", "0.1s", "1.1.1m"),
     "policy": ("best", "knee=1", "best-under=inf", "best-under=1e-320", "fastest-within=nan"),
+    "metric": ("f2", "Accuracy"),
     "name": (252 * "x", 120 * "é", "a/b", "..", "a\nb"),
     "shift": ("pair:nan", "pair:1", "class-prior:inf", "none+none:1", "pair:0.1+"),
     "output": ("/dev/full", "/dev/null", "no/where/x", "data"),
