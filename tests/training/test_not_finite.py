@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from adiw_tune.metrics import ACCURACY
 from adiw_tune.tasks import TASKS, Data, Network
 from adiw_tune.terminal import epoch_line
 from adiw_tune.training import TrainingDivergedError, TrainingRun, TrialConfig
@@ -55,7 +56,7 @@ def test_mini_batches_that_were_not_weighed_are_told_with_the_epoch(
     reports = [run.run_epoch() for _ in counts]
     assert [report.unweighed for report in reports] == counts
     assert [report.as_dict()["unweighed"] for report in reports] == counts
-    told = ["unweighed (a loss was NaN or infinite)" in epoch_line(one, 3) for one in reports]
+    told = ["unweighed (a loss was NaN or infinite)" in epoch_line(one, 3, ACCURACY) for one in reports]
     assert told == [count > 0 for count in counts]
     assert all(value.isfinite().all() for value in run.method.buffers())
     # So all of them were trained on as they are.

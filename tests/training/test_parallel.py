@@ -58,8 +58,7 @@ def second(folder: Path) -> Results:
 
 
 def assert_close(these: Any, others: Any, tolerance: float = 1e-5) -> None:
-    # Real targets have no accuracy.
-    torch.testing.assert_close(these, others, rtol=tolerance, atol=tolerance, equal_nan=True)
+    torch.testing.assert_close(these, others, rtol=tolerance, atol=tolerance)
 
 
 def assert_same_numbers(these: Results, others: Results, tolerance: float = 1e-5) -> None:
@@ -67,7 +66,7 @@ def assert_same_numbers(these: Results, others: Results, tolerance: float = 1e-5
     assert_close(these["weights"][:1], others["weights"][:1])
     assert_close(these["weights"], others["weights"], tolerance)
     assert_close(these["method"], others["method"], tolerance)
-    for of in ("losses", "accuracies"):
+    for of in ("losses", "metrics"):
         assert_close(these[of], others[of])
     assert_close(these["network"], others["network"], 3e-5)
 
@@ -79,7 +78,7 @@ def test_two_processes_give_the_numbers_of_one(alone: Results, first: Results, n
 
 @pytest.mark.parametrize("name", together.SAME_NUMBERS)
 def test_both_have_the_same_network_and_weights(first: Results, second: Results, name: str) -> None:
-    for of in ("weights", "losses", "accuracies", "network"):
+    for of in ("weights", "losses", "metrics", "network"):
         assert_close(first["same"][name][of], second["same"][name][of], 0)
 
 
@@ -98,7 +97,7 @@ def test_a_run_of_two_goes_on_as_if_it_had_not_been_stopped(
     folder: Path, name: str, rank: int
 ) -> None:
     run = told(folder, "runs", 2, rank)["stopped"][name]
-    for of in ("weights", "losses", "accuracies", "network"):
+    for of in ("weights", "losses", "metrics", "network"):
         assert_close(run["resumed"][of], run["whole"][of], 0)
     if rank == 0:
         assert_close(run["resumed"]["method"], run["whole"]["method"], 0)
@@ -130,7 +129,7 @@ def test_measuring_changes_no_number_of_a_run_of_two(first: Results) -> None:
     measured = first["calibrated"]
     expected = first["same"]["static"]
     # Of the weights, those of steps that were taken back have been noted too.
-    for kind in ("losses", "accuracies", "network", "method"):
+    for kind in ("losses", "metrics", "network", "method"):
         assert_close(measured["run"][kind], expected[kind], 0)
     assert measured["cost"]["plain_s"] > 0
     assert measured["work_s"] > 0

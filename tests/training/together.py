@@ -92,7 +92,7 @@ def finished(run: TrainingRun) -> Values:
         reports.append(run.run_epoch())
     return {
         "losses": [report.loss for report in reports],
-        "accuracies": [report.metrics["accuracy"] for report in reports],
+        "metrics": [value for one in reports for value in one.metrics.values()],
         "weights": weights,
         "network": run.network.state_dict(),
         "method": run.method.state_dict(),
