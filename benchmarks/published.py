@@ -7,8 +7,8 @@ Fashion-MNIST, LeNet, symmetric noise 0.4, recipe diw: SGD, rate 3e-4 on the sum
 the same updates in units of the mean), weight decay 1e-4, a tenth of the rate after each 100 of 400
 epochs, 1,000 clean rows. These are trained on by diw-published, and not by adiw. The test split is
 read after each epoch, as the published code does, whose shipped log is 88.5% at the end and 89.3%
-at most. What stands in published.jsonl is not run again; a run that was stopped goes on from its
-checkpoint in the directory that ``--checkpoints`` names.
+at most. A run that was stopped resumes from its checkpoint in the directory that ``--checkpoints``
+names; without a checkpoint it starts over. An epoch is written to published.jsonl only once.
 """
 
 import argparse

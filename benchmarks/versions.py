@@ -29,7 +29,7 @@ OURS = Path(__file__).parent.parent
 
 
 def version(root: Path) -> ModuleType:
-    """The training room of the checkout at ``root``, beside those of others."""
+    """The package ``adiw_tune.training`` of the checkout at ``root``, imported anew."""
     for name in [name for name in sys.modules if name.partition(".")[0] == "adiw_tune"]:
         del sys.modules[name]
     sys.path.insert(0, str(root.resolve()))

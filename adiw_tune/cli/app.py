@@ -51,8 +51,9 @@ MetricName = Annotated[
     str | None,
     typer.Option(
         help="accuracy, balanced_accuracy, macro_f1, auroc, average_precision, "
-        "worst_group_accuracy, log_loss; of real targets rmse, mae, r2; or metric, the task file's "
-        "own. By default what the task file says, else accuracy, or rmse of real targets."
+        "worst_group_accuracy, log_loss; for real targets rmse, mae, r2; or metric, the task "
+        "file's own. Default: with --from the search's; else the task file's, or accuracy, or rmse "
+        "for real targets."
     ),
 ]
 TextOrJson = Annotated[Literal["text", "json"], typer.Option("--format")]

@@ -57,8 +57,8 @@ def search(
     policy: Annotated[
         str | None,
         typer.Option(
-            help="knee, fastest-within=0.01 (or 1%, the default of a metric that is no share), or "
-            "best-under=20."
+            help="knee, best-under=20 or fastest-within=0.01; fastest-within=1% is the default for "
+            "a metric that does not lie in [0, 1]."
         ),
     ] = None,
     seeds: Seeds = 5,

@@ -37,7 +37,7 @@ _SHIFT_HELP = (
     "symmetric:0.4 for the others."
 )
 _METHOD_HELP = "adiw, giw, diw, diw-published, l2rw, static, random, erm or clean-only."
-_RECIPE_HELP = "Defaults of the options below, and of batch sizes and warm-up: diw, giw or resnet."
+_RECIPE_HELP = "Named training settings: diw, giw or resnet; other options override them."
 _DIVERGENCE_HELP = (
     "mmd, kl, squared, wasserstein, energy or pearson; auto, which mixes several by what helps; "
     "or the Python file of your own."
@@ -100,20 +100,23 @@ def train(
         typer.Option(help="constant, cosine, step or onecycle; own for the task file's."),
     ] = None,
     lr_end: Annotated[
-        float | None, typer.Option(help="Of cosine: last rate, in units of the first; 0.")
+        float | None, typer.Option(help="Of cosine: last rate over --learning-rate; default 0.")
     ] = None,
     lr_step_epochs: Annotated[
-        int | None, typer.Option(help="Of step: epochs between two; a third of all.")
+        int | None,
+        typer.Option(help="Of step: epochs between two drops; default a third of --lr-epochs."),
     ] = None,
-    lr_gamma: Annotated[float | None, typer.Option(help="Of step: the factor; 0.1.")] = None,
+    lr_gamma: Annotated[
+        float | None, typer.Option(help="Of step: factor of each drop; default 0.1.")
+    ] = None,
     lr_rise: Annotated[
-        float | None, typer.Option(help="Of onecycle: share of the course that rises; 0.3.")
+        float | None, typer.Option(help="Of onecycle: share of updates that rise; default 0.3.")
     ] = None,
     lr_warmup_epochs: Annotated[
         int | None, typer.Option(help="Linear warm-up of the rate, before the schedule.")
     ] = None,
     lr_epochs: Annotated[
-        int | None, typer.Option(help="That the schedule is laid out for, at least --epochs.")
+        int | None, typer.Option(help="Epochs of the schedule, at least --epochs, the default.")
     ] = None,
     clip_norm: Annotated[float | None, typer.Option(help="Largest norm of the gradient.")] = None,
     label_smoothing: Annotated[float | None, typer.Option(help="In [0, 1).")] = None,

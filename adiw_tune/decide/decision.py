@@ -29,9 +29,10 @@ class Decision:
         retimed_s: seconds of the winner when it ran alone; None if it was not re-timed.
         rule: the policy, as it was written.
         reason: one sentence.
-        tie: whether others could be taken too and cannot be told from the winner by the metric (of
-            the knee: in height), which is then the fastest of them.
-        tied: their divergences.
+        tie: whether other finalists may be as good: the metric (for knee, the height above the
+            line) cannot tell them from the winner. The winner is the fastest of those whose mean
+            is about the best; a tied one outside that margin may be faster.
+        tied: the divergences of these finalists.
         seeds: how many paired seeds are behind the answer; 0 is single runs only.
         p_best: by divergence, the share of resamples of the seeds in which the rule takes it;
             empty without seeds.

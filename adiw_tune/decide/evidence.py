@@ -104,11 +104,11 @@ def weigh(
 ) -> Evidence | None:
     """What ``policy`` takes from the finalists by their reruns; None with too few of these.
 
-    Those that cannot be told from the best, with confidence 1 - ``ERROR``, are a tie with it. Of
-    them, and of those within the policy's margin of the best, the fastest is taken whose mean is
-    within a point of the best (of a metric that is no share: 1% of it; or within the margin, if
-    that is more): speed settles what is about equal as far as one can see, and never costs more
-    than that by the means.
+    Finalists that cannot be told from the best, with confidence 1 - ``ERROR``, tie with it. Among
+    these, and those within the policy's margin of the best, the candidates have a mean within a
+    tolerance of the best mean: one point, or 1% of the best for a metric that does not lie in
+    [0, 1], or the margin if it is larger. The fastest candidate is taken, so speed decides between
+    near equals and costs at most the tolerance in the mean.
 
     Args:
         reruns: columns trial, seed and of the policy's metric; NaN as in ``race``.

@@ -107,7 +107,7 @@ def _check_within(number: str, within: float, relative: bool, metric: Metric) ->
         kind = "an accuracy" if metric == ACCURACY else metric.name
         raise UserError(f"fastest-within takes {kind} in [0, 1]; got {number}")
     if not 0 <= within < math.inf:
-        raise UserError(f"fastest-within takes {metric.name} of at least 0; got {number}")
+        raise UserError(f"fastest-within takes a margin of at least 0; got {number}")
 
 
 def ranked(trials: pd.DataFrame, policy: Policy) -> pd.DataFrame:

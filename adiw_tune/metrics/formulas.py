@@ -19,7 +19,7 @@ def accuracy(predictions: Predictions) -> float:
 
 
 def balanced_accuracy(predictions: Predictions) -> float:
-    """Mean over the classes of the share of their rows that are right; of labels, their mean."""
+    """Mean recall over the classes that have rows. With several labels: mean over these."""
     from sklearn.metrics import balanced_accuracy_score
 
     with _quiet():
@@ -27,9 +27,10 @@ def balanced_accuracy(predictions: Predictions) -> float:
 
 
 def macro_f1(predictions: Predictions) -> float:
-    """Mean over the classes of 2 TP / (2 TP + FP + FN); of several labels, of their ones alone.
+    """Mean of F1 = 2 TP / (2 TP + FP + FN) over the classes; with several labels, over the labels.
 
-    A class that no row is of, and none is said to be of, is left out; such a label counts 0.
+    A label's F1 is that of value 1. A class that has no row and is never predicted is left out; a
+    label that is never 1 and never predicted as 1 counts 0.
     """
     from sklearn.metrics import f1_score
 
@@ -113,7 +114,7 @@ def _mean(values: list[float]) -> float:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without scikit-learn's remark that a class is said that no row is of: so it is at first."""
+    """Without scikit-learn's warning about a predicted class that has no row: usual early on."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "y_pred contains classes not in y_true", UserWarning)
         yield

@@ -10,11 +10,12 @@ _RESAMPLES = 1000
 
 
 def interval_over_rows(metric: Metric, predictions: Predictions) -> tuple[float, float]:
-    """(low, high), 95%: what value of the metric these rows speak for.
+    """The 95% interval (low, high) of the metric over the rows.
 
-    Wilson's of an accuracy, by the number of rows alone. Of any other metric percentiles of its
-    values on 1,000 resamples of the rows, the same each time; those that have no value, as where a
-    class is missing, are left out.
+    For accuracy with one prediction a row it is Wilson's interval. For any other metric, accuracy
+    over several labels included, it is the percentile bootstrap: the metric on 1,000 resamples of
+    the rows, drawn by a fixed seed. Resamples without a value, such as those that miss a class,
+    are left out.
     """
     if metric.name == ACCURACY.name and predictions.right.size == len(predictions.right):
         return _wilson(int(predictions.right.sum()), len(predictions.right))

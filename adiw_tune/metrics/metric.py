@@ -33,7 +33,7 @@ class Metric:
     compute: Callable[[Predictions], float] | None = None
 
     def score(self, values: _Signed) -> _Signed:
-        """``values``, or their negatives, so that greater is better; of a score the value again."""
+        """``values`` signed so that greater is better. Of a score it gives the value back."""
         return values if self.greater_is_better else -values  # type: ignore[operator]
 
     @property

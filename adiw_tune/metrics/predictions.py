@@ -66,10 +66,11 @@ class Predictions:
 
     @cached_property
     def scores(self) -> Array:
-        """The greater the likelier is what ``truth`` asks: [n], or [n, k] of k questions.
+        """Scores of the positive answers of ``truth``, in its shape: [n], or [n, k].
 
-        Log-probabilities of the classes; of two, how far the second's logit is above the other's:
-        probabilities become equal where a network is sure. Of binary targets the logits.
+        For classes the log-probabilities; for two classes the difference of the logits, class 1
+        minus class 0; for binary targets the logits. Not probabilities: where the network is sure,
+        these round to equal numbers, and the ranking is lost.
         """
         if self.kind == BINARY:
             return self.outputs

@@ -16,7 +16,7 @@ from adiw_tune.tracking.translate import settings_of
 
 _NUMBERS = ["work_s", "wall_s", "retimed_s", "epochs", "rung"]
 _GIVEN = ("trial", "number", "kind", "of", "config", "params", "distributions")
-# What a plain step's seconds depend on, and whether gradients are clipped.
+# Fields that a plain step's seconds depend on. Whether gradients are clipped is added to them.
 _PLAIN = ("task", "network", "model", "precision", "batch_size", "optimizer")
 _CLEARLY_MORE = 1.05  # plain steps that one takes: with fewer, timings tell nothing of the rest
 _BETWEEN_SESSIONS = ("extended", "test_read")
@@ -137,7 +137,7 @@ class History:
         return [run for run in self.runs.values() if not run.ended]
 
     def plain_s(self, config: dict[str, Any]) -> float | None:
-        """Seconds of a plain step of this task, network, precision, batch size and optimiser.
+        """Seconds of a plain step of runs whose ``_kind_of_step`` is that of ``config``.
 
         As the first run of that kind measured it, told in seconds of the search's first kind of
         device, so that all count in one unit; None if none has.

@@ -53,7 +53,7 @@ class Run:
 
     @property
     def as_far(self) -> dict[str, Any]:
-        """What trains as far: of a run that was cut, the first part of its course."""
+        """The configuration that trains as far as this run did: of a cut run, fewer epochs."""
         ran, planned = len(self.epochs), self.config["epochs"]
         if ran == planned:
             return self.config

@@ -26,8 +26,8 @@ class Reading:
         divergence, trial: the winner.
         metric: what the search chose by.
         value: of it, on the test split.
-        interval: 95%, of what value these rows speak for: of the accuracy by their number alone
-            (Wilson's), of others by a bootstrap over the rows.
+        interval: 95% interval of ``value`` over the test rows, see
+            :func:`adiw_tune.metrics.interval_over_rows`.
         metrics: all that apply, by name; None where the split has no value.
         rows: of the test split.
         select: the winner's value as the search gives it, to compare.

@@ -62,9 +62,9 @@ class Task:
     Args:
         name: what the command line and records call it.
         load: reads the data.
-        networks: what makes an untrained network of (the shape of one row's inputs, or of the
-            first tensor in them, classes), and of settings by name where there is a ``model``; the
-            first is the default.
+        networks: name -> function (shape, classes, **settings) that makes an untrained network;
+            the first is the default. ``shape`` is that of one row's inputs, of a nest that of its
+            first tensor by name; ``settings`` are given only where there is a ``model``.
         reference_size: default number of reference rows.
         select_size: default number of select rows.
         augment: changes the inputs of a mini-batch at random, [n, ...] -> [n, ...], of a nest

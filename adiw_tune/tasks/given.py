@@ -42,7 +42,7 @@ def taken(given: Any, where: str) -> Given:
     if isinstance(given, DataLoader):
         raise UserError(
             f"{where} gives a DataLoader: give its dataset, with the loader's own collate_fn, if "
-            "there is one, as an attribute; a run sees to order, augmentation and row numbers"
+            "there is one, as an attribute; the run itself shuffles, augments and numbers the rows"
         )
     given = getattr(given, "tensors", given)  # a TensorDataset is in memory already
     if isinstance(given, tuple | list):
@@ -66,12 +66,12 @@ def settled(
     """The rows of all roles, with labels of one kind.
 
     Args:
-        train: of the task file's train(), whose names of classes are those that there are.
-        test: likewise.
-        trusted: likewise, of reference(); None where it defines none.
-        targets: the kind of labels that the file names; None to tell it by the labels.
-        classes: the number that the file names; None to tell it by the labels.
-        own_loss: whether the file has a loss, which may know targets of no other kind.
+        train: what train() of the task file gave. Its class names are the classes of all roles.
+        test: what test() gave.
+        trusted: what reference() gave; None if the file does not define it.
+        targets: the kind of labels, from TARGETS; None infers it from the labels.
+        classes: the number of classes, from CLASSES; None infers it from the labels.
+        own_loss: whether the file defines loss(); labels of no known kind are then of kind own.
     """
     roles = [one for one in (train, test, trusted) if one is not None]
     alike = [replace(one, rows=_numbered(one, train)) for one in roles]

@@ -101,9 +101,11 @@ def _missing(values: Any) -> Any:
 
 
 def _named(values: Any, what: str, data: Data) -> Tensor:
+    if values.ndim != 1:
+        raise UserError(f"{what} has shape {list(values.shape)}: give one name for each row")
     places = {name: place for place, name in enumerate(data.names)}
-    unknown = next((str(value) for value in values.ravel() if value not in places), None)
-    if unknown is not None or values.ndim != 1:
+    unknown = next((str(value) for value in values if value not in places), None)
+    if unknown is not None:
         raise UserError(
             f"{what} has '{unknown}', which is none of the task's names: they are "
             f"{listed(data.names)}"

@@ -15,9 +15,10 @@ from adiw_tune.tasks.arrays import as_tensor
 
 @dataclass(frozen=True)
 class Labels:
-    """Labels of some rows: numbers [n, ...]; of names the places among ``names``, which are sorted.
+    """Labels of n rows as numbers, [n, ...].
 
-    ``names`` is empty where labels came as numbers.
+    Labels given as names are numbered by their place in ``names``, which is sorted; ``names`` is
+    empty if the labels were given as numbers.
     """
 
     values: Tensor

@@ -48,10 +48,10 @@ def shapes(nest: Nest) -> str:
 
 
 def call(module: nn.Module, inputs: Nest) -> Any:
-    """What ``module`` makes of ``inputs``.
+    """The output of ``module`` on ``inputs``.
 
-    A dict is given by keyword, a tuple or list by position, where the parameters of its
-    ``forward`` are such; all else, and where they are not, as one argument.
+    A dict is passed as keyword arguments, and a tuple or list as positional arguments, if the
+    signature of ``module.forward`` accepts them. Otherwise ``inputs`` is passed as one argument.
     """
     if isinstance(inputs, Mapping) and _takes(module, (), inputs):
         return module(**inputs)

@@ -28,7 +28,7 @@ _SCHEDULER = ("step", "state_dict", "load_state_dict")
 
 
 def load_task(path: str) -> Task:
-    """The task that the Python file ``path`` defines, which is run, once until it changes.
+    """The task that the Python file ``path`` defines. The file runs once, and again if it changes.
 
     It defines functions: ``train()`` and ``test()`` give rows, ``model()`` an nn.Module whose
     output is logits, or has them as ``logits``. Rows are a pair of inputs and labels, or three with
@@ -38,18 +38,23 @@ def load_task(path: str) -> Task:
     or names [n], 0 and 1 [n, k], or real values [n] or [n, k]. A function that has a parameter
     without a default, or one called ``data_dir``, is given the data directory, a Path or None.
 
-    It may define as well ``reference()``: rows to trust, which the reference and select rows are
-    drawn from, so that the rows of ``train()`` are trained on as they came;
-    ``augment(inputs)``: changes training inputs [n, ...] at random; ``loss(outputs, targets)``: one
-    loss a row, [n], which weighs and trains; ``optimizer(model, config)``, of the module and the
-    configuration, and ``scheduler(optimizer, steps)``, of the number of updates, after each of
-    which it steps; ``METRIC``: the name of the metric that searches choose by; and
-    ``metric(outputs, targets, groups)``: one of its own, a float of CPU tensors, with
-    ``GREATER_IS_BETTER``, by default True. It is then chosen by, unless ``METRIC`` names another.
-    ``TARGETS`` is the kind of labels, a key of :data:`adiw_tune.tasks.targets.KINDS`, where it
-    cannot be told by them; ``CLASSES``, ``REFERENCE_SIZE`` and ``SELECT_SIZE`` are numbers.
-    Arguments of ``model`` are settings that a configuration may give. What else it defines in vain
-    is in the task's remarks.
+    It may also define:
+
+    - ``reference()``: trusted rows. Reference and select rows are then drawn from these, and all
+      rows of ``train()`` are trained on.
+    - ``augment(inputs)``: changes training inputs [n, ...] at random.
+    - ``loss(outputs, targets)``: one loss a row, [n], for the weights and for training.
+    - ``optimizer(model, config)``: the optimiser, from the module and the configuration.
+    - ``scheduler(optimizer, steps)``: the scheduler of ``steps`` updates, stepped after each.
+    - ``metric(outputs, targets, groups)``: its own metric, a float, from CPU tensors;
+      ``GREATER_IS_BETTER``, True by default, is its direction.
+    - ``METRIC``: the name of the metric that searches use; by default its own, if there is one.
+    - ``TARGETS``: the kind of labels, a key of :data:`adiw_tune.tasks.targets.KINDS`, if the labels
+      do not tell it.
+    - ``CLASSES``, ``REFERENCE_SIZE``, ``SELECT_SIZE``: whole numbers above 0.
+
+    Arguments of ``model`` are settings that a configuration may give. The task's remarks name what
+    the file defines without effect.
     """
     file = Path(path)
     return _load(path, file.resolve(), os.stat(file).st_mtime_ns if os.path.isfile(file) else 0)
@@ -128,7 +133,7 @@ class _OwnFile:
         if missing := [one for one in methods if not callable(getattr(made, one, None))]:
             raise UserError(
                 f"{name}() of '{self._path}' gives {type(made).__name__}, which has no "
-                f"{missing[0]}(): give one as torch.optim has them"
+                f"{missing[0]}(): give an object with the methods of torch.optim's"
             )
         return made
 

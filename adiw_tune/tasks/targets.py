@@ -23,12 +23,13 @@ class Kind:
 
     Args:
         dtype: that rows carry them in; None for the one in which they came.
-        in_columns: whether outputs and targets are compared number by number: both are [n, k], or
-            [n] where k is 1.
-        loss: of each row, of both as [n, k] where they are compared so; None where only the task
-            can say.
-        beside: of (targets, those of the training rows, classes) what stands beside the features
-            that weights are estimated on, [n, d]; None where nothing can.
+        in_columns: whether outputs and targets are compared elementwise: both are [n, k], or [n] if
+            k is 1.
+        loss: (outputs, targets) -> [n], the loss of each row, both as [n, k] if ``in_columns``;
+            None if only the task can define it.
+        beside: (targets, targets of the training rows, classes) -> [n, d], the encoding of the
+            targets that is joined to the features when weights are estimated on features; None if
+            there is none.
     """
 
     dtype: torch.dtype | None
@@ -96,13 +97,13 @@ KINDS = {
 def row_loss(targets: str, own: RowLoss | None = None, label_smoothing: float = 0.0) -> RowLoss:
     """The loss of each row: the task's ``own``, or that of its kind of targets.
 
-    Cross-entropy for classes; binary cross-entropy, meaned over the k labels of a row, for binary
-    targets; squared error, meaned over the k values, for real ones.
+    Cross-entropy for classes; binary cross-entropy, averaged over the k labels of a row, for binary
+    targets; squared error, averaged over the k values, for real ones.
 
     Args:
         targets: the kind, a key of :data:`KINDS`.
         own: the task's; None where it has none.
-        label_smoothing: of the cross-entropy, in [0, 1].
+        label_smoothing: of the cross-entropy, in [0, 1).
 
     Raises:
         UserError: there is no cross-entropy of classes to smooth the labels of.
@@ -115,7 +116,7 @@ def row_loss(targets: str, own: RowLoss | None = None, label_smoothing: float = 
 
 
 def kind_of(labels: Sequence[Tensor]) -> str | None:
-    """The kind that the targets of all roles are of, by dtype and shape; None if of none."""
+    """The kind of the targets of all roles, by dtype, shape and values; None if it is none."""
     if any(some.ndim > 2 or some.is_complex() for some in labels):
         return None
     if all(some.ndim == 1 and not some.is_floating_point() for some in labels):

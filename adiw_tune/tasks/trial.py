@@ -180,7 +180,7 @@ class _Trial:
         elif features.shape[0] != n or (self.splits.train.collated and features.ndim != 2):
             yield f"features of {n} rows are {shape}: {only}"
         elif self.kind.beside is None:
-            yield f"features are compared beside targets, of which only the loss knows: {only}"
+            yield f"weights on features need the targets, which only loss() can read: {only}"
 
     def ending(self) -> Iterator[str]:
         """The activation that a network in training mode ends in, by values or by its graph."""

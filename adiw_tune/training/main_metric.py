@@ -47,7 +47,7 @@ def _why_not(metric: Metric, task: Task, splits: Splits) -> str:
     if metric.name == OWN:
         return f"is not defined by task '{task.name}'"
     if splits.targets not in metric.kinds:
-        return f"is not for targets of kind {splits.targets}, as task '{task.name}' has them"
+        return f"does not apply to targets of kind {splits.targets}, which task '{task.name}' has"
     if metric.needs_groups and splits.select.groups is None:
-        return f"needs groups, which the rows of task '{task.name}' have not"
+        return f"needs groups, which the rows of task '{task.name}' do not have"
     return f"has no value on the {len(splits.select)} select rows of task '{task.name}'"

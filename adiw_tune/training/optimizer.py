@@ -48,7 +48,7 @@ def make_optimizer(config: "TrialConfig", network: Network, device: torch.device
 
 
 def load_optimizer(optimizer: Any, state: dict[str, Any]) -> None:
-    """Take up ``state``, which may be from a device of another kind: the kernels stay one's own."""
+    """Load ``state``, which may come from another kind of device: ``fused`` stays as it is here."""
     if "param_groups" in state:
         pairs = zip(state["param_groups"], optimizer.param_groups, strict=True)
         groups = [saved | {n: own[n] for n in _KERNELS if n in own} for saved, own in pairs]

@@ -39,7 +39,13 @@ def _step(optimizer: Optimizer, recipe: "Recipe", steps: int, epoch: int) -> LRS
 def _one_cycle(optimizer: Optimizer, recipe: "Recipe", steps: int, epoch: int) -> LRScheduler:
     rise = 0.3 if recipe.lr_rise is None else recipe.lr_rise
     least = math.ceil(1 / rise) + 1  # or its first phase would have no step
-    return OneCycleLR(optimizer, recipe.learning_rate, max(least, steps), pct_start=rise)
+    return OneCycleLR(  # momentum stays what the recipe says
+        optimizer,
+        recipe.learning_rate,
+        max(least, steps),
+        pct_start=rise,
+        cycle_momentum=False,
+    )
 
 
 @dataclass(frozen=True)
@@ -92,9 +98,9 @@ def _rising(recipe: "Recipe", epoch: int) -> int:
 
 
 class Course:
-    """A scheduler's way through a run: a step after each update but the last.
+    """Steps the scheduler of a run after each update but the last.
 
-    Steps beyond, which measuring what a step costs takes near the end of a run, change nothing.
+    Further calls change nothing: calibration near the end of a run takes a few updates too many.
 
     Args:
         scheduler: anything with ``step``, ``state_dict`` and ``load_state_dict``; None does

@@ -24,8 +24,8 @@ def check_own_recipe(config: TrialConfig, splits: Splits) -> None:
     is.
 
     Raises:
-        UserError: an update fails, or what it leaves could not be loaded from a checkpoint, where
-            tensors and plain values are.
+        UserError: an update fails, or the state after it could not be loaded from a checkpoint,
+            which may hold only tensors and plain values.
     """
     if has_own_recipe(config):
         with torch.random.fork_rng(devices=[]):

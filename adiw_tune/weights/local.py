@@ -8,11 +8,12 @@ from torch import Tensor, nn
 
 
 class ProcessLocal(nn.Module):
-    """A module with buffers that DistributedDataParallel leaves to each process.
+    """A module with local buffers, which DistributedDataParallel does not synchronise.
 
-    Before each forward pass it copies what ``buffers()`` lists from rank 0 to all other processes.
-    Local buffers are not listed there. Else they are like any: ``.to(device)`` moves them, and
-    ``state_dict()`` and ``load_state_dict()`` carry them if they are persistent.
+    Before each forward pass DistributedDataParallel copies the tensors that ``buffers()`` lists
+    from rank 0 to all other processes. Local buffers are not listed there. Otherwise they behave as
+    buffers do: ``.to(device)`` moves them, and ``state_dict()`` and ``load_state_dict()`` save and
+    load them if they are persistent.
     """
 
     def __init__(self) -> None:

@@ -53,11 +53,11 @@ class WeightMemory(ProcessLocal):
         self.written[index] = True
 
     def synchronize(self) -> None:
-        """Give each process of the default process group the last weights that any has written.
+        """Exchange the weights written since the last call among the default process group.
 
-        All have to call it. A sample that several have written since the last time gets the mean of
-        their weights. In a process that is in no group it does nothing. It sends 8 bytes for each
-        training sample.
+        Every process must call it. A sample that several processes wrote gets the mean of their
+        weights. Without a process group it does nothing. It all-reduces 8 bytes for each training
+        sample.
         """
         if not (dist.is_available() and dist.is_initialized()):
             return

@@ -26,15 +26,16 @@ class ImportanceWeighter(ProcessLocal):
     Move it with ``.to(device)``; its ``state_dict`` holds the remembered weights.
     :class:`adiw_tune.weights.IndexedDataset` gives ``index``.
 
-    Each mini-batch is weighed by itself: the last one of an epoch, however short, and each
-    micro-batch of an accumulated gradient. It may be called within ``torch.autocast`` or outside,
-    and computes in float32 or float64. Losses are scaled, for float16, after they were weighted.
+    Weights are estimated within each mini-batch, also in a short last one and in each micro-batch
+    of gradient accumulation. The weighter may be called inside or outside ``torch.autocast``, and
+    computes in float32 or float64. With float16, multiply losses by weights before scaling them.
 
-    Where several processes train one network, each weighs its own rows and remembers their weights,
-    also if the weighter is part of a module in DistributedDataParallel. Where rows move between
-    processes from epoch to epoch, every process calls ``weighter.memory.synchronize()`` at the end
-    of each: without it a row starts where this process saw it last, or at 1, and the ``state_dict``
-    has the weights of this process's rows alone. Every process loads it when training resumes.
+    Where several processes train one network, each estimates and remembers the weights of its own
+    rows, also if the weighter is a submodule in DistributedDataParallel. If rows move between
+    processes from epoch to epoch, every process must call ``weighter.memory.synchronize()`` after
+    each epoch. Otherwise a row starts from the last weight that this process gave it, or from 1,
+    and the ``state_dict`` has the weights of this process's rows alone. When training resumes,
+    every process loads the ``state_dict``.
 
     A mini-batch in which a loss is NaN or infinite has weights of 1, and is counted: ``unweighed``
     is how many there were since the weighter was made, an int64 scalar on its device. To read it,

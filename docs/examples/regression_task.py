@@ -1,4 +1,4 @@
-"""Real targets: how far diabetes has gone in a year, from scikit-learn; a group lacks in training.
+"""Regression on scikit-learn's diabetes data; one age group is rare among the training rows.
 
 adiw-tune train --task regression_task.py --shift group-prior:10 --epochs 60 --batch-size 32
 """

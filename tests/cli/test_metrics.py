@@ -213,12 +213,16 @@ def test_a_tasks_own_is_searched_for_and_read_without_the_task(tmp_path: Path) -
     ("metric", "more", "right"),
     [
         ("f2", "", "unknown metric 'f2': choose one of accuracy, balanced_accuracy, macro_f1, "),
-        ("rmse", "", "metric 'rmse' is not for targets of kind classes, as task '{}' has them: "),
+        (
+            "rmse",
+            "",
+            "metric 'rmse' does not apply to targets of kind classes, which task '{}' has: ",
+        ),
         ("metric", "", "metric 'metric' is not defined by task '{}': choose one of accuracy, "),
         (
             "worst_group_accuracy",
             "\nwhole = rows\n\n\ndef rows(first, last):\n    return whole(first, last)[:2]\n",
-            "metric 'worst_group_accuracy' needs groups, which the rows of task '{}' have not: ",
+            "metric 'worst_group_accuracy' needs groups, which the rows of task '{}' do not have: ",
         ),
         (
             "auroc",

@@ -173,9 +173,9 @@ def test_intervals_end_where_the_metric_does() -> None:
     [
         ("fastest-within=2", ACCURACY, "takes an accuracy in \\[0, 1\\]; got 2"),
         ("fastest-within=2", METRICS["auroc"], "takes auroc in \\[0, 1\\]; got 2"),
-        ("fastest-within=-1", RMSE, "takes rmse of at least 0; got -1"),
-        ("fastest-within=inf", RMSE, "takes rmse of at least 0; got inf"),
-        ("fastest-within=nan", RMSE, "takes rmse of at least 0; got nan"),
+        ("fastest-within=-1", RMSE, "takes a margin of at least 0; got -1"),
+        ("fastest-within=inf", RMSE, "takes a margin of at least 0; got inf"),
+        ("fastest-within=nan", RMSE, "takes a margin of at least 0; got nan"),
         ("fastest-within=101%", RMSE, "takes a share in \\[0%, 100%\\]; got 101%"),
         ("best-under=1%", RMSE, "policy 'best-under' needs a number"),
     ],

@@ -193,7 +193,7 @@ def test_a_loss_may_take_any_targets(tmp_path: Path) -> None:
     assert (found.problems, found.remarks) == ([], [])
     assert found.summary == [
         "80 training rows, 30 test rows, own targets [2, 4], inputs [4] float32",
-        "model: features are compared beside targets, of which only the loss knows: only "
+        "model: weights on features need the targets, which only loss() can read: only "
         "representation loss can be used",
     ]
 

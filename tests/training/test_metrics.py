@@ -99,9 +99,9 @@ def test_a_run_is_judged_by_what_is_asked_for_else_by_what_the_task_says(tmp_pat
     ("asked", "told"),
     [
         ("f2", "unknown metric 'f2'"),
-        ("rmse", "metric 'rmse' is not for targets of kind classes"),
+        ("rmse", "metric 'rmse' does not apply to targets of kind classes"),
         ("metric", "metric 'metric' is not defined by task 'digits'"),
-        ("worst_group_accuracy", "needs groups, which the rows of task 'digits' have not"),
+        ("worst_group_accuracy", "needs groups, which the rows of task 'digits' do not have"),
     ],
 )
 def test_what_the_rows_cannot_give_is_refused(asked: str, told: str) -> None:

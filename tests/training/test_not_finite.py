@@ -56,7 +56,9 @@ def test_mini_batches_that_were_not_weighed_are_told_with_the_epoch(
     reports = [run.run_epoch() for _ in counts]
     assert [report.unweighed for report in reports] == counts
     assert [report.as_dict()["unweighed"] for report in reports] == counts
-    told = ["unweighed (a loss was NaN or infinite)" in epoch_line(one, 3, ACCURACY) for one in reports]
+    told = [
+        "unweighed (a loss was NaN or infinite)" in epoch_line(one, 3, ACCURACY) for one in reports
+    ]
     assert told == [count > 0 for count in counts]
     assert all(value.isfinite().all() for value in run.method.buffers())
     # So all of them were trained on as they are.

@@ -78,7 +78,8 @@ def test_the_rate_of_each_update_is_the_schedules(
 
 
 def test_one_cycle_is_torchs() -> None:
-    run = run_of(epochs=4, optimizer="sgd", learning_rate=0.5, schedule="onecycle", lr_rise=0.4)
+    values = {"optimizer": "sgd", "momentum": 0.8, "schedule": "onecycle", "lr_rise": 0.4}
+    run = run_of(epochs=4, learning_rate=0.5, **values)
     parameter = nn.Parameter(torch.zeros(1))
     optimizer = torch.optim.SGD([parameter], 0.1, momentum=0.9)
     scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.5, 12, pct_start=0.4)
@@ -89,6 +90,7 @@ def test_one_cycle_is_torchs() -> None:
         scheduler.step()
     assert rates(run, 4) == pytest.approx(expected)
     assert max(expected) == pytest.approx(0.5, rel=0.1)
+    assert run.optimizer.param_groups[0]["momentum"] == 0.8
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)

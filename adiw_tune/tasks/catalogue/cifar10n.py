@@ -106,8 +106,8 @@ def _in_order(columns: Columns, labels: Tensor, file: Path) -> Columns:
         if torch.equal(columns[_CLEAN][order], labels):
             return {name: columns[name][order] for name in human}
     raise UserError(
-        f"'{file}' is not in the order of the images, whose labels are not its clean ones: "
-        f"{_PUBLISHED} is for torchvision's files, {_PARQUET} for the parquet file that came along"
+        f"'{file}' is not in the order of the images: its clean labels differ from theirs; use "
+        f"{_PUBLISHED} with torchvision's files, and {_PARQUET} with the parquet file it came with"
     )
 
 

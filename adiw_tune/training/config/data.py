@@ -20,10 +20,10 @@ class DataConfig:
     Args:
         task: a name of :data:`adiw_tune.tasks.TASKS`, or the path of a Python file that is one.
         network: one of the task's; None for its first.
-        model: what the network is called with, such as ``{"width": 128}`` for a task file's
-            ``model(width)``: names and plain values. None is ``{}``.
-        shift: as :func:`adiw_tune.tasks.parse_shift` reads it, such as pair:0.45; default stands
-            for the task's own, which is none for a user's rows, and is replaced by it.
+        model: arguments for ``model()`` of a task file, such as ``{"width": 128}``: names and plain
+            values. None gives none.
+        shift: as :func:`adiw_tune.tasks.parse_shift` reads it, such as pair:0.45. "default" is
+            replaced by the task's own shift, which is none for a user's rows.
         reference_size, select_size: rows in these splits; None for the task's default. Where folds
             is 2 or more, only their sum counts: how many clean rows there are in all. Both None
             are then all rows of a task whose clean rows stand apart.

@@ -32,8 +32,7 @@ class Recipe:
         epochs: passes over the training rows, in [1, 10^6].
         batch_size: training rows in a mini-batch, in [1, 10^9]; of fewer rows it has all.
         optimizer: adam, adamw or sgd of ``torch.optim``, or own for ``optimizer(model, config)``
-            of the task file; default stands for own where the file has one, else for adam, and is
-            replaced by it.
+            of the task file. "default" is replaced by own if the file defines one, else by adam.
         learning_rate: of the optimiser, in [1e-38, 1e38], which is what float32 holds; the highest
             of a schedule.
         momentum: of sgd, in [0, 1).
@@ -44,14 +43,14 @@ class Recipe:
             ``scheduler(optimizer, steps)`` of the task file; default as for the optimiser, else
             constant.
         lr_end: of cosine: the last rate in units of learning_rate, in [0, 1]; None is 0.
-        lr_step_epochs: of step, in [1, 10^6]; None is a third of the epochs, rounded up.
+        lr_step_epochs: of step, in [1, 10^6]; None is a third of ``lr_epochs``, rounded up.
         lr_gamma: of step, in (0, 1]; None is 0.1.
         lr_rise: of onecycle: the share of the course in which the rate rises, in [0.01, 0.99];
             None is 0.3.
-        lr_warmup_epochs: linear warm-up of the learning rate before the schedule, in [0, 10^6];
-            onecycle and own have none but their own.
-        lr_epochs: that the schedule is laid out for, at least ``epochs``; None is ``epochs``. With
-            more, the run is the first part of a longer course.
+        lr_warmup_epochs: epochs of linear warm-up before the schedule, in [0, 10^6]; they are part
+            of ``lr_epochs``. It must be 0 for onecycle and own, which have their own.
+        lr_epochs: length of the schedule in epochs, from ``epochs`` to 10^6; None is ``epochs``. If
+            it is more, the run is the first part of a longer one.
         clip_norm: largest norm of the gradient of all parameters, in [1e-6, 1e6]; None does not
             clip.
         label_smoothing: of the cross-entropy, in [0, 1): of the losses that weigh and train alike.
@@ -101,7 +100,7 @@ class Recipe:
             object.__setattr__(self, name, OWN if has_own else usual)  # what a record is to tell
         check_choice(name, getattr(self, name), [*known, OWN])
         if getattr(self, name) == OWN and not has_own:
-            raise UserError(f"{name} own is {function} of a task file, which this task has not")
+            raise UserError(f"{name} own needs {function} in a task file; this task has none")
 
     def _check_numbers(self) -> None:
         for name, least, most, text in (

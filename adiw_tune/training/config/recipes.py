@@ -28,8 +28,9 @@ RECIPES: dict[str, dict[str, Any]] = {
         "lr_gamma": 0.1,
     },
     # Fang et al., "Generalizing importance weighting to a universal solver for distribution shift
-    # problems", NeurIPS 2023, by the code released with it: coloured digits. Its ten first epochs
-    # come before those that its schedule counts.
+    # problems", NeurIPS 2023, by the code released with it: coloured digits. That code lowers the
+    # rate after epochs 110, 210 and 310, since its schedule does not count the ten epochs of
+    # warm-up. Here the schedule counts them: the rate drops after epochs 100, 200, 300 and 400.
     "giw": {
         "epochs": 410,
         "batch_size": 256,
@@ -60,11 +61,11 @@ RECIPES: dict[str, dict[str, Any]] = {
 
 
 def with_recipe(values: Mapping[str, Any]) -> dict[str, Any]:
-    """``values`` over those of the recipe that their ``recipe`` names, which is gone then.
+    """``values`` merged over the recipe that their key ``recipe`` names; the key is removed.
 
-    Published rate and weight decay of a summed loss become those of a mean for methods that take
-    one: the same updates, since a step of rate a on the sum over n rows and decay λ is one of rate
-    a n on the mean, and decay λ / n.
+    A recipe whose rate and weight decay are for a summed loss is converted for methods that average
+    the loss. The updates stay the same: for plain SGD, rate a and decay λ on the sum over n rows
+    equal rate a n and decay λ / n on the mean.
 
     Raises:
         UserError: there is no recipe of this name.

@@ -48,8 +48,8 @@ class TrialConfig(Recipe, WeightConfig, DataConfig):
             )
         if self.lr_warmup_epochs >= self.course:
             found.append(
-                "lr_warmup_epochs is not below epochs: the learning rate only rises; choose fewer "
-                "of them"
+                "lr_warmup_epochs is not below the epochs of the schedule: the learning rate only "
+                "rises; choose fewer of them"
             )
         return found
 
@@ -65,8 +65,8 @@ class TrialConfig(Recipe, WeightConfig, DataConfig):
         Args:
             values: of the fields; those left out have their defaults, or those of the recipe that
                 ``recipe`` names, see :data:`adiw_tune.training.RECIPES`.
-            folder: from which a task, divergence or file of labels is named that is the user's
-                own; it is absolute in what comes out. None: those stay as they are.
+            folder: what relative paths of the user's own task, divergence and label files are
+                relative to; the result has absolute paths. None leaves them unchanged.
         """
         values = with_recipe(values)
         fields = {field.name: field.type for field in dataclasses.fields(cls)}
