@@ -114,7 +114,8 @@ def _mean(values: list[float]) -> float:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without scikit-learn's warning about a predicted class that has no row: usual early on."""
+    """Ignore what scikit-learn warns of where rows are of few classes: first epochs are so."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "y_pred contains classes not in y_true", UserWarning)
+        for message in ("y_pred contains classes not in y_true", "A single label was found in"):
+            warnings.filterwarnings("ignore", message, UserWarning)
         yield

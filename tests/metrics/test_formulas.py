@@ -201,3 +201,14 @@ def test_an_unknown_name_is_refused_with_those_that_there_are() -> None:
     with pytest.raises(UserError, match="unknown metric 'f2': choose one of accuracy, balanced"):
         find_metric("f2")
     assert not find_metric("metric", greater_is_better=False).greater_is_better
+
+
+@pytest.mark.parametrize("logits", [[[2, 0], [3, 0]], [[2, 0], [0, 3]]], ids=str)
+def test_rows_of_one_class_have_what_needs_no_other_without_a_warning(
+    logits: list[list[int]],
+) -> None:
+    some = Predictions("classes", np.array(logits, np.float32), np.array([0, 0]))
+    values = measure(some)
+    assert values["balanced_accuracy"] == values["accuracy"]
+    assert (values["auroc"], values["average_precision"]) == (None, None)
+    assert value("log_loss", some) > 0
