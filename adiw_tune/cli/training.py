@@ -172,8 +172,8 @@ def train(
         picked, folder = picked_config(search, policy), search.settings.files_from
         base = TrialConfig.from_mapping(picked, folder).as_dict()
         metric = metric or search.settings.metric
-    of_method = {name: base[name] for name in ("method",) if name in base}
-    config = TrialConfig.from_mapping({**base, **with_recipe({**of_method, **given})})
+    of_pick = {"method": base["method"]} if base else {}
+    config = TrialConfig.from_mapping({**base, **with_recipe({**of_pick, **given})})
     torch.set_num_threads(threads)
     run = TrainingRun(config, found, data_dir)
     judged_by = main_metric(metric, find_task(config.task), run.splits)

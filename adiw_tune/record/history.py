@@ -326,7 +326,7 @@ def _row(run: Run, metric: Metric, retimed_s: float | None) -> tuple[Any, ...]:
 
 
 def _kind_of_step(config: dict[str, Any]) -> tuple[Any, ...]:
-    # Records of earlier versions have no optimiser.
+    config = {"optimizer": "adam", **config}  # earlier versions had no other, and did not say so
     return *(config.get(name) for name in _PLAIN), config.get("clip_norm") is None
 
 

@@ -10,7 +10,7 @@ from adiw_tune.tasks.data import Data
 from adiw_tune.tasks.own import load_task
 from adiw_tune.tasks.predictions import predictions_of
 from adiw_tune.tasks.rows import Rows, Split, concatenated, in_order
-from adiw_tune.tasks.shift_text import located_shift, parse_shift, shift_files
+from adiw_tune.tasks.shift_parsing import located_shift, parse_shift, shift_files
 from adiw_tune.tasks.shifts import Shift
 from adiw_tune.tasks.splits import Splits
 from adiw_tune.tasks.streamed import StreamedSplit

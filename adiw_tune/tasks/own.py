@@ -15,9 +15,9 @@ from adiw_tune.errors import UserError, told_as
 from adiw_tune.metrics import OWN, Metric, Predictions, find_metric
 from adiw_tune.tasks.base import Network, Task
 from adiw_tune.tasks.data import Data
-from adiw_tune.tasks.given import ROWS, Given, settled, taken
 from adiw_tune.tasks.names import REQUIRED, name_remarks
 from adiw_tune.tasks.targets import KINDS
+from adiw_tune.tasks.user_rows import ROWS, Given, settled, taken
 from adiw_tune.tasks.watched import Watched
 from adiw_tune.user_file import importing_from_beside, run_file, why
 

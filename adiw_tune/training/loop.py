@@ -24,7 +24,7 @@ from adiw_tune.training.optimizer import load_optimizer, make_optimizer
 from adiw_tune.training.peers import Peers
 from adiw_tune.training.preparation import prepare
 from adiw_tune.training.report import EpochReport
-from adiw_tune.training.schedule import make_course
+from adiw_tune.training.schedule import make_schedule
 from adiw_tune.training.together import Streams, in_step, sum_gradients
 from adiw_tune.training.work import StepCost, Work
 
@@ -86,7 +86,7 @@ class TrainingRun:
         )
         self._order = torch.Generator().manual_seed(config.seed + 1)
         self.optimizer = make_optimizer(config, self.network, self.device)
-        self._course = make_course(config, self.optimizer, self._updates)
+        self._schedule = make_schedule(config, self.optimizer, self._updates)
         self.epoch = 0
         self.train_seconds = 0.0
         self.loss = math.nan  # of the last epoch
@@ -258,7 +258,7 @@ class TrainingRun:
         if self.config.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip_norm)
         self.optimizer.step()
-        self._course.step()
+        self._schedule.step()
         return loss.detach()
 
     def _prepare(self) -> None:
@@ -335,7 +335,7 @@ class TrainingRun:
             "unweighed": self.unweighed,
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "course": self._course.state_dict(),
+            "schedule": self._schedule.state_dict(),
             "method": self.method.state_dict(),
             "order": self._order.get_state(),
             **self._streams.state_dict(),
@@ -350,8 +350,8 @@ class TrainingRun:
         self.unweighed = state.get("unweighed", 0)  # not in the states of earlier versions
         self.network.load_state_dict(state["network"])
         load_optimizer(self.optimizer, state["optimizer"])
-        if "course" in state:  # not in the states of earlier versions, whose rate was constant
-            self._course.load_state_dict(state["course"])
+        if "schedule" in state:  # not in the states of earlier versions, whose rate was constant
+            self._schedule.load_state_dict(state["schedule"])
         self.method.load_state_dict(state["method"])
         self._order.set_state(state["order"])
         self._streams.load_state_dict(state)

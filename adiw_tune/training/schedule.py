@@ -32,7 +32,7 @@ def _cosine(optimizer: Optimizer, recipe: "Recipe", steps: int, epoch: int) -> L
 
 def _step(optimizer: Optimizer, recipe: "Recipe", steps: int, epoch: int) -> LRScheduler:
     gamma = 0.1 if recipe.lr_gamma is None else recipe.lr_gamma
-    epochs = recipe.lr_step_epochs or -(-recipe.course // 3)
+    epochs = recipe.lr_step_epochs or -(-recipe.schedule_epochs // 3)
     return StepLR(optimizer, epochs * epoch, gamma)
 
 
@@ -68,19 +68,23 @@ SCHEDULES: dict[str, _Kind] = {
 }
 
 
-def make_course(config: "TrialConfig", optimizer: Any, epoch: int) -> "Course":
+def make_schedule(config: "TrialConfig", optimizer: Any, epoch: int) -> "Schedule":
     """The learning rate of a run with so many updates in an ``epoch``, ready for the first."""
-    steps = config.course * epoch
+    steps = config.schedule_epochs * epoch
     if config.schedule in SCHEDULES:
-        return Course(_scheduler(config, optimizer, epoch), steps)
+        return Schedule(_scheduler(config, optimizer, epoch), steps)
     make = find_task(config.task).scheduler
     assert make is not None  # or the configuration would be refused
-    return Course(make(optimizer, steps), steps)
+    return Schedule(make(optimizer, steps), steps)
 
 
 def _scheduler(recipe: "Recipe", optimizer: Optimizer, epoch: int) -> LRScheduler | None:
     """The recipe's, after its warm-up; None where the rate never changes."""
-    kind, steps, rising = SCHEDULES[recipe.schedule], recipe.course * epoch, _rising(recipe, epoch)
+    kind, steps, rising = (
+        SCHEDULES[recipe.schedule],
+        recipe.schedule_epochs * epoch,
+        _rising(recipe, epoch),
+    )
     if recipe.schedule == "constant" and not rising:
         return None
     if not rising:
@@ -97,7 +101,7 @@ def _rising(recipe: "Recipe", epoch: int) -> int:
     return updates if updates > 1 else 0
 
 
-class Course:
+class Schedule:
     """Steps the scheduler of a run after each update but the last.
 
     Further calls change nothing: calibration near the end of a run takes a few updates too many.

@@ -11,7 +11,7 @@ from adiw_tune.tasks.targets import KINDS, row_loss
 from adiw_tune.training.config import TrialConfig
 from adiw_tune.training.learner import Learner
 from adiw_tune.training.optimizer import OPTIMIZERS, make_optimizer
-from adiw_tune.training.schedule import SCHEDULES, make_course
+from adiw_tune.training.schedule import SCHEDULES, make_schedule
 
 _ROWS = 8
 _CPU = torch.device("cpu")
@@ -50,13 +50,13 @@ def _check_update(config: TrialConfig, splits: Splits) -> None:
     loss = row_loss(splits.targets, task.loss, config.label_smoothing)
     learner = Learner(network, kind=KINDS[splits.targets], loss=loss)
     optimizer = make_optimizer(config, network, _CPU)
-    course = make_course(config, optimizer, epoch=2)
+    schedule = make_schedule(config, optimizer, epoch=2)
     with told_as(lambda error: f"{own} fails in an update ({in_one_line(error)})"):
         optimizer.zero_grad()
         learner.forward(rows).losses.mean().backward()
         optimizer.step()
-        course.step()
-        state = {"optimizer": optimizer.state_dict(), "course": course.state_dict()}
+        schedule.step()
+        state = {"optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}
     _check_kept(state, own)
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from adiw_tune.errors import UserError
 from adiw_tune.ranges import check_number, shown
-from adiw_tune.weights.local import ProcessLocal
+from adiw_tune.weights.process_local import ProcessLocal
 
 
 class WeightMemory(ProcessLocal):

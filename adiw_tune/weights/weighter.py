@@ -10,8 +10,8 @@ from adiw_tune.errors import UserError
 from adiw_tune.ranges import shown
 from adiw_tune.weights.checks import check_contents, check_mini_batch
 from adiw_tune.weights.compiled import Compiled
-from adiw_tune.weights.local import ProcessLocal
 from adiw_tune.weights.memory import WeightMemory
+from adiw_tune.weights.process_local import ProcessLocal
 from adiw_tune.weights.solver import WeightSolver
 
 

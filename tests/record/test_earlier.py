@@ -1,4 +1,4 @@
-"""A record of an earlier version, which knew no metric but the accuracy."""
+"""A record of an earlier version, which knew no metric but accuracy and no optimiser but Adam."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from adiw_tune.record.record import SearchRecord
 from tests.cli.helpers import called
 from tests.search.made_up import Story, settings
 
+NEW = ("model", "optimizer", "clip_norm")
+
 
 def earlier(folder: Path) -> None:
     """Two finished trials and a reading, as they were written then."""
@@ -17,6 +19,7 @@ def earlier(folder: Path) -> None:
     record = SearchRecord.create(folder / "adiw-searches", made, folder / "space.py")
     story = Story(record.folder)
     story.trial(0, accuracy=0.8, work_s=1.0)
+    record.log.append("setup", trial="t0", device="d", splits={}, plain_s=0.001, ratio=1.0)
     story.trial(1, accuracy=0.9, work_s=2.0)
     record.log.append("test_read", trial="t1", metrics={"accuracy": 0.85}, rows=40, again=False)
     record.finish({})
@@ -24,6 +27,8 @@ def earlier(folder: Path) -> None:
     for event in lines:
         if values := event.pop("metrics", None):
             event["accuracy"] = values["accuracy"]
+        if event["event"] == "trial":
+            event["config"] = {k: v for k, v in event["config"].items() if k not in NEW}
     assert any(event["event"] == "epoch" and "accuracy" in event for event in lines)
     record.log.path.write_text("".join(json.dumps(event) + "\n" for event in lines))
     path = record.folder / "search.json"
@@ -46,6 +51,17 @@ def test_it_is_read_as_one_of_the_accuracy(tmp_path: Path) -> None:
     again = called(tmp_path, "finalize", "old")
     assert again.returncode == 2
     assert "accuracy 0.8500; --again reads it once more" in again.stderr
+
+
+def test_its_steps_count_in_one_unit_with_those_of_now(tmp_path: Path) -> None:
+    earlier(tmp_path)
+    history = SearchRecord.open(tmp_path / "adiw-searches", "old").history()
+    first = history.runs["t0"]
+    assert "optimizer" not in first.config
+    now = first.config | {"model": None, "optimizer": "adam", "clip_norm": None}
+    assert history.plain_s(now) == 0.001
+    for other in ({"optimizer": "sgd"}, {"clip_norm": 1.0}, {"model": {"width": 8}}):
+        assert history.plain_s(now | other) is None
 
 
 def test_so_is_its_log_without_the_record(tmp_path: Path) -> None:

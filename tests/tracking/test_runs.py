@@ -45,6 +45,10 @@ def count_of(search: FakeSearch) -> int:
     return len(expected_history(search.events))
 
 
+def reached(epoch: int, metrics: dict[str, float | None]) -> dict[str, Any]:
+    return {"event": "epoch", "trial": "t", "epoch": epoch, "metrics": metrics, "time": 1.8e9}
+
+
 def test_every_trial_becomes_a_child_with_its_parameters(uri: str, search: FakeSearch) -> None:
     runs = opened(uri)
     runs.record(search.events)
@@ -83,14 +87,7 @@ def test_what_a_run_was_set_up_with_is_in_its_tags(uri: str, search: FakeSearch)
 def test_the_best_epoch_is_not_the_last(uri: str) -> None:
     begun = {"event": "trial", "trial": "t", "number": 0, "config": {}, "time": 1.8e9}
     epochs = [
-        {
-            "event": "epoch",
-            "trial": "t",
-            "epoch": epoch,
-            "metrics": {"accuracy": accuracy},
-            "time": 1.8e9,
-        }
-        | {"work_s": 2.0 * epoch, "wall_s": 3.0, "loss": 1.0}
+        reached(epoch, {"accuracy": accuracy}) | {"work_s": 2.0 * epoch, "wall_s": 3.0, "loss": 1.0}
         for epoch, accuracy in ((1, 0.5), (2, 0.8), (3, 0.8), (4, float("nan")))
     ]
     end = {"event": "end", "trial": "t", "status": "finished", "time": 1.8e9}
@@ -195,13 +192,7 @@ def test_a_cut_trial_is_killed_and_says_where(uri: str, search: FakeSearch) -> N
 
 
 def test_missing_and_non_finite_numbers_do_not_stop_the_record(uri: str) -> None:
-    point = {
-        "event": "epoch",
-        "trial": "t",
-        "epoch": 1,
-        "metrics": {"accuracy": 0.1, "auroc": None},
-        "time": 1.8e9,
-    }
+    point = reached(1, {"accuracy": 0.1, "auroc": None})
     opened(uri).record(
         [
             {"event": "trial", "trial": "t", "number": 0, "config": {}, "time": 1.8e9},

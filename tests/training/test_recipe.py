@@ -19,6 +19,7 @@ from adiw_tune.training.config import with_recipe
 from adiw_tune.training.optimizer import OPTIMIZERS
 from adiw_tune.training.saving import load_checkpoint
 from adiw_tune.training.schedule import SCHEDULES
+from tests.tasks.test_own import BASE
 from tests.training import small
 
 UPDATES = 3  # of an epoch: 123 training rows in mini-batches of 50
@@ -136,7 +137,7 @@ def test_a_checkpoint_from_before_there_were_schedules_goes_on() -> None:
     run, later = run_of(epochs=2), run_of(epochs=2)
     run.run_epoch()
     saved = io.BytesIO()
-    torch.save({k: v for k, v in run.state_dict().items() if k != "course"}, saved)
+    torch.save({k: v for k, v in run.state_dict().items() if k != "schedule"}, saved)
     load_checkpoint(later, saved.getvalue())
     assert later.run_epoch().loss == run.run_epoch().loss
 
@@ -197,26 +198,9 @@ def test_smoothed_losses_weigh_and_train() -> None:
     torch.testing.assert_close(step.forward.losses, 0.8 * sharp + 0.2 * even)
 
 
-OWN = """
-import torch
-from torch import nn
-
-def rows(n, seed):
-    generator = torch.Generator().manual_seed(seed)
-    inputs = torch.randn(n, 4, generator=generator)
-    return inputs, (inputs[:, 0] > 0).long()
-
-def train():
-    return rows(80, 0)
-
-def test():
-    return rows(30, 1)
-
-def model(width=8, depth=1):
-    return nn.Sequential(nn.Linear(4, width), nn.ReLU(), nn.Linear(width, 2))
-
-REFERENCE_SIZE, SELECT_SIZE = 10, 20
-"""
+# The task of other tests, whose network has settings.
+OWN = BASE.replace("def model()", "def model(width=8, depth=1)")
+OWN = OWN.replace("Linear(4, 8)", "Linear(4, width)").replace("Linear(8, 2)", "Linear(width, 2)")
 LAYERS = """
 def optimizer(model, config):
     first, last = model[0].parameters(), model[2].parameters()

@@ -136,6 +136,6 @@ class Recipe:
                     raise UserError(f"{field} is for {choice} {name}: leave it out for {chosen}")
 
     @property
-    def course(self) -> int:
+    def schedule_epochs(self) -> int:
         """Epochs that the schedule is laid out for."""
         return self.lr_epochs or self.epochs

@@ -46,7 +46,7 @@ class TrialConfig(Recipe, WeightConfig, DataConfig):
             found.append(
                 "warmup_epochs is not below epochs: no mini-batch is weighted; choose fewer of them"
             )
-        if self.lr_warmup_epochs >= self.course:
+        if self.lr_warmup_epochs >= self.schedule_epochs:
             found.append(
                 "lr_warmup_epochs is not below the epochs of the schedule: the learning rate only "
                 "rises; choose fewer of them"

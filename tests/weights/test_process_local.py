@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from adiw_tune.weights.local import ProcessLocal
+from adiw_tune.weights.process_local import ProcessLocal
 
 
 class Counter(ProcessLocal):
