@@ -3,6 +3,7 @@
 import itertools
 import multiprocessing
 import os
+import time
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -144,19 +145,30 @@ def _read_ahead(rows: StreamedSplit, items: Iterator[list[int]]) -> Iterator[Nes
         warnings.filterwarnings("ignore", ".*multi-threaded", DeprecationWarning)
         reading = iter(loader)
     try:
-        for read in reading:
+        while (read := _next(reading)) is not None:
             if isinstance(read, UserError):
                 raise read
             yield read.inputs
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
+    except (RuntimeError, EOFError, OSError) as error:
+        if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
             raise
-        why = " ".join(str(error).split())
+        why = " ".join(str(error).split()) or type(error).__name__
         raise UserError(
             f"a reading process died ({why}): give more memory or /dev/shm, or set ADIW_WORKERS=0"
         ) from error
     finally:
         del reading  # its processes end now, not when the last traceback with this frame is gone
+
+
+def _next(reading: Iterator[Any]) -> Any:
+    """What comes next, or None at the end."""
+    try:
+        return next(reading, None)
+    except (EOFError, OSError):
+        # A dying process closes its connection first. The signal of its death makes the loader
+        # raise, wherever this process is then: it waits here, where that error is handled.
+        time.sleep(1)
+        raise
 
 
 class _Reader(Dataset[Any]):

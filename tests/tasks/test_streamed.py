@@ -2,8 +2,10 @@
 
 import multiprocessing
 import os
+import time
 from collections.abc import Callable
 from dataclasses import replace
+from multiprocessing import resource_sharer
 from typing import Any
 
 import pytest
@@ -177,6 +179,23 @@ def test_reading_process_that_dies_is_told_in_one_line() -> None:
     ) as caught:
         list(rows(2, Numbered(dying)).batches(CHUNKS))
     assert "\n" not in str(caught.value)
+
+
+def closing_and_dying(item: int, x: Tensor) -> tuple[Tensor, int]:
+    if item == 30:  # CHUNKS[3], read while CHUNKS[2] waits to be fetched from this process
+        resource_sharer.stop()
+        time.sleep(0.6)
+        os._exit(3)
+    return x, 0
+
+
+def test_reading_process_that_closes_its_connection_before_it_dies_is_told() -> None:
+    batches = rows(1, Numbered(closing_and_dying)).batches(CHUNKS)
+    next(batches)
+    next(batches)
+    time.sleep(0.3)
+    with pytest.raises(UserError, match=r"a reading process died \(.*\): give more memory"):
+        list(batches)
 
 
 def test_inputs_come_without_their_graph() -> None:
