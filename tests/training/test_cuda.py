@@ -64,12 +64,23 @@ def run_on_cuda(small_run: MakeRun, **values: object) -> TrainingRun:
 
 
 @on_cuda
-def test_adam_is_one_kernel_and_goes_on_from_a_state_of_either_device(small_run: MakeRun) -> None:
-    there, here = run_on_cuda(small_run), small_run()
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        {},
+        {"optimizer": "adamw", "schedule": "cosine", "lr_warmup_epochs": 1},
+        {"optimizer": "sgd", "momentum": 0.9, "nesterov": True, "clip_norm": 1.0},
+    ],
+)
+def test_an_optimizer_is_one_kernel_and_goes_on_from_a_state_of_either_device(
+    small_run: MakeRun, recipe: dict[str, object]
+) -> None:
+    there, here = run_on_cuda(small_run, **recipe), small_run(**recipe)
     for run in (there, here):
         run.run_epoch()
     assert there.optimizer.param_groups[0]["fused"] is True
-    for one, other in ((there, small_run()), (here, run_on_cuda(small_run))):
+    pairs = ((there, small_run(**recipe)), (here, run_on_cuda(small_run, **recipe)))
+    for one, other in pairs:
         fused = other.optimizer.param_groups[0]["fused"]
         other.load_state_dict(one.state_dict())
         assert other.optimizer.param_groups[0]["fused"] is fused
