@@ -149,7 +149,7 @@ def train(
     from adiw_tune.search.picking import picked_config
     from adiw_tune.tasks import find_task
     from adiw_tune.training import TrainingRun, TrialConfig, main_metric
-    from adiw_tune.training.config import with_recipe
+    from adiw_tune.training.config import with_changes
     from adiw_tune.training.saving import check_output, save_network
 
     flags = locals()
@@ -172,8 +172,7 @@ def train(
         picked, folder = picked_config(search, policy), search.settings.files_from
         base = TrialConfig.from_mapping(picked, folder).as_dict()
         metric = metric or search.settings.metric
-    of_pick = {"method": base["method"]} if base else {}
-    config = TrialConfig.from_mapping({**base, **with_recipe({**of_pick, **given})})
+    config = TrialConfig.from_mapping(with_changes(base, given))
     torch.set_num_threads(threads)
     run = TrainingRun(config, found, data_dir)
     judged_by = main_metric(metric, find_task(config.task), run.splits)
@@ -227,6 +226,8 @@ def _settings(given: list[str]) -> dict[str, Any]:
         name, equals, text = one.partition("=")
         if not equals:
             raise UserError(f"--model is '{one}': write a setting and its value, like width=128")
+        if name in settings:
+            raise UserError(f"--model gives {name} twice: leave one out")
         try:
             settings[name] = json.loads(text)
         except ValueError:

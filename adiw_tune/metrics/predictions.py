@@ -26,17 +26,32 @@ class Predictions:
             own       whatever the task's own metric takes
         outputs, targets: as the kind has them, float32 outputs.
         groups: [n], int64, or None where rows have none.
+        row_shapes: of one row of outputs and of targets as the task has them, for its own metric;
+            None if they are as here. A task may have [n] where ``outputs`` or ``targets`` are
+            [n, 1].
     """
 
     kind: str
     outputs: Array
     targets: Array
     groups: Array | None = None
+    row_shapes: tuple[tuple[int, ...], tuple[int, ...]] | None = None
+
+    @property
+    def as_given(self) -> tuple[Array, Array]:
+        """Outputs and targets in the shapes that the task has them in."""
+        outputs, targets = self.outputs, self.targets
+        if self.row_shapes is None:
+            return outputs, targets
+        of_outputs, of_targets = self.row_shapes
+        n = len(targets)
+        return outputs.reshape(n, *of_outputs), targets.reshape(n, *of_targets)
 
     def take(self, index: Array) -> "Predictions":
         """The rows ``index``."""
         groups = None if self.groups is None else self.groups[index]
-        return Predictions(self.kind, self.outputs[index], self.targets[index], groups)
+        outputs, targets = self.outputs[index], self.targets[index]
+        return Predictions(self.kind, outputs, targets, groups, self.row_shapes)
 
     @cached_property
     def finite(self) -> bool:

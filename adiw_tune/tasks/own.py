@@ -46,7 +46,8 @@ def load_task(path: str) -> Task:
     - ``loss(outputs, targets)``: one loss a row, [n], for the weights and for training.
     - ``optimizer(model, config)``: the optimiser, from the module and the configuration.
     - ``scheduler(optimizer, steps)``: the scheduler of ``steps`` updates, stepped after each.
-    - ``metric(outputs, targets, groups)``: its own metric, a float, from CPU tensors;
+    - ``metric(outputs, targets, groups)``: its own metric, a float, from CPU tensors that have the
+      shapes that ``loss`` is given;
       ``GREATER_IS_BETTER``, True by default, is its direction.
     - ``METRIC``: the name of the metric that searches use; by default its own, if there is one.
     - ``TARGETS``: the kind of labels, a key of :data:`adiw_tune.tasks.targets.KINDS`, if the labels
@@ -114,7 +115,7 @@ class _OwnFile:
             raise UserError(f"TARGETS in '{self._path}' is own: define loss(outputs, targets) too")
         return kind
 
-    def network(self, shape: torch.Size, classes: int, **settings: Any) -> Network:
+    def network(self, shape: torch.Size, classes: int, /, **settings: Any) -> Network:
         model = self._call("model", partial(self._names["model"], **settings))
         if not isinstance(model, nn.Module):
             raise UserError(
@@ -173,7 +174,7 @@ class _OwnFile:
             raise UserError(f"METRIC in '{self._path}': {error}") from None
 
     def _measured(self, predictions: Predictions) -> float:
-        arrays = (predictions.outputs, predictions.targets, predictions.groups)
+        arrays = (*predictions.as_given, predictions.groups)
         # Copies: what a user's function writes into is its own.
         tensors = [None if array is None else torch.tensor(array) for array in arrays]
         given = self._call("metric", partial(self._names["metric"], *tensors))

@@ -11,4 +11,5 @@ def predictions_of(kind: str, outputs: Tensor, rows: Rows) -> Predictions:
     """``outputs`` [n, ...] beside the targets of all n ``rows``, on the CPU."""
     groups = None if rows.groups is None else rows.groups.cpu().numpy()
     said, true = KINDS[kind].compared(outputs.float().cpu(), rows.labels.cpu())
-    return Predictions(kind, said.numpy(), true.numpy(), groups)
+    shapes = tuple(outputs.shape[1:]), tuple(rows.labels.shape[1:])
+    return Predictions(kind, said.numpy(), true.numpy(), groups, shapes)

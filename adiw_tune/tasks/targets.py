@@ -41,6 +41,24 @@ class Kind:
         """Outputs and targets of n rows, both [n, k] if they are compared number by number."""
         return (columns(outputs), columns(labels)) if self.in_columns else (outputs, labels)
 
+    def check(self, outputs: Tensor, labels: Tensor) -> None:
+        """Refuse outputs that are not one for each row, which might broadcast against targets.
+
+        Raises:
+            UserError: most often ``squeeze()`` removed the dimension of the rows, of which there
+                was one.
+        """
+        n = len(labels)
+        fit = outputs.shape[:1] == (n,)
+        if self.in_columns:
+            fit = fit and outputs.numel() == labels.numel()
+        if not fit:
+            raise UserError(
+                f"the network's outputs for {n} {'row' if n == 1 else 'rows'} are "
+                f"{list(outputs.shape)}: their first dimension must be {n}, as that of the inputs "
+                "(squeeze(-1) keeps it where squeeze() does not)"
+            )
+
     def losses(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """The loss of each row where the task has none of its own: [n]."""
         assert self.loss is not None

@@ -84,7 +84,7 @@ def try_network(
                 found = found or [*trial.training()]
                 found = found or [*trial.own_metric()]
                 summary = [] if found else [*trial.features()]
-                remarks = [] if found else [*trial.ending()]
+                remarks = [] if found else [*trial.ending(), *trial.one_row()]
         except UserError as error:
             return Inspection([str(error)])
     lines = ([f"{name}: {line}" for line in some] for some in (found, summary, remarks))
@@ -194,6 +194,17 @@ class _Trial:
         if last:
             entropy = _TAKE_LOGITS[self.splits.targets]
             yield f"it ends in {last}: {entropy} takes logits, so return what comes before {last}"
+
+    def one_row(self) -> Iterator[str]:
+        """Whether a row alone, as a last mini-batch may have it, would stop a run."""
+        self.network.eval()
+        row = self.rows.take(torch.zeros(1, dtype=torch.int64))
+        try:
+            with torch.no_grad():
+                self.kind.check(self.network(row.inputs), row.labels)
+        except Exception as error:  # whatever the user's code raises
+            why = str(error) if isinstance(error, UserError) else in_one_line(error)
+            yield f"a mini-batch of one row, as the last may be, would stop a run: {why}"
 
     def _losses(self, outputs: Tensor) -> Tensor:
         n, labels = len(self.rows), self.rows.labels

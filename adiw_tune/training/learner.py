@@ -3,16 +3,19 @@
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from adiw_tune.errors import UserError, lacks_memory
 from adiw_tune.tasks import Network, Split
 from adiw_tune.tasks.nests import Nest
 from adiw_tune.tasks.targets import KINDS, Kind, RowLoss, spread
 from adiw_tune.training.kernels import fast_kernels
 from adiw_tune.training.peers import Peers
+from adiw_tune.user_file import why
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ class Learner:
         peers: the processes that train it.
         kind: of the targets.
         loss: of outputs and targets, one a row; None for that of the kind.
+        task: its name, for errors; of a user's own the path of its file.
     """
 
     def __init__(
@@ -79,6 +83,7 @@ class Learner:
         peers: Peers | None = None,
         kind: Kind = KINDS["classes"],
         loss: RowLoss | None = None,
+        task: str = "the task",
     ) -> None:
         self.network = network
         self.precision = precision
@@ -86,13 +91,15 @@ class Learner:
         self.kind = kind
         self.loss = loss or kind.losses
         self._augment = augment
+        self._task = task
         self._norms = [m for m in network.modules() if isinstance(m, _BatchNorm)]
 
     def augmented(self, rows: Split) -> Split:
         """The rows with inputs changed at random, if the task does so."""
         if self._augment is None:
             return rows
-        return replace(rows, inputs=self._augment(rows.inputs))
+        with self._told("augment()", rows):
+            return replace(rows, inputs=self._augment(rows.inputs))
 
     def share(self, rows: Split) -> Split:
         """This process's share of a mini-batch."""
@@ -117,16 +124,42 @@ class Learner:
 
         ``n`` tells of how many rows ``rows`` are this process's share; None: they are all.
         """
-        with self.rounded(rows), self.few_rows_allowed(len(rows) if n is None else n):
+        of = len(rows) if n is None else n
+        with self.rounded(rows), self.few_rows_allowed(of), self._told("the network", rows):
             features, logits = self.network.outputs(rows.inputs)
         logits = logits.float()
-        return Forward(features, logits, self.loss(logits, rows.labels), rows.labels, self.kind)
+        self.kind.check(logits, rows.labels)
+        with self._told("the loss", rows):
+            losses = self.loss(logits, rows.labels)
+        if losses.shape != rows.labels.shape[:1]:
+            raise UserError(
+                f"the loss of task '{self._task}' gives {list(losses.shape)} for {len(rows)} rows: "
+                f"give one loss a row, [{len(rows)}]"
+            )
+        return Forward(features, logits, losses, rows.labels, self.kind)
 
     def outputs(self, rows: Split) -> Tensor:
         """What the network gives in the mode that it is in, in the precision asked for."""
-        with self.rounded(rows):
+        with self.rounded(rows), self._told("the network", rows):
             outputs: Tensor = self.network(rows.inputs)
+        self.kind.check(outputs, rows.labels)
         return outputs
+
+    @contextmanager
+    def _told(self, what: str, rows: Split) -> Iterator[None]:
+        """Run a user's code on a mini-batch: what it raises is told in one line.
+
+        What lack of memory raises stays as it is, since a search treats that on its own.
+        """
+        try:
+            yield
+        except Exception as error:
+            if isinstance(error, UserError) or lacks_memory(error):
+                raise
+            told = why(error, Path(self._task))
+            raise UserError(
+                f"{what} of task '{self._task}' fails on a mini-batch of {len(rows)} rows: {told}"
+            ) from error
 
     @contextmanager
     def rounded(self, rows: Split) -> Iterator[None]:

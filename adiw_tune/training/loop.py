@@ -83,6 +83,7 @@ class TrainingRun:
             self.peers,
             KINDS[self.splits.targets],
             row_loss(self.splits.targets, task.loss, config.label_smoothing),
+            config.task,
         )
         self._order = torch.Generator().manual_seed(config.seed + 1)
         self.optimizer = make_optimizer(config, self.network, self.device)

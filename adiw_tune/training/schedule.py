@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import (
     ConstantLR,
-    CosineAnnealingLR,
+    LambdaLR,
     LinearLR,
     LRScheduler,
     OneCycleLR,
@@ -16,6 +16,7 @@ from torch.optim.lr_scheduler import (
     StepLR,
 )
 
+from adiw_tune.errors import UserError, in_one_line, told_as
 from adiw_tune.tasks import find_task
 
 if TYPE_CHECKING:
@@ -27,7 +28,11 @@ def _constant(optimizer: Optimizer, recipe: "Recipe", steps: int, epoch: int) ->
 
 
 def _cosine(optimizer: Optimizer, recipe: "Recipe", steps: int, epoch: int) -> LRScheduler:
-    return CosineAnnealingLR(optimizer, steps, (recipe.lr_end or 0) * recipe.learning_rate)
+    # A factor, as a user's own optimiser may have several rates; CosineAnnealingLR has one end.
+    end = recipe.lr_end or 0.0
+    return LambdaLR(
+        optimizer, lambda step: end + (1 - end) * (1 + math.cos(math.pi * step / steps)) / 2
+    )
 
 
 def _step(optimizer: Optimizer, recipe: "Recipe", steps: int, epoch: int) -> LRScheduler:
@@ -41,7 +46,7 @@ def _one_cycle(optimizer: Optimizer, recipe: "Recipe", steps: int, epoch: int) -
     least = math.ceil(1 / rise) + 1  # or its first phase would have no step
     return OneCycleLR(  # momentum stays what the recipe says
         optimizer,
-        recipe.learning_rate,
+        [group["lr"] for group in optimizer.param_groups],
         max(least, steps),
         pct_start=rise,
         cycle_momentum=False,
@@ -75,10 +80,10 @@ def make_schedule(config: "TrialConfig", optimizer: Any, epoch: int) -> "Schedul
         return Schedule(_scheduler(config, optimizer, epoch), steps)
     make = find_task(config.task).scheduler
     assert make is not None  # or the configuration would be refused
-    return Schedule(make(optimizer, steps), steps)
+    return Schedule(make(optimizer, steps), steps, f"scheduler() of '{config.task}'")
 
 
-def _scheduler(recipe: "Recipe", optimizer: Optimizer, epoch: int) -> LRScheduler | None:
+def _scheduler(recipe: "Recipe", optimizer: Any, epoch: int) -> LRScheduler | None:
     """The recipe's, after its warm-up; None where the rate never changes."""
     kind, steps, rising = (
         SCHEDULES[recipe.schedule],
@@ -87,6 +92,12 @@ def _scheduler(recipe: "Recipe", optimizer: Optimizer, epoch: int) -> LRSchedule
     )
     if recipe.schedule == "constant" and not rising:
         return None
+    if not isinstance(optimizer, Optimizer):
+        raise UserError(
+            f"a warm-up and schedule {recipe.schedule} need an optimiser of torch.optim.Optimizer; "
+            f"optimizer() of the task gives {type(optimizer).__name__}: define "
+            "scheduler(optimizer, steps) too, or leave the rate constant"
+        )
     if not rising:
         return kind.make(optimizer, recipe, steps, epoch)
     # The first update has 1/rising of the rate, the last of the warm-up all of it.
@@ -110,16 +121,25 @@ class Schedule:
         scheduler: anything with ``step``, ``state_dict`` and ``load_state_dict``; None does
             nothing.
         steps: updates of the run.
+        name: what errors call the scheduler.
     """
 
-    def __init__(self, scheduler: Any, steps: int) -> None:
+    def __init__(self, scheduler: Any, steps: int, name: str = "the schedule") -> None:
         self._scheduler = scheduler
+        self._steps = steps
         self._left = steps - 1
+        self._name = name
 
     def step(self) -> None:
         """The rate of the next update."""
         if self._scheduler is not None and self._left > 0:
-            self._scheduler.step()
+            done = self._steps - self._left
+            with told_as(
+                lambda error: (
+                    f"{self._name} fails after update {done} of {self._steps}: {in_one_line(error)}"
+                )
+            ):
+                self._scheduler.step()
             self._left -= 1
 
     def state_dict(self) -> dict[str, Any]:

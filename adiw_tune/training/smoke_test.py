@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from adiw_tune.errors import UserError, in_one_line, told_as
-from adiw_tune.tasks import Splits, find_task
+from adiw_tune.tasks import Network, Splits, find_task
 from adiw_tune.tasks.targets import KINDS, row_loss
 from adiw_tune.training.config import TrialConfig
 from adiw_tune.training.learner import Learner
@@ -14,6 +14,7 @@ from adiw_tune.training.optimizer import OPTIMIZERS, make_optimizer
 from adiw_tune.training.schedule import SCHEDULES, make_schedule
 
 _ROWS = 8
+_UPDATES = 10_000  # whose rates are tried, if the run has so many: a second or so
 _CPU = torch.device("cpu")
 
 
@@ -50,14 +51,25 @@ def _check_update(config: TrialConfig, splits: Splits) -> None:
     loss = row_loss(splits.targets, task.loss, config.label_smoothing)
     learner = Learner(network, kind=KINDS[splits.targets], loss=loss)
     optimizer = make_optimizer(config, network, _CPU)
-    schedule = make_schedule(config, optimizer, epoch=2)
+    schedule = make_schedule(config, optimizer, -(-len(splits.train) // config.batch_size))
+    _check_parameters(optimizer, network, own)
     with told_as(lambda error: f"{own} fails in an update ({in_one_line(error)})"):
         optimizer.zero_grad()
         learner.forward(rows).losses.mean().backward()
         optimizer.step()
-        schedule.step()
+        for _ in range(_UPDATES):
+            schedule.step()
         state = {"optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}
     _check_kept(state, own)
+
+
+def _check_parameters(optimizer: Any, network: Network, own: str) -> None:
+    """Refuse an optimiser of other parameters than the network's: nothing would be trained."""
+    groups = getattr(optimizer, "param_groups", None)  # which torch's optimisers have
+    if groups is not None:
+        parameters = {parameter for group in groups for parameter in group["params"]}
+        if parameters.isdisjoint(network.parameters()):
+            raise UserError(f"{own} updates no parameter of the model: give it model.parameters()")
 
 
 def _check_kept(state: dict[str, Any], own: str) -> None:

@@ -218,3 +218,30 @@ def test_a_network_that_gives_logits_is_not(tmp_path: Path, code: str) -> None:
     task = task_of(tmp_path, code)
     assert remarks_on(task) == []
     assert check_task(task) == []
+
+
+@pytest.mark.parametrize("ending", [".squeeze()", "[:, 0] + 0 * x[1, 0]"])
+def test_a_network_that_a_mini_batch_of_one_row_would_stop_is_told(
+    tmp_path: Path, ending: str
+) -> None:
+    code = f"""
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.last = nn.Linear(4, 1)
+    def forward(self, x):
+        return self.last(x){ending}
+
+def train():
+    x, y = rows(80, 0)
+    return x, y.float()
+
+def test():
+    x, y = rows(30, 1)
+    return x, y.float()
+
+def model():
+    return Net()
+"""
+    (remark,) = remarks_on(task_of(tmp_path, code))
+    assert remark.startswith("model: a mini-batch of one row, as the last may be, would stop a run")

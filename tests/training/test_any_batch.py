@@ -1,6 +1,7 @@
 """Training on nests of tensors, and towards targets of every kind."""
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 import torch
 
 from adiw_tune.errors import UserError
-from adiw_tune.tasks import StreamedSplit
+from adiw_tune.tasks import StreamedSplit, find_task
 from adiw_tune.training import METHODS, TrainingRun, TrialConfig
 
 HEAD = """
@@ -272,3 +273,84 @@ def test_groups_are_thinned_whatever_the_targets(tmp_path: Path) -> None:
     run = run_of(tmp_path, grouped, shift="group-prior:inf")
     assert run.splits.train.groups is not None
     assert set(run.splits.train.groups.tolist()) == {0}
+
+
+SQUEEZED = """
+class Squeezed(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.last = nn.Linear(4, {k})
+    def forward(self, x):
+        return self.last(x).squeeze()
+
+def model():
+    return Squeezed()
+"""
+
+
+@pytest.mark.parametrize("k", [1, 3])
+@pytest.mark.parametrize("method", ["erm", "adiw", "static"])
+def test_outputs_that_are_not_one_a_row_are_refused(tmp_path: Path, k: int, method: str) -> None:
+    code = VALUES.format(targets=f"x @ drawn(9, 4, {k})", k=k) + SQUEEZED.format(k=k)
+    run = run_of(tmp_path, code, method=method, batch_size=159)  # of 160 rows
+    told = rf"outputs for 1 row are \[{'' if k == 1 else k}\]: their first dimension must be 1"
+    with pytest.raises(UserError, match=told):
+        run.run_epoch()
+
+
+def test_so_are_those_of_a_lone_select_row(tmp_path: Path) -> None:
+    code = REAL.replace("SELECT_SIZE = 40, 40", "SELECT_SIZE = 40, 1") + SQUEEZED.format(k=1)
+    run = run_of(tmp_path, code)
+    with pytest.raises(UserError, match=r"outputs for 1 row are \[\]: their first dimension must"):
+        run.metrics(run.splits.select)
+
+
+@pytest.mark.parametrize(
+    ("what", "code"),
+    [
+        (
+            "the loss",
+            "def loss(outputs, targets):\n    {}\n    return (outputs - targets)[:, 0] ** 2",
+        ),
+        ("augment()", "def augment(x):\n    {}\n    return x"),
+        (
+            "the network",
+            "class Late(nn.Linear):\n    def forward(self, x):\n        {}\n"
+            "        return super().forward(x)\n\ndef model():\n    return Late(4, 1)",
+        ),
+    ],
+)
+def test_a_users_function_that_fails_late_is_told_in_one_line(
+    tmp_path: Path, what: str, code: str
+) -> None:
+    values = VALUES.format(targets="x[:, :1]", k=1)
+    run = run_of(tmp_path, values + "late = []\n" + code.format("assert not late, 'bad row'"))
+    run.run_epoch()
+    find_task(run.config.task).model.__globals__["late"].append(1)  # type: ignore[union-attr]
+    with pytest.raises(UserError, match=rf"^{re.escape(what)} of task '.*' fails on a mini-batch "):
+        run.run_epoch()
+
+
+@pytest.mark.parametrize("targets", ["x[:, 0]", "x[:, :1]", "(x[:, 0] > 0).float()"])
+@pytest.mark.parametrize("last", ["self.last(x)", "self.last(x)[:, 0]"])
+def test_an_own_metric_is_given_the_shapes_that_the_loss_is(
+    tmp_path: Path, targets: str, last: str
+) -> None:
+    shapes = """
+seen = {"loss": set(), "metric": set()}
+
+def loss(outputs, targets):
+    seen["loss"].add((outputs.shape[1:], targets.shape[1:]))
+    return (outputs.flatten() - targets.flatten()) ** 2
+
+def metric(outputs, targets, groups):
+    seen["metric"].add((outputs.shape[1:], targets.shape[1:]))
+    return float((outputs.flatten() - targets.flatten()).abs().mean())
+"""
+    network = SQUEEZED.format(k=1).replace("self.last(x).squeeze()", last)
+    run = run_of(tmp_path, VALUES.format(targets=targets, k=1) + network + shapes)
+    run.run_epoch()
+    run.metrics(run.splits.select)
+    seen = find_task(run.config.task).loss.__globals__["seen"]  # type: ignore[union-attr]
+    assert seen["loss"] == seen["metric"]
+    assert len(seen["loss"]) == 1

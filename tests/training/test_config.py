@@ -86,7 +86,9 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"label_smoothing": 1.0}, r"label_smoothing must lie in \[0, 1\); got 1.0"),
     ({"model": {"width": 64}}, "task 'digits' has no settings of its network: leave model out"),
     ({"model": {"a b": 64}}, "model has the setting 'a b': use names of arguments"),
-    ({"model": {"width": [64]}}, r"model has width \[64\]: use an int, a float, a str, a bool"),
+    ({"model": {"width": math.inf}}, "model has width inf: use an int, a finite float"),
+    ({"nesterov": True}, "nesterov is for optimizer sgd: leave it out for adam"),
+    ({"model": {"width": [64]}}, r"model has width \[64\]: use an int, a finite float"),
 ]
 
 

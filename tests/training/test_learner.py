@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from adiw_tune.errors import UserError
 from adiw_tune.tasks import TASKS, Network
 from adiw_tune.training import METHODS, Peers, TrainingRun, TrialConfig
 from adiw_tune.training.learner import Learner, represent
@@ -63,7 +64,7 @@ def test_what_only_measures_changes_nothing(name: str, how: str) -> None:
 def test_after_a_pass_that_failed_too_all_is_as_it_was(how: str) -> None:
     made = network("batch-norm")
     as_it_was = modes(made)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(UserError, match="the network of task 'the task' fails on a mini-batch of"):
         getattr(Learner(made), how)(replace(ROWS, inputs=torch.ones(30, 99)))
     assert modes(made) == as_it_was
 

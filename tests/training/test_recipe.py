@@ -15,7 +15,7 @@ from adiw_tune.search.space import SpaceFile
 from adiw_tune.search.starting_points import check_space
 from adiw_tune.tasks import TASKS
 from adiw_tune.training import METHODS, RECIPES, TrainingRun, TrialConfig
-from adiw_tune.training.config import with_recipe
+from adiw_tune.training.config import with_changes, with_recipe
 from adiw_tune.training.optimizer import OPTIMIZERS
 from adiw_tune.training.saving import load_checkpoint
 from adiw_tune.training.schedule import SCHEDULES
@@ -283,7 +283,7 @@ def test_an_optimizer_of_another_library_trains(tmp_path: Path) -> None:
         (
             "def scheduler(optimizer, steps):\n"
             "    return torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer)",
-            r"scheduler\(\) of '.*' fails in an update \(TypeError: .*metrics",
+            r"scheduler\(\) of '.*' fails after update 1 of \d+: TypeError: .*metrics",
         ),
         (
             "def scheduler(optimizer, steps):\n    return steps / 0",
@@ -295,6 +295,11 @@ def test_an_optimizer_of_another_library_trains(tmp_path: Path) -> None:
             "        return super().state_dict() | {'me': self}\n"
             "def optimizer(model, config):\n    return Own(model.parameters(), 0.1)",
             "has a state that no checkpoint can hold",
+        ),
+        (
+            "def optimizer(model, config):\n"
+            "    return torch.optim.SGD(torch.nn.Linear(1, 1).parameters(), 0.1)",
+            "updates no parameter of the model",
         ),
     ],
 )
@@ -364,3 +369,122 @@ def test_the_guides_space_is_one(tmp_path: Path) -> None:
         ("adam", 0.0),
         ("sgd", 0.9),
     }
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"schedule": "onecycle"},
+        {"schedule": "cosine", "lr_end": 0.5},
+        {"schedule": "cosine", "lr_warmup_epochs": 2},
+        {"schedule": "step"},
+    ],
+)
+def test_rates_of_the_layers_keep_their_ratio(tmp_path: Path, values: dict[str, Any]) -> None:
+    layers, _, _ = LAYERS.partition("def scheduler")
+    task = own(tmp_path, layers)
+    run = TrainingRun(TrialConfig(task, learning_rate=0.1, batch_size=30, epochs=5, **values))
+    seen: list[list[float]] = []
+    run.optimizer.register_step_pre_hook(
+        lambda optimizer, *_: seen.append([group["lr"] for group in optimizer.param_groups])
+    )
+    while not run.finished:
+        run.run_epoch()
+    assert len({first for first, _ in seen}) > 1
+    for first, last in seen:
+        assert last == pytest.approx(first / 10)
+
+
+@pytest.mark.parametrize("values", [{"schedule": "cosine"}, {"lr_warmup_epochs": 1}])
+def test_torchs_schedules_need_an_optimizer_of_torch(
+    tmp_path: Path, values: dict[str, Any]
+) -> None:
+    config = TrialConfig(own(tmp_path, NO_TORCH), batch_size=20, **values)
+    with pytest.raises(
+        UserError, match=r"need an optimiser of torch\.optim\.Optimizer; .* Lion: def"
+    ):
+        TrainingRun(config)
+
+
+def test_a_schedule_that_fails_late_is_told_in_one_line(tmp_path: Path) -> None:
+    code = """
+class Short:
+    left = 20000
+    def step(self):
+        self.left -= 1
+        if self.left < 0:
+            raise ValueError("no more")
+    def state_dict(self):
+        return {}
+    def load_state_dict(self, state):
+        pass
+
+def scheduler(optimizer, steps):
+    return Short()
+"""
+    config = TrialConfig(own(tmp_path, code), batch_size=1, epochs=1000)
+    run = TrainingRun(config)
+    run._schedule._scheduler.left = 0
+    with pytest.raises(
+        UserError, match=r"scheduler\(\) of '.*' fails after update 1 of 50000: Val"
+    ):
+        run.run_epoch()
+    short = code.replace("left = 20000", "left = 9")
+    with pytest.raises(UserError, match="fails after update 10 of 50000: ValueError: no more"):
+        TrainingRun(TrialConfig(own(tmp_path, short), batch_size=1, epochs=1000))
+
+
+# A pick of a search, and what a user gives beside it.
+PICK = {
+    "task": "digits",
+    "method": "adiw",
+    "epochs": 3,
+    "optimizer": "sgd",
+    "momentum": 0.9,
+    "nesterov": True,
+    "schedule": "step",
+    "lr_gamma": 0.5,
+    "clip_norm": 0.5,
+    "precision": "bfloat16",
+    "steps": 7,
+}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"epochs": 5}, {**PICK, "epochs": 5}),
+        ({"schedule": "cosine"}, {n: v for n, v in PICK.items() if n != "lr_gamma"}),
+        (
+            {"optimizer": "adam"},
+            {n: v for n, v in PICK.items() if n not in ("momentum", "nesterov")},
+        ),
+        ({"optimizer": "own"}, PICK),
+        ({"optimizer": "sgd", "momentum": 0.5}, {**PICK, "momentum": 0.5}),
+    ],
+)
+def test_what_is_given_replaces_what_does_not_belong_to_it(
+    given: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    assert with_changes(PICK, given) == {**expected, **given}
+
+
+def test_a_recipe_replaces_the_earlier_one() -> None:
+    values = with_changes(PICK, {"recipe": "giw", "seed": 4})
+    kept = {name: PICK[name] for name in ("task", "method", "precision", "steps")}
+    assert values == {**kept, **with_recipe({"recipe": "giw", "method": "adiw"}), "seed": 4}
+    TrialConfig.from_mapping(values)
+
+
+def test_settings_of_the_model_are_replaced_one_by_one() -> None:
+    base = {"model": {"width": 8, "depth": 3}}
+    assert with_changes(base, {"model": {"width": 3}}) == {"model": {"width": 3, "depth": 3}}
+    assert with_changes(base, {}) == base
+    assert with_changes({}, {"epochs": 1}) == {"epochs": 1}
+
+
+def test_names_of_our_own_arguments_are_settings_too(tmp_path: Path) -> None:
+    code = OWN.replace("width=8, depth=1", "classes=8, shape=1, self=0")
+    (tmp_path / "mine.py").write_text(code.replace("width", "classes"))
+    config = TrialConfig(str(tmp_path / "mine.py"), model={"classes": 5, "shape": 2, "self": 1})
+    assert TrainingRun(config).network.module[0].out_features == 5  # type: ignore[index,union-attr]

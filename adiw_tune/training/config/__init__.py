@@ -1,7 +1,7 @@
 """What fixes a training run: its data, its weights and its recipe, three groups of fields."""
 
 from adiw_tune.training.config.recipe import Recipe
-from adiw_tune.training.config.recipes import RECIPES, with_recipe
+from adiw_tune.training.config.recipes import RECIPES, with_changes, with_recipe
 from adiw_tune.training.config.trial import OF_THE_TASK, TrialConfig
 from adiw_tune.training.config.weights import AUTO, METHODS, REPRESENTATIONS, WeightConfig
 
@@ -14,5 +14,6 @@ __all__ = [
     "Recipe",
     "TrialConfig",
     "WeightConfig",
+    "with_changes",
     "with_recipe",
 ]

@@ -1,5 +1,6 @@
 """Data and network of a run."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -71,9 +72,10 @@ class DataConfig:
         for name, value in settings.items():
             if not isinstance(name, str) or not name.isidentifier():
                 raise UserError(f"model has the setting {shown(name)}: use names of arguments")
-            if not isinstance(value, _PLAIN):
+            endless = isinstance(value, float) and not math.isfinite(value)
+            if endless or not isinstance(value, _PLAIN):
                 raise UserError(
-                    f"model has {name} {shown(value):.100}: use an int, a float, a str, a bool or "
-                    "None"
+                    f"model has {name} {shown(value):.100}: use an int, a finite float, a str, a "
+                    "bool or None"
                 )
         return settings

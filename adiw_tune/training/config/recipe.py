@@ -1,6 +1,7 @@
 """Recipe of a run: optimiser, learning rate over the course, regularisation, precision."""
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +18,22 @@ from adiw_tune.training.optimizer import OPTIMIZERS
 from adiw_tune.training.schedule import SCHEDULES
 
 OWN = "own"  # optimiser or schedule: the task file's
+# Fields that choose, from a table of kinds, of which some have fields that they alone read.
+CHOICES: dict[str, Mapping[str, Any]] = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES}
 PRECISIONS = ("float32", "bfloat16")
 _LARGEST = 1e6  # of what is added to gradients, or bounds them
+
+
+def fields_of_others(choice: str, chosen: str) -> dict[str, str]:
+    """Fields that ``chosen`` does not read, each with the optimiser or schedule that does.
+
+    A user's own optimiser is given the configuration, so it may read any; the scheduler is not.
+    """
+    kinds = CHOICES[choice]
+    if choice == "optimizer" and chosen == OWN:
+        return {}
+    read = kinds[chosen].fields if chosen in kinds else ()
+    return {field: name for name, one in kinds.items() for field in one.fields if field not in read}
 
 
 @dataclass(frozen=True)
@@ -42,7 +57,8 @@ class Recipe:
             ``lr_gamma`` after each ``lr_step_epochs``; onecycle; or own for
             ``scheduler(optimizer, steps)`` of the task file; default as for the optimiser, else
             constant.
-        lr_end: of cosine: the last rate in units of learning_rate, in [0, 1]; None is 0.
+        lr_end: of cosine: the rate that it comes to after the last update, in units of
+            learning_rate, in [0, 1]; None is 0.
         lr_step_epochs: of step, in [1, 10^6]; None is a third of ``lr_epochs``, rounded up.
         lr_gamma: of step, in (0, 1]; None is 0.1.
         lr_rise: of onecycle: the share of the course in which the rate rises, in [0.01, 0.99];
@@ -91,9 +107,9 @@ class Recipe:
             ),
         )
         check_positive("learning_rate", self.learning_rate, *FLOAT32)
+        for choice in CHOICES:
+            self._check_belonging(choice)
         self._check_numbers()
-        self._check_belonging("optimizer", {n: one.fields for n, one in OPTIMIZERS.items()})
-        self._check_belonging("schedule", {n: one.fields for n, one in SCHEDULES.items()})
 
     def _settle(self, name: str, known: Any, usual: str, has_own: bool, function: str) -> None:
         if getattr(self, name) == "default":
@@ -122,18 +138,13 @@ class Recipe:
         if self.nesterov and not self.momentum > 0:
             raise UserError(f"nesterov needs momentum above 0; got {shown(self.momentum)}")
 
-    def _check_belonging(self, choice: str, fields_of: dict[str, tuple[str, ...]]) -> None:
-        """Refuse a field that the optimiser or schedule chosen does not read.
-
-        A user's own may read any.
-        """
+    def _check_belonging(self, choice: str) -> None:
+        """Refuse a field that the optimiser or schedule chosen does not read."""
         chosen = getattr(self, choice)
         defaults = {field.name: field.default for field in dataclasses.fields(Recipe)}
-        for name, fields in fields_of.items():
-            for field in fields:
-                idle = field not in fields_of.get(chosen, fields)
-                if idle and getattr(self, field) != defaults[field]:
-                    raise UserError(f"{field} is for {choice} {name}: leave it out for {chosen}")
+        for field, name in fields_of_others(choice, chosen).items():
+            if getattr(self, field) != defaults[field]:
+                raise UserError(f"{field} is for {choice} {name}: leave it out for {chosen}")
 
     @property
     def schedule_epochs(self) -> int:

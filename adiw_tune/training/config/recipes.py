@@ -1,11 +1,13 @@
 """Recipes by name: those of published baselines, and one for residual networks on CIFAR."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 from adiw_tune.errors import UserError
 from adiw_tune.ranges import check_whole, shown
 from adiw_tune.training.config.checks import MOST_ROWS
+from adiw_tune.training.config.recipe import CHOICES, Recipe, fields_of_others
 
 # Methods whose loss is a sum over the mini-batch; of the others it is a mean.
 _SUMMED = ("diw-published",)
@@ -83,3 +85,28 @@ def with_recipe(values: Mapping[str, Any]) -> dict[str, Any]:
         recipe["learning_rate"] *= rows
         recipe["weight_decay"] /= rows
     return {**recipe, **values}
+
+
+def with_changes(base: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The values ``base`` of a configuration, with those ``given`` in their place.
+
+    What is not given stays, except for what would not belong to it: a recipe replaces all fields of
+    the earlier one but the precision, and of another optimiser or schedule the fields that it does
+    not read are dropped. Settings of the model replace those of the same name.
+
+    Raises:
+        UserError: there is no recipe of the name given.
+    """
+    base = dict(base)
+    if "recipe" in given:
+        for field in dataclasses.fields(Recipe):
+            if field.name != "precision":
+                base.pop(field.name, None)
+    method = {"method": base["method"]} if "method" in base else {}
+    given = with_recipe({**method, **given})
+    for choice in CHOICES:
+        if choice in given:
+            for other in fields_of_others(choice, given[choice]):
+                base.pop(other, None)
+    model = {**(base.get("model") or {}), **(given.get("model") or {})}
+    return {**base, **given, **({"model": model} if model else {})}
