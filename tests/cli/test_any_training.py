@@ -1,4 +1,4 @@
-"""Searches of text, real values, several labels and rare ones, from the command line."""
+"""Searches of text and of real values, from the command line; benchmarks/searches.py has others."""
 
 from __future__ import annotations
 
@@ -23,32 +23,6 @@ def space(trial):
         "schedule": "cosine",
         "learning_rate": 0.01,
     }
-"""
-RARE = """
-import torch
-from torch import nn
-
-REFERENCE_SIZE = SELECT_SIZE = 400
-
-
-def rows(n, seed):
-    generator = torch.Generator().manual_seed(seed)
-    rare = (torch.rand(n, generator=generator) < 0.02).long()
-    inputs = torch.randn(n, 8, generator=generator)
-    inputs[:, 0] += 2 * rare
-    return inputs, rare
-
-
-def train():
-    return rows(2400, 0)
-
-
-def test():
-    return rows(1000, 1)
-
-
-def model():
-    return nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 2))
 """
 TOPICS = ("africa", "entertainment", "health", "nigeria", "politics", "sport", "world")
 LABELS = {"accuracy", "balanced_accuracy", "macro_f1", "auroc", "average_precision", "log_loss"}
@@ -111,15 +85,3 @@ def test_real_values_by_rmse(tmp_path: Path) -> None:
     assert nearest["value"] < 1  # of standardised values
     cheapest = told(tmp_path, "best", "s", "--policy", "fastest-within=9")
     assert cheapest["value"] == pytest.approx(front[0]["value"])
-
-
-def test_several_labels_by_macro_f1(tmp_path: Path) -> None:
-    front = searched(tmp_path, example("multilabel"), "symmetric:0.3", "macro_f1", most=8)
-    assert front[-1]["value"] > 0.6  # to say yes to all makes 0.6 at most, to say no 0
-    assert front[-1]["metrics"].keys() == LABELS
-
-
-def test_rare_positives_by_average_precision(tmp_path: Path) -> None:
-    front = searched(tmp_path, RARE, "symmetric:0.05", "average_precision", most=12)
-    assert {row["metrics"]["accuracy"] for row in front} == {391 / 400}  # all say that none is rare
-    assert front[-1]["value"] > 0.05  # chance is 0.02
