@@ -45,6 +45,8 @@ def with_targets(targets: Any, labels: Any = LABELS) -> Labelled:
         (np.array(LABELS), torch.int64),
         ([0.5 * label for label in LABELS], torch.float32),
         (torch.tensor(LABELS).double(), torch.float32),
+        (torch.tensor(LABELS).to(torch.uint16), torch.int64),
+        (np.array(LABELS, "u4"), torch.int64),
         ([], torch.int64),
     ],
 )
@@ -95,7 +97,7 @@ def test_few_rows_with_targets_are_read_once_each() -> None:
         ([0, 1, 2], r"targets of Labelled have shape \[3\]: give one for each of 60 rows"),
         (torch.tensor(3), r"targets of Labelled have shape \[\]: give one for each of 60 rows"),
         (["cat", 0] * 30, "targets of Labelled are names and other things: give a name or a numb"),
-        ([None] * ROWS, r"targets of Labelled are no numbers \(.*\): give a tensor"),
+        ([None] * ROWS, r"targets of Labelled are no numbers that torch has \(object\): give such"),
         ([[0], *LABELS[1:]], r"targets of Labelled are not alike \(.*\): make them so"),
         ([torch.ones(2), 3], r"targets of Labelled are not alike \(.*\): make them so"),
         (len, r"targets of Labelled are of type builtin_function_or_method: give a tensor"),
