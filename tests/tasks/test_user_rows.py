@@ -140,6 +140,19 @@ def test_names_are_classes_in_their_order(tmp_path: Path) -> None:
     ]
 
 
+def test_of_two_names_the_second_is_1_where_targets_are_binary(tmp_path: Path) -> None:
+    binary = "TARGETS = 'binary'\ndef model():\n    return nn.Linear(4, 1)"
+    task = task_of(tmp_path, NAMES, binary)
+    data, plain = task.load(None), task_of(tmp_path, name="plain.py").load(None)
+    assert data.rows.labels.dtype == torch.float32
+    assert torch.equal(data.rows.labels, plain.rows.labels.float())  # 1 is dog
+    found = inspect_task(task)
+    assert (found.problems, found.remarks) == ([], [])
+    assert found.summary == [
+        "80 training rows, 30 test rows, binary targets [] (cat, dog), inputs [4] float32"
+    ]
+
+
 def test_a_class_without_rows_is_told_by_its_name(tmp_path: Path) -> None:
     lacking = "def test():\n    x, y = rows(30, 1)\n    return x, ['cat'] * 30"
     assert inspect_task(task_of(tmp_path, NAMES, lacking)).remarks == [
