@@ -2,6 +2,7 @@
 
 import io
 import os
+import reprlib
 from collections.abc import Sequence
 from numbers import Number
 from pathlib import Path
@@ -66,6 +67,8 @@ def _read(file: Path, column: str, names: bool) -> Any:
 
 
 def _check_known(column: str, known: Sequence[str], file: Path) -> None:
+    if not any(known):
+        raise UserError(f"'{file}' has no columns: give one with labels in column '{column}'")
     if column not in known:
         raise UserError(
             f"'{file}' has no column '{column}': name one of {listed(known)}, as in "
@@ -124,7 +127,7 @@ def _named(values: Any, what: str, data: Data) -> Tensor:
     unknown = next((name for name in names if name not in places), None)
     if unknown is not None:
         raise UserError(
-            f"{what} has '{unknown}', which is none of the task's names: they are "
+            f"{what} has {reprlib.repr(unknown)}, which is none of the task's names: they are "
             f"{listed(data.names)}"
         )
     return torch.tensor([places[name] for name in names])
@@ -134,8 +137,8 @@ def _numbers(values: Any, what: str) -> Tensor:
     if values.dtype.kind not in "biufc":
         row, value = _first_that_is_no_number(values)
         raise UserError(
-            f"{what} has '{value}' ({type(value).__name__.strip('_')}) in row {row} of 0 .. "
-            f"{len(values) - 1}: the labels are numbers"
+            f"{what} has {reprlib.repr(str(value))} ({type(value).__name__.strip('_')}) in row "
+            f"{row} of 0 .. {len(values) - 1}: the labels are numbers"
         )
     return signed(from_array(values, f"values of {what}"), f"values of {what}")
 
@@ -158,7 +161,7 @@ def _reads_as_number(value: Any) -> bool:
 
 def _fitted(labels: Tensor, what: str, data: Data) -> Tensor:
     """``labels`` as rows carry them, refused if they are not of the kind."""
-    own, rows = data.rows.labels, len(data.rows)
+    own = data.rows.labels
     if labels.is_complex() and not own.is_complex():
         raise UserError(f"{what} has complex numbers: the labels of train are {own.dtype}")
     if labels.numel() != own.numel():
@@ -174,12 +177,17 @@ def _fitted(labels: Tensor, what: str, data: Data) -> Tensor:
             raise UserError(f"{what} has values that are no classes: classes are 0 .. {most}")
     if data.targets == "binary" and not is_binary(labels):
         raise UserError(f"{what} has values other than 0 and 1")
-    rounded = own.is_floating_point() or own.is_complex()
+    _check_kept(fitted, labels, what)
+    return fitted
+
+
+def _check_kept(fitted: Tensor, labels: Tensor, what: str) -> None:
+    """Refuse ``labels`` that are others, or infinite, in the dtype of ``fitted``."""
+    rounded = fitted.is_floating_point() or fitted.is_complex()
     kept = fitted.isfinite() if rounded else fitted.to(labels.dtype) == labels
     if not kept.all():
         row, *place = (~kept).nonzero()[0].tolist()
         raise UserError(
-            f"{what} has {labels[row, *place].item():g} in row {row} of 0 .. {rows - 1}: give "
-            f"finite numbers that {own.dtype}, which the labels of train are, can hold"
+            f"{what} has {labels[row, *place].item():g} in row {row} of 0 .. {len(labels) - 1}: "
+            f"give finite numbers that {fitted.dtype}, which the labels of train are, can hold"
         )
-    return fitted

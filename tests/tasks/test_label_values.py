@@ -118,11 +118,11 @@ def test_a_blank_line_between_several_columns_is_one_too(tmp_path: Path) -> None
     assert refusal(text).endswith("has no value in row 7 of 0 .. 59")
 
 
-@pytest.mark.parametrize("text", ["NA", "1 or 2", "?", "1e"])
+@pytest.mark.parametrize("text", ["NA", "1 or 2", "?", "1e", "ü'x"])
 @pytest.mark.parametrize("ending", [".csv", ".tsv", ".parquet", ".npy"])
 def test_text_among_numbers_is_named_with_its_row(tmp_path: Path, ending: str, text: str) -> None:
     values = [str(value) for value in changed(text)]  # type: ignore[arg-type]
-    told = f"has '{text}' (str) in row 7 of 0 .. 59: the labels are numbers"
+    told = f"has {text!r} (str) in row 7 of 0 .. 59: the labels are numbers"
     assert refusal(written(tmp_path, values, ending)).endswith(told)
     assert refusal(written(tmp_path, values, ending), **REAL).endswith(told)
 
@@ -205,3 +205,16 @@ def test_a_column_that_an_array_has_not_is_told_with_what_it_has(
     text = saved(tmp_path, array) + f"#{column}" * bool(column)
     line = refusal(text)
     assert line.endswith(f" has no column '{column}': {told}")
+
+
+@pytest.mark.parametrize("ending", [".csv", ".tsv", ".parquet", ".npy"])
+def test_a_file_without_columns_is_told(tmp_path: Path, ending: str) -> None:
+    file = tmp_path / f"labels{ending}"
+    if ending == ".npy":
+        np.save(file, np.zeros((ROWS, 0)))
+    elif ending == ".parquet":
+        parquet.write_table(pa.table({}), file)
+    else:
+        file.write_text("\n")
+    line = refusal(f"labels:{file}#0")
+    assert line == f"'{file}' has no columns: give one with labels in column '0'"
