@@ -32,16 +32,36 @@ def as_tensor(value: Any, what: str) -> Tensor:
     return tensor.detach()
 
 
+def from_array(array: Any, what: str) -> Tensor:
+    """A NumPy ``array`` as a tensor of its dtype; ``what`` names it in errors, in the plural."""
+    try:
+        # torch takes neither another machine's order of bytes nor memory that cannot be written.
+        return torch.from_numpy(np.require(array, array.dtype.newbyteorder("="), ["C", "W"]))
+    except (TypeError, ValueError) as error:
+        raise UserError(
+            f"{what} are no numbers that torch has ({array.dtype}): give such as int64"
+        ) from error
+
+
+def signed(x: Tensor, what: str) -> Tensor:
+    """``x`` as int64 where it is uint16, uint32 or uint64: torch has no minimum of these."""
+    if x.dtype not in (torch.uint16, torch.uint32, torch.uint64):
+        return x
+    whole = x.long()
+    if (whole < 0).any():
+        raise UserError(f"{what} are above 2**63 - 1 in part: give numbers that int64 holds")
+    return whole
+
+
 def _converted(value: Any, what: str) -> Tensor:
     if not (hasattr(value, "__array__") or isinstance(value, Number)):
         raise UserError(f"{what} are of type {type(value).__name__}: give a tensor")
     try:
         array = np.asarray(value)
-        if array.dtype == np.float64:
-            array = array.astype(np.float32)
-        return torch.from_numpy(np.require(array, requirements=["C", "W"]))
     except (TypeError, ValueError, OverflowError) as error:
         raise UserError(f"{what} are no numbers ({in_one_line(error)}): give a tensor") from error
+    tensor = from_array(array, what)
+    return tensor.float() if tensor.dtype == torch.float64 else tensor
 
 
 def without_values(x: Tensor) -> str | None:

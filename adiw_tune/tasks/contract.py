@@ -141,9 +141,10 @@ def _summary(data: Data) -> str:
 
 
 def _labels(data: Data) -> str:
+    names = f" ({listed(data.names)})" * bool(data.names)
     if data.targets == "classes":
-        return f"{data.classes} classes" + f" ({listed(data.names)})" * bool(data.names)
-    return f"{data.targets} targets {list(data.rows.labels.shape[1:])}"
+        return f"{data.classes} classes{names}"
+    return f"{data.targets} targets {list(data.rows.labels.shape[1:])}{names}"
 
 
 def _inputs(rows: Rows) -> str:

@@ -44,8 +44,10 @@ def _classes(labels: Tensor) -> set[int]:
 
 
 def _listed(classes: Iterable[int], count: int, names: Sequence[str]) -> str:
-    """``count`` classes, the first of which are named."""
-    some = [names[label] if names else str(label) for label in islice(classes, _LISTED)]
+    """``count`` classes, the first of which are named; by its number, if no label named it."""
+    some = [
+        names[label] if label < len(names) else str(label) for label in islice(classes, _LISTED)
+    ]
     return f"class{'es' if count > 1 else ''} {listed(some, count)}"
 
 

@@ -51,8 +51,10 @@ def read_labels(dataset: Dataset[Any], name: str) -> Labels:
 def _collated(collate: Any, read: list[Any], items: list[int], name: str) -> Nest:
     which = f"items {items[0]} to {items[-1]}" if len(items) > 1 else f"item {items[0]}"
     fails = f"collate_fn of {name} fails on {which}"
+    own = [found[1] for found in read]  # now: it may sort the list that it is given
     with told_as(lambda error: f"{fails} ({in_one_line(error)}): make (inputs, labels) of a list"):
-        inputs = collate(read)[0]
+        collated = collate(read)
+        inputs, labels = collated[0], collated[1]
     made = f"what collate_fn of {name} makes of {which}"
     inputs = as_tensors(inputs, made)
     for at, x in named(inputs):
@@ -61,7 +63,33 @@ def _collated(collate: Any, read: list[Any], items: list[int], name: str) -> Nes
                 f"{at} of {made} are {list(x.shape)}: the first dimension must be that of the "
                 f"{len(items)} items"
             )
+    if _differ(labels, own):
+        raise UserError(
+            f"labels of {made} are not these items' own: it must keep the order of its items, and "
+            "their labels"
+        )
     return inputs
+
+
+def _differ(collated: Any, own: list[Any]) -> bool:
+    """Whether labels that a collate_fn gives are others than the items', if they can be compared.
+
+    A row's label is its item's, wherever collate_fn moves its inputs to: sorted by length, inputs
+    would be trained on with labels of others.
+    """
+    try:
+        one, other = (as_labels(some, "labels", len(own)) for some in (collated, own))
+    except UserError:
+        return False  # such as tokens' labels, padded
+    values = one.values
+    if bool(one.names) != bool(other.names) or values.numel() != other.values.numel():
+        return False  # such as numbers of names, or one-hot
+    theirs = other.values.reshape(values.shape).to(values.dtype)
+    if one.names == other.names and torch.equal(values, theirs):
+        return False
+    rounding = 0.01 if values.is_floating_point() else 0  # of bfloat16
+    alike = torch.allclose(values, theirs, rtol=rounding, atol=0, equal_nan=True)
+    return one.names != other.names or not alike
 
 
 def _form(inputs: Nest) -> list[tuple[str, torch.Size, torch.dtype]]:

@@ -1,6 +1,10 @@
 """Labels in a file beside the data: a column of a CSV, TSV, parquet or NumPy file."""
 
+import io
 import os
+import reprlib
+from collections.abc import Sequence
+from numbers import Number
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +13,7 @@ import torch
 from torch import Tensor
 
 from adiw_tune.errors import UserError, in_one_line, told_as
-from adiw_tune.tasks.arrays import as_tensor
+from adiw_tune.tasks.arrays import from_array, signed
 from adiw_tune.tasks.coverage import listed
 from adiw_tune.tasks.data import Data
 from adiw_tune.tasks.targets import is_binary
@@ -21,7 +25,8 @@ def labels_from(file: str, column: str, data: Data) -> Tensor:
     """Labels of all of ``data.rows`` from a column of a file: of the kind and shape of their own.
 
     There is a value for each row, in the order of the rows. Classes are told by their names where
-    the task's labels are names, else by their numbers.
+    the task's labels are names, else by their numbers. No value is changed, but rounded to the
+    floats of the task's labels.
 
     Args:
         file: a path that ends in one of :data:`ENDINGS`; the first line of CSV and TSV has the
@@ -57,12 +62,18 @@ def _read(file: Path, column: str, names: bool) -> Any:
     if file.suffix == ".npy":
         return _column(np.load(file, allow_pickle=False), file, column)
     table = _parquet(file) if file.suffix == ".parquet" else _text(file, column, names)
-    if column not in table.column_names:
-        raise UserError(
-            f"'{file}' has no column '{column}': name one of {listed(table.column_names)}, as in "
-            f"labels:{file.name}#{table.column_names[0]}"
-        )
+    _check_known(column, table.column_names, file)
     return np.asarray(table[column].to_pylist() if table[column].null_count else table[column])
+
+
+def _check_known(column: str, known: Sequence[str], file: Path) -> None:
+    if not any(known):
+        raise UserError(f"'{file}' has no columns: give one with labels in column '{column}'")
+    if column not in known:
+        raise UserError(
+            f"'{file}' has no column '{column}': name one of {listed(known)}, as in "
+            f"labels:{file.name}#{known[0]}"
+        )
 
 
 def _text(file: Path, column: str, names: bool) -> Any:
@@ -72,9 +83,11 @@ def _text(file: Path, column: str, names: bool) -> Any:
     parsing = csv.ParseOptions(delimiter=",")
     if file.suffix == ".tsv":
         parsing = csv.ParseOptions(delimiter="\t", quote_char=False)
+    parsing.ignore_empty_lines = False  # in a file of one column such a line is a missing value
     types = {column: pyarrow.string()} if names else {}  # a name may look like a number
     empty = csv.ConvertOptions(null_values=[""], strings_can_be_null=True, column_types=types)
-    return csv.read_csv(file, parse_options=parsing, convert_options=empty)
+    text = file.read_bytes().strip(b"\r\n") + b"\n"  # before the first and after the last is none
+    return csv.read_csv(io.BytesIO(text), parse_options=parsing, convert_options=empty)
 
 
 def _parquet(file: Path) -> Any:
@@ -84,12 +97,18 @@ def _parquet(file: Path) -> Any:
 
 
 def _column(array: Any, file: Path, column: str) -> Any:
+    if array.dtype.names:
+        _check_known(column, array.dtype.names, file)
+        return array[column]
     if not column:
-        return array
-    known = array.dtype.names or [str(i) for i in range(array.shape[1] if array.ndim == 2 else 0)]
-    if column not in known:
-        raise UserError(f"'{file}' has no column '{column}': its columns are {listed(known)}")
-    return array[column] if array.dtype.names else array[:, int(column)]
+        return np.atleast_1d(array)
+    if array.ndim != 2:
+        raise UserError(
+            f"'{file}' has no column '{column}': it is one array {list(array.shape)}, which "
+            f"labels:{file.name} reads"
+        )
+    _check_known(column, [str(i) for i in range(array.shape[1])], file)
+    return array[:, int(column)]
 
 
 def _missing(values: Any) -> Any:
@@ -97,41 +116,78 @@ def _missing(values: Any) -> Any:
     if values.dtype.kind == "O":
         return [row for row, value in enumerate(values) if value is None or value != value]
     rows = values.reshape(len(values), -1)
-    return np.isnan(rows).any(axis=1).nonzero()[0] if values.dtype.kind == "f" else []
+    return np.isnan(rows).any(axis=1).nonzero()[0] if values.dtype.kind in "fc" else []
 
 
 def _named(values: Any, what: str, data: Data) -> Tensor:
     if values.ndim != 1:
         raise UserError(f"{what} has shape {list(values.shape)}: give one name for each row")
     places = {name: place for place, name in enumerate(data.names)}
-    unknown = next((str(value) for value in values if value not in places), None)
+    names = [str(value) for value in values.tolist()]  # a number is named by its digits
+    unknown = next((name for name in names if name not in places), None)
     if unknown is not None:
         raise UserError(
-            f"{what} has '{unknown}', which is none of the task's names: they are "
+            f"{what} has {reprlib.repr(unknown)}, which is none of the task's names: they are "
             f"{listed(data.names)}"
         )
-    return torch.tensor([places[value] for value in values])
+    return torch.tensor([places[name] for name in names])
 
 
 def _numbers(values: Any, what: str) -> Tensor:
-    if values.dtype.kind in "OUS":
-        raise UserError(f"{what} has names such as '{values.flat[0]}': the labels are numbers")
-    return as_tensor(values, f"values of {what}")
+    if values.dtype.kind not in "biufc":
+        row, value = _first_that_is_no_number(values)
+        raise UserError(
+            f"{what} has {reprlib.repr(str(value))} ({type(value).__name__.strip('_')}) in row "
+            f"{row} of 0 .. {len(values) - 1}: the labels are numbers"
+        )
+    return signed(from_array(values, f"values of {what}"), f"values of {what}")
+
+
+def _first_that_is_no_number(values: Any) -> tuple[int, Any]:
+    """Its row and itself; the first of all where each could be read as a number."""
+    place = next((i for i, value in enumerate(values.flat) if not _reads_as_number(value)), 0)
+    return place * len(values) // values.size, values.flat[place]
+
+
+def _reads_as_number(value: Any) -> bool:
+    if not isinstance(value, str):
+        return isinstance(value, Number)
+    try:
+        float(value)
+    except ValueError:
+        return False
+    return True
 
 
 def _fitted(labels: Tensor, what: str, data: Data) -> Tensor:
     """``labels`` as rows carry them, refused if they are not of the kind."""
     own = data.rows.labels
+    if labels.is_complex() and not own.is_complex():
+        raise UserError(f"{what} has complex numbers: the labels of train are {own.dtype}")
     if labels.numel() != own.numel():
         raise UserError(
             f"{what} has shape {list(labels.shape)}, the labels of train have {list(own.shape)}"
         )
-    fitted = labels.reshape(own.shape).to(own.dtype)
+    labels = labels.reshape(own.shape)
+    fitted = labels.to(own.dtype)
     if data.targets == "classes":
-        whole = bool((fitted == labels.reshape(own.shape)).all())
+        whole = bool((fitted == labels).all())
         if not whole or not 0 <= int(fitted.min()) <= int(fitted.max()) < data.classes:
             most = data.classes - 1
             raise UserError(f"{what} has values that are no classes: classes are 0 .. {most}")
-    if data.targets == "binary" and not is_binary(fitted):
+    if data.targets == "binary" and not is_binary(labels):
         raise UserError(f"{what} has values other than 0 and 1")
+    _check_kept(fitted, labels, what)
     return fitted
+
+
+def _check_kept(fitted: Tensor, labels: Tensor, what: str) -> None:
+    """Refuse ``labels`` that are others, or infinite, in the dtype of ``fitted``."""
+    rounded = fitted.is_floating_point() or fitted.is_complex()
+    kept = fitted.isfinite() if rounded else fitted.to(labels.dtype) == labels
+    if not kept.all():
+        row, *place = (~kept).nonzero()[0].tolist()
+        raise UserError(
+            f"{what} has {labels[row, *place].item():g} in row {row} of 0 .. {len(labels) - 1}: "
+            f"give finite numbers that {fitted.dtype}, which the labels of train are, can hold"
+        )

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from adiw_tune.errors import UserError, in_one_line
-from adiw_tune.tasks.arrays import as_tensor
+from adiw_tune.tasks.arrays import as_tensor, signed
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def _many(given: Any, what: str) -> Labels:
             return Labels.of_names(given.tolist())
         if any(named):
             raise UserError(f"{what} are names and other things: give a name or a number a row")
-    return Labels(_single(as_tensor(given, what)))
+    return Labels(_common(as_tensor(given, what), what))
 
 
 def _array(given: Any, what: str) -> Any:
@@ -101,7 +101,7 @@ def _array(given: Any, what: str) -> Any:
 
 def _one(label: Any, item: int, name: str) -> Tensor:
     try:
-        return _single(as_tensor(label, "it"))
+        return _common(as_tensor(label, "it"), "it")
     except UserError:
         told = reprlib.repr(label)
         raise UserError(
@@ -110,6 +110,6 @@ def _one(label: Any, item: int, name: str) -> Tensor:
         ) from None
 
 
-def _single(labels: Tensor) -> Tensor:
-    """As float32, where they are float64: losses are."""
-    return labels.float() if labels.dtype == torch.float64 else labels
+def _common(labels: Tensor, what: str) -> Tensor:
+    """As float32 where they are float64, since losses are; as int64 where unsigned and wide."""
+    return labels.float() if labels.dtype == torch.float64 else signed(labels, what)

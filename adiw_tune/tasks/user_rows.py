@@ -122,12 +122,29 @@ def _unknown(roles: Sequence[Given]) -> str:
 
 def _stored(given: Given, kind: str) -> Tensor:
     labels, dtype = given.rows.labels, KINDS[kind].dtype
+    _check_names(given, kind)
     if dtype is None:
         return labels
+    if labels.is_complex():
+        raise UserError(f"labels of {given.where} are {labels.dtype}: {kind} targets are real")
     stored = labels.to(dtype)
     if dtype == torch.int64 and not torch.equal(stored.to(labels.dtype), labels):
         raise UserError(f"labels of {given.where} are no whole numbers: classes are 0, 1, ...")
     return stored
+
+
+def _check_names(given: Given, kind: str) -> None:
+    """Refuse names of what is told by numbers: their alphabetical order means nothing there."""
+    names = given.names
+    if names and kind in ("real", "own"):
+        raise UserError(
+            f"labels of {given.where} are names ({listed(names)}): {kind} targets are numbers"
+        )
+    if kind == "binary" and len(names) > 2:
+        raise UserError(
+            f"labels of {given.where} are {len(names)} names ({listed(names)}): of binary targets "
+            "there are 2, and the second in alphabetical order is 1"
+        )
 
 
 def _classes(kind: str, names: Sequence[str], labels: Sequence[Tensor]) -> int:

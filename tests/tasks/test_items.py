@@ -45,6 +45,8 @@ def with_targets(targets: Any, labels: Any = LABELS) -> Labelled:
         (np.array(LABELS), torch.int64),
         ([0.5 * label for label in LABELS], torch.float32),
         (torch.tensor(LABELS).double(), torch.float32),
+        (torch.tensor(LABELS).to(torch.uint16), torch.int64),
+        (np.array(LABELS, "u4"), torch.int64),
         ([], torch.int64),
     ],
 )
@@ -95,7 +97,7 @@ def test_few_rows_with_targets_are_read_once_each() -> None:
         ([0, 1, 2], r"targets of Labelled have shape \[3\]: give one for each of 60 rows"),
         (torch.tensor(3), r"targets of Labelled have shape \[\]: give one for each of 60 rows"),
         (["cat", 0] * 30, "targets of Labelled are names and other things: give a name or a numb"),
-        ([None] * ROWS, r"targets of Labelled are no numbers \(.*\): give a tensor"),
+        ([None] * ROWS, r"targets of Labelled are no numbers that torch has \(object\): give such"),
         ([[0], *LABELS[1:]], r"targets of Labelled are not alike \(.*\): make them so"),
         ([torch.ones(2), 3], r"targets of Labelled are not alike \(.*\): make them so"),
         (len, r"targets of Labelled are of type builtin_function_or_method: give a tensor"),
@@ -141,9 +143,13 @@ class Sentences(Dataset[Any]):
     def collate_fn(self, items: list[tuple[list[int], int]]) -> Any:
         if self.spoilt is not None:
             return self.spoilt(items)
-        most = max(len(words) for words, _ in items)
-        tokens = torch.tensor([words + [0] * (most - len(words)) for words, _ in items])
-        return {"tokens": tokens, "mask": tokens > 0}, torch.tensor([label for _, label in items])
+        return padded(items), torch.tensor([label for _, label in items])
+
+
+def padded(items: Any) -> dict[str, Tensor]:
+    most = max(len(words) for words, _ in items)
+    tokens = torch.tensor([words + [0] * (most - len(words)) for words, _ in items])
+    return {"tokens": tokens, "mask": tokens > 0}
 
 
 def test_mini_batches_are_what_the_collate_fn_makes() -> None:
@@ -159,6 +165,10 @@ def test_mini_batches_are_what_the_collate_fn_makes() -> None:
         (lambda items: 1 / 0, r"collate_fn of Sentences fails on items 1 to 3 \(ZeroDivisionErr"),
         (lambda items: None, r"collate_fn of Sentences fails on items 1 to 3 \(TypeError: .*subs"),
         (
+            lambda items: [padded(items)],
+            r"collate_fn of Sentences fails on items 1 to 3 \(IndexErr",
+        ),
+        (
             lambda items: ({"words": "a"}, 0),
             r"inputs\['words'\] of what collate_fn of Sentences makes of items 1 to 3 are of type",
         ),
@@ -172,3 +182,74 @@ def test_what_a_collate_fn_must_not_make_is_told_in_one_line(spoilt: Any, messag
     with pytest.raises(UserError, match=message) as caught:
         read_inputs(Sentences(spoilt), [1, 3], "Sentences")
     assert "\n" not in str(caught.value)
+
+
+class Relabelled(Sentences):
+    """Sentences whose item i has the label ``labels[i]``."""
+
+    def __init__(self, labels: Any, collated: Any) -> None:
+        super().__init__(lambda items: collated(list(items)))
+        self.labels = labels
+
+    def __getitem__(self, item: int) -> tuple[list[int], Any]:
+        return super().__getitem__(item)[0], self.labels[item]
+
+
+def in_place(items: list[Any]) -> list[Any]:
+    items.sort(key=lambda item: -len(item[0]))
+    return items
+
+
+REORDERED = {
+    "sorted": lambda items: sorted(items, key=lambda item: -len(item[0])),
+    "in place": in_place,
+    "reversed": lambda items: items[::-1],
+}
+LABELLED = {
+    "numbers": ([3, 1, 0, 2], torch.tensor),
+    "numbers in a list": ([3, 1, 0, 2], list),
+    "large numbers": ([2**40 + i for i in range(4)], torch.tensor),
+    "bits": ([True, False, False, False], torch.tensor),
+    "arrays": (list(np.arange(4.0)), np.array),
+    "tensors": (torch.arange(4), torch.stack),
+    "vectors": (torch.eye(4), torch.stack),
+    "a column": ([0.1, 0.7, 0.3, -2.0], lambda given: torch.tensor(given)[:, None]),
+    "halves": ([0.1, 0.7, 0.3, -2.0], lambda given: torch.tensor(given).bfloat16()),
+    "names": (["dog", "cat", "ant", "cow"], list),
+}
+
+
+@pytest.mark.parametrize("of", LABELLED)
+def test_a_collate_fn_that_moves_items_to_other_rows_is_refused(of: str) -> None:
+    labels, made = LABELLED[of]
+
+    def collated(items: list[Any]) -> Any:
+        return padded(items), made([label for _, label in items])
+
+    assert read_inputs(Relabelled(labels, collated), [0, 1, 3], "Sorted")["mask"].shape == (3, 4)
+    for order in REORDERED.values():
+        moved = Relabelled(labels, lambda items, order=order: collated(order(items)))
+        with pytest.raises(UserError) as caught:
+            read_inputs(moved, [0, 1, 3], "Sorted")
+        assert str(caught.value) == (
+            "labels of what collate_fn of Sorted makes of items 0 to 3 are not these items' own: "
+            "it must keep the order of its items, and their labels"
+        )
+
+
+@pytest.mark.parametrize(
+    ("labels", "made"),
+    [
+        (["dog", "cat", "ant", "cow"], lambda labels: torch.arange(len(labels))),
+        ([3, 1, 0, 2], lambda labels: torch.eye(4)[labels]),
+        ([3, 1, 0, 2], lambda labels: None),
+        ([3, 1, 0, 2], lambda labels: 0),
+        ([[1], [1, 2], [3], [1, 2, 3]], lambda labels: torch.zeros(len(labels), 3)),
+        ([float("nan"), 1.0, 0.5, 2.0], torch.tensor),
+    ],
+)
+def test_labels_of_a_collate_fn_that_cannot_be_compared_are_let_be(labels: Any, made: Any) -> None:
+    def collated(items: list[Any]) -> Any:
+        return padded(items), made([label for _, label in items])
+
+    assert len(read_inputs(Relabelled(labels, collated), [0, 1, 3], "Other")["tokens"]) == 3

@@ -149,14 +149,17 @@ def test_labels_of_the_tasks_own_are_chosen_by_name() -> None:
         ({"values": [*CLEAN[:59].tolist(), 3]}, "values that are no classes: classes are 0 .. 2"),
         ({"values": [*CLEAN[:59].tolist(), 0.5]}, "has values that are no classes: classes are 0"),
         ({"values": [*CLEAN[:59].tolist(), -1]}, "has values that are no classes: classes are 0"),
-        ({"values": [NAMES[i] for i in CLEAN]}, "has names such as 'ant': the labels are numbers"),
+        (
+            {"values": [NAMES[i] for i in CLEAN]},
+            r"has 'ant' \(str\) in row 0 of 0 .. 59: the labels are numbers",
+        ),
         (
             {"values": ["bird", *(NAMES[i] for i in CLEAN[1:])], "names": NAMES},
             "has 'bird', which is none of the task's names: they are ant, bee, cat",
         ),
         (
             {"values": ["bird"] * ROWS, "targets": "real"},
-            "has names such as 'bird': the labels are",
+            r"has 'bird' \(str\) in row 0 of 0 .. 59: the labels are",
         ),
         ({"values": [0.5] * ROWS, "targets": "binary"}, "has values other than 0 and 1"),
     ],

@@ -69,6 +69,22 @@ def test_missing_file_is_refused(tmp_path: Path) -> None:
             r"labels are \[5, 1, 1\] torch.in",
         ),
         ("return *rows(5, 0), torch.zeros(3).long()", r"groups of train.* have shape \[3\]: give"),
+        (
+            "return torch.zeros(3, 4), ['10.5', '2.5', '7']\nTARGETS = 'real'; test = train",
+            r"labels of train\(\) of '.*' are names \(10.5, 2.5, 7\): real targets are numbers",
+        ),
+        (
+            "return torch.zeros(2, 4), ['no', 'yes']\nTARGETS = 'own'\nloss = test = train",
+            r"labels of train\(\) of '.*' are names \(no, yes\): own targets are numbers",
+        ),
+        (
+            "return torch.zeros(3, 4), ['no', 'yes', 'maybe']\nTARGETS = 'binary'; test = train",
+            r"are 3 names \(maybe, no, yes\): of binary targets there are 2, and the second in alp",
+        ),
+        (
+            "return torch.zeros(5, 4), torch.ones(5) + 1j\nTARGETS = 'real'; test = train",
+            r"labels of train\(\) of '.*' are torch.complex64: real targets are real",
+        ),
     ],
 )
 def test_rows_of_the_wrong_kind_are_refused_in_one_line(
@@ -136,6 +152,62 @@ def test_rows_that_differ_from_one_reading_to_the_next_are_refused(
         check_data([config], None)
     told = problem.replace("of train differ", "of train, reference, select differ")  # drawn from it
     assert str(caught.value) == f"{told}; run 'adiw-tune check-task {config.task}' for all problems"
+
+
+SORTING = """
+class Sentences(torch.utils.data.Dataset):
+    def __init__(self, n, seed):
+        self.words = torch.randint(1, 50, (n, 8), generator=torch.Generator().manual_seed(seed))
+    def __len__(self):
+        return len(self.words)
+    def __getitem__(self, i):
+        return self.words[i, : 2 if i % 15 == 14 else 8], int(self.words[i, 0] > 25)
+    def collate_fn(self, items):
+        items = sorted(items, key=lambda item: -len(item[0]))
+        words = nn.utils.rnn.pad_sequence([words for words, _ in items], batch_first=True)
+        return words, {labels}
+
+class Mean(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.words, self.last = nn.Embedding(50, 4), nn.Linear(4, 2)
+    def forward(self, words):
+        return self.last(self.words(words).mean(1))
+
+def model():
+    return Mean()
+
+rows = Sentences
+"""
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        (
+            "torch.tensor([label for _, label in items])",
+            "are not these items' own: it must keep the order of its items, and their labels",
+        ),
+        (
+            "None",
+            "gives its items in another order: it must keep it, since labels are told by it",
+        ),
+    ],
+)
+def test_a_collate_fn_that_sorts_is_refused_before_training(
+    tmp_path: Path, labels: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADIW_WORKERS", "0")
+    task = task_of(tmp_path, SORTING.replace("{labels}", labels))
+    problems = check_task(task)
+    assert [problem for problem in problems if problem.endswith(told)] == problems != []
+    with pytest.raises(UserError) as caught:
+        TrainingRun(TrialConfig(task=task.name, batch_size=16))
+    assert told in str(caught.value)
+    kept = SORTING.replace("{labels}", labels).replace(
+        "sorted(items, ", "(lambda items, key: items)(items, "
+    )
+    assert check_task(task_of(tmp_path, kept, name="kept.py")) == []
 
 
 def test_rows_that_follow_from_the_seed_are_compared_with_their_own(tmp_path: Path) -> None:

@@ -110,6 +110,10 @@ def labels_of(role: str, labels: str) -> str:
     return LABELS.format(role=role, n=n, seed=seed, labels=labels)
 
 
+NAMED = "first = rows\ndef rows(n, seed):\n    x, y = first(n, seed)\n"
+NAMED += "    return x, [('cat', 'dog')[label] for label in y]"
+
+
 @pytest.mark.parametrize(
     ("code", "remarks"),
     [
@@ -118,6 +122,21 @@ def labels_of(role: str, labels: str) -> str:
             ["no reference, select or test rows are of class 0: labels are to begin at 0"],
         ),
         (["CLASSES = 4"], ["no reference, select or test rows are of classes 2, 3"]),
+        (  # a class that no label names is told by its number
+            [NAMED, "CLASSES = 4\ndef model():\n    return nn.Linear(4, 4)"],
+            ["no reference, select or test rows are of classes 2, 3"],
+        ),
+        (
+            [
+                NAMED,
+                labels_of("test", "['dog'] * 30"),
+                "CLASSES = 3\ndef model():\n    return nn.Linear(4, 3)",
+            ],
+            [
+                "no reference, select or test rows are of class 2",
+                "no test rows, of 30, are of class cat",
+            ],
+        ),
         (
             [labels_of("train", "y * 0"), labels_of("test", "y")],
             ["all training rows are of class 0", "no reference rows, of 10, are of class 1"],

@@ -9,6 +9,7 @@ from adiw_tune.errors import UserError
 from adiw_tune.tasks import Split, StreamedSplit, check_task, parse_shift
 from adiw_tune.tasks.contract import inspect_task
 from adiw_tune.tasks.rows import loaded
+from adiw_tune.training import TrainingRun, TrialConfig
 
 from .test_own import task_of
 
@@ -101,6 +102,32 @@ def test_an_array_that_cannot_be_written_is_copied(tmp_path: Path) -> None:
     assert torch.equal(rows.inputs, first.inputs.flip(0))
 
 
+@pytest.mark.parametrize("dtype", ["u2", "u4", "u8", ">i8"])
+def test_labels_and_inputs_may_be_integers_of_any_kind(tmp_path: Path, dtype: str) -> None:
+    code = (
+        "import numpy as np\nfirst = rows\n"
+        "def rows(n, seed):\n    x, y = first(n, seed)\n"
+        f"    return (x.numpy() * 100 + 1000).astype('{dtype}'), y.numpy().astype('{dtype}')\n"
+        "class Floats(nn.Module):\n    def forward(self, x):\n        return x.float() / 100\n"
+        "def model():\n    return nn.Sequential(Floats(), nn.Linear(4, 2))"
+    )
+    task = task_of(tmp_path, code)
+    assert check_task(task) == []
+    data = task.load(None)
+    assert data.rows.labels.dtype == torch.int64
+    plain = task_of(tmp_path, name="plain.py").load(None)
+    assert torch.equal(data.rows.labels, plain.rows.labels)
+    run = TrainingRun(TrialConfig(task=task.name, epochs=1, batch_size=16))
+    assert run.run_epoch().unweighed == 0
+
+
+def test_labels_that_int64_cannot_hold_are_refused(tmp_path: Path) -> None:
+    large = "import numpy as np\ndef train():\n    x, y = rows(80, 0)\n"
+    task = task_of(tmp_path, f"{large}    return x, np.full(80, 2**63, 'u8')")
+    with pytest.raises(UserError, match=r"labels of train.* are above 2\*\*63 - 1 in part: give n"):
+        task.load(None)
+
+
 def test_names_are_classes_in_their_order(tmp_path: Path) -> None:
     task = task_of(tmp_path, NAMES)
     data = task.load(None)
@@ -110,6 +137,19 @@ def test_names_are_classes_in_their_order(tmp_path: Path) -> None:
     found = inspect_task(task)
     assert found.summary == [
         "80 training rows, 30 test rows, 2 classes (cat, dog), inputs [4] float32"
+    ]
+
+
+def test_of_two_names_the_second_is_1_where_targets_are_binary(tmp_path: Path) -> None:
+    binary = "TARGETS = 'binary'\ndef model():\n    return nn.Linear(4, 1)"
+    task = task_of(tmp_path, NAMES, binary)
+    data, plain = task.load(None), task_of(tmp_path, name="plain.py").load(None)
+    assert data.rows.labels.dtype == torch.float32
+    assert torch.equal(data.rows.labels, plain.rows.labels.float())  # 1 is dog
+    found = inspect_task(task)
+    assert (found.problems, found.remarks) == ([], [])
+    assert found.summary == [
+        "80 training rows, 30 test rows, binary targets [] (cat, dog), inputs [4] float32"
     ]
 
 
