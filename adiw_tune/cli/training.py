@@ -147,8 +147,8 @@ def train(
 
     from adiw_tune.record.record import SearchRecord
     from adiw_tune.search.picking import picked_config
-    from adiw_tune.tasks import find_task
-    from adiw_tune.training import TrainingRun, TrialConfig, main_metric
+    from adiw_tune.tasks import find_task, main_metric
+    from adiw_tune.training import TrainingRun, TrialConfig, load_splits
     from adiw_tune.training.config import with_recipe
     from adiw_tune.training.saving import check_output, save_network
 
@@ -175,8 +175,9 @@ def train(
     of_pick = {"method": base["method"]} if base else {}
     config = TrialConfig.from_mapping({**base, **with_recipe({**of_pick, **given})})
     torch.set_num_threads(threads)
-    run = TrainingRun(config, found, data_dir)
-    judged_by = main_metric(metric, find_task(config.task), run.splits)
+    splits = load_splits(config, data_dir)
+    judged_by = main_metric(metric, find_task(config.task), splits)
+    run = TrainingRun(config, found, data_dir, splits=splits)
     _train(run, judged_by)
     if output is not None:
         save_network(run.network, output)

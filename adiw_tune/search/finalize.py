@@ -13,8 +13,8 @@ from adiw_tune.record.record import SearchRecord
 from adiw_tune.search.picking import pick, picked_config
 from adiw_tune.search.preflight import check_record
 from adiw_tune.search.winner import Warn, winning_run
-from adiw_tune.tasks import find_task
-from adiw_tune.training import TrainingRun, TrialConfig, main_metric
+from adiw_tune.tasks import find_task, main_metric
+from adiw_tune.training import TrainingRun, TrialConfig
 from adiw_tune.training.saving import check_output, save_network
 
 

@@ -209,6 +209,36 @@ def test_a_tasks_own_is_searched_for_and_read_without_the_task(tmp_path: Path) -
     assert found.tracked.parent.data.metrics["picked_metric"] == pytest.approx(best["value"])
 
 
+RARE = """
+def test():
+    x, y, groups = rows(450, None)
+    kept = torch.cat([(y == 0).nonzero()[:1, 0], (y == 1).nonzero()[:, 0]])
+    return x[kept], y[kept], groups[kept]
+
+
+def metric(outputs, targets, groups):
+    found = (outputs.argmax(1) == 0) & (targets == 0)
+    return int(found.sum()) / int((targets == 0).sum())
+"""
+
+
+def test_one_that_fails_on_resamples_of_the_test_rows_is_read_all_the_same(tmp_path: Path) -> None:
+    folder = folder_with(tmp_path, RARE)
+    finished_in(folder, "--trials", "1", "--seeds", "0")
+    ran = called(folder, "finalize", "s")
+    assert ran.returncode == 0, ran.stderr
+    first, left_out, *_ = ran.stdout.splitlines()
+    assert first.startswith("test metric ")
+    assert "] on " in first
+    assert left_out.endswith(
+        "of 1000 resamples of these rows have no value: left out of the interval"
+    )
+    assert len(of_kind(read_events(folder), "test_read")) == 1
+    again = json.loads(called(folder, "finalize", "s", "--again", "--format", "json").stdout)
+    assert again["resamples"] == 1000
+    assert 300 < again["left_out"] < 440  # 1000 / e
+
+
 @pytest.mark.parametrize(
     ("metric", "more", "right"),
     [
@@ -222,13 +252,24 @@ def test_a_tasks_own_is_searched_for_and_read_without_the_task(tmp_path: Path) -
         (
             "worst_group_accuracy",
             "\nwhole = rows\n\n\ndef rows(first, last):\n    return whole(first, last)[:2]\n",
-            "metric 'worst_group_accuracy' needs groups, which the rows of task '{}' do not have: ",
+            "metric 'worst_group_accuracy' needs groups, which the select rows of task '{}' do not "
+            "have: ",
         ),
         (
             "auroc",
             "\nCLASSES = 2\nwhole = rows\n\n\ndef rows(first, last):\n"
             "    x, y, groups = whole(first, last)\n    return x, 0 * y, groups\n",
             "metric 'auroc' has no value on the 100 select rows of task '{}': choose one of ",
+        ),
+        (
+            "auroc",
+            "\ndef test():\n    x, y, groups = rows(450, None)\n    return x, 0 * y, groups\n",
+            "metric 'auroc' has no value on the 119 test rows of task '{}': choose one of ",
+        ),
+        (
+            "worst_group_accuracy",
+            "\ndef test():\n    return rows(450, None)[:2]\n",
+            "metric 'worst_group_accuracy' needs groups, which the test rows of task '{}' do not ",
         ),
     ],
 )
