@@ -1,16 +1,15 @@
-"""The metrics' values, as scikit-learn defines them. NaN is where rows have none.
+"""The metrics' values, by scikit-learn. NaN is where rows have none.
 
-Written out in NumPy: an interval asks for a value a thousand times, and scikit-learn's functions
-check, sort and encode all rows in each call.
+scikit-learn is imported where a value is computed, not by those who only name a metric.
 """
 
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
-from adiw_tune.metrics.predictions import Array, Predictions
-
-_MOST_LOSS = -np.log(np.finfo(np.float64).eps)  # 36.04: scikit-learn takes no probability as less
+from adiw_tune.metrics.predictions import CLASSES, Array, Predictions
 
 
 def accuracy(predictions: Predictions) -> float:
@@ -21,12 +20,10 @@ def accuracy(predictions: Predictions) -> float:
 
 def balanced_accuracy(predictions: Predictions) -> float:
     """Mean recall over the classes that have rows. With several labels: mean over these."""
-    return float(np.mean([_mean_recall(*one) for one in predictions.questions]))
+    from sklearn.metrics import balanced_accuracy_score
 
-
-def _mean_recall(targets: Array, decisions: Array) -> float:
-    right, rows, _ = _counts(targets, decisions)
-    return float((right[rows > 0] / rows[rows > 0]).mean())
+    with _quiet():
+        return _mean([balanced_accuracy_score(y, said) for y, said in predictions.questions])
 
 
 def macro_f1(predictions: Predictions) -> float:
@@ -35,47 +32,32 @@ def macro_f1(predictions: Predictions) -> float:
     A label's F1 is that of value 1. A class that has no row and is never predicted is left out; a
     label that is never 1 and never predicted as 1 counts 0.
     """
-    counts = np.stack([_counts(*one) for one in predictions.questions])
-    labels = len(counts) > 1
-    right, rows, said = counts[:, :, 1].T if labels else counts[0]
-    f1 = 2 * right / np.maximum(rows + said, 1)
-    return float(f1[labels | (rows + said > 0)].mean())
+    from sklearn.metrics import f1_score
 
-
-def _counts(targets: Array, decisions: Array) -> Array:
-    """Of each class: rows of it that are decided right, rows of it, rows decided for it."""
-    targets = targets.astype(np.int64)
-    classes = max(2, targets.max() + 1, decisions.max() + 1)
-    some = (targets[targets == decisions], targets, decisions)
-    return np.stack([np.bincount(labels, minlength=classes) for labels in some])
+    if len(predictions.questions) == 1:
+        ((targets, said),) = predictions.questions
+    else:
+        targets, said = predictions.targets, predictions.decisions
+    return float(f1_score(targets, said, average="macro", zero_division=0))
 
 
 def auroc(predictions: Predictions) -> float:
     """Area under the ROC curve; the mean over classes, each against the rest, or over labels."""
-    areas = []
-    for positive, negative in _by_rank(predictions):
-        below = negative.cumsum() - negative / 2  # of equal scores half are taken as below
-        pairs = positive.sum() * negative.sum()
-        areas.append((positive * below).sum() / pairs if pairs else np.nan)
-    return float(np.mean(areas))
+    from sklearn.metrics import roc_auc_score
+
+    truth = predictions.truth
+    both = truth.any(0) & ~truth.all(0)
+    return float(roc_auc_score(truth, predictions.scores)) if both.all() else np.nan
 
 
 def average_precision(predictions: Predictions) -> float:
     """Sum over thresholds of precision times gained recall; the mean as for the ROC curve."""
-    averages = []
-    for positive, negative in _by_rank(predictions):
-        found = positive[::-1].cumsum()[::-1]  # with the threshold at each rank
-        precision = found / np.maximum(found + negative[::-1].cumsum()[::-1], 1)
-        averages.append((positive * precision).sum() / found[0] if found[0] else np.nan)
-    return float(np.mean(averages))
+    from sklearn.metrics import average_precision_score
 
-
-def _by_rank(predictions: Predictions) -> Iterator[tuple[Array, Array]]:
-    """Of each column of scores, for each rank from the lowest: how many rows are true, and not."""
-    truth = predictions.truth.reshape(len(predictions.ranks), -1)
-    for rank, true in zip(predictions.ranks.T, truth.T, strict=True):
-        counts = np.bincount(2 * rank + true, minlength=2 * rank.max() + 2)
-        yield counts[1::2], counts[::2]
+    truth = predictions.truth
+    return (
+        float(average_precision_score(truth, predictions.scores)) if truth.any(0).all() else np.nan
+    )
 
 
 def worst_group_accuracy(predictions: Predictions) -> float:
@@ -88,28 +70,52 @@ def worst_group_accuracy(predictions: Predictions) -> float:
 def log_loss(predictions: Predictions) -> float:
     """Mean of -log of the probability of what is true; of several labels, over all of them.
 
-    A row adds 36.04 at most.
+    A row adds 36.04 at most, as scikit-learn takes no probability to be below 2.2e-16.
     """
-    return float(np.minimum(predictions.losses, _MOST_LOSS).mean())
+    from sklearn import metrics
+
+    probabilities = np.exp(predictions.log_probabilities)
+    if predictions.kind == CLASSES:
+        classes = range(probabilities.shape[1])
+        return float(metrics.log_loss(predictions.targets, probabilities, labels=classes))
+    one = probabilities.ravel()
+    return float(metrics.log_loss(predictions.targets.ravel(), one, labels=[0, 1]))
 
 
 def rmse(predictions: Predictions) -> float:
     """sqrt(mean((output - target)^2)); the mean over the columns."""
-    return float(np.sqrt(np.square(_errors(predictions)).mean(0)).mean())
+    from sklearn.metrics import root_mean_squared_error
+
+    return _of_numbers(root_mean_squared_error, predictions)
 
 
 def mae(predictions: Predictions) -> float:
     """mean(abs(output - target))."""
-    return float(np.abs(_errors(predictions)).mean())
+    from sklearn.metrics import mean_absolute_error
+
+    return _of_numbers(mean_absolute_error, predictions)
 
 
 def r2(predictions: Predictions) -> float:
     """1 - mean((output - target)^2) / var(target); the mean over the columns."""
-    if not (np.ptp(predictions.targets, axis=0) > 0).all():
-        return np.nan
-    variance = predictions.targets.astype(np.float64).var(0)
-    return float((1 - np.square(_errors(predictions)).mean(0) / variance).mean())
+    from sklearn.metrics import r2_score
+
+    varies = np.ptp(predictions.targets, axis=0) > 0
+    return _of_numbers(r2_score, predictions) if varies.all() else np.nan
 
 
-def _errors(predictions: Predictions) -> Array:
-    return np.asarray(predictions.outputs.astype(np.float64) - predictions.targets)
+def _of_numbers(score: Callable[[Array, Array], float], predictions: Predictions) -> float:
+    return float(score(predictions.targets, predictions.outputs.astype(np.float64)))
+
+
+def _mean(values: list[float]) -> float:
+    return float(np.mean(values))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Ignore what scikit-learn warns of where rows are of few classes: first epochs are so."""
+    with warnings.catch_warnings():
+        for message in ("y_pred contains classes not in y_true", "A single label was found in"):
+            warnings.filterwarnings("ignore", message, UserWarning)
+        yield

@@ -1,8 +1,7 @@
 """What a network said of some rows, and what it should have said."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import cached_property, wraps
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -11,19 +10,6 @@ from numpy.typing import NDArray
 CLASSES, BINARY, REAL, OWN_TARGETS = KINDS = ("classes", "binary", "real", "own")
 
 Array: TypeAlias = NDArray[Any]
-
-
-def _row_by_row(find: Callable[["Predictions"], Array]) -> "cached_property[Array]":
-    """A property that each row has by itself, found once: rows that are taken bring it along."""
-
-    @wraps(find)
-    def found(self: "Predictions") -> Array:
-        if self.taken_from is None:
-            return find(self)
-        whole, index = self.taken_from
-        return np.asarray(getattr(whole, find.__name__)[index])
-
-    return cached_property(found)
 
 
 @dataclass(frozen=True)
@@ -40,39 +26,36 @@ class Predictions:
             own       whatever the task's own metric takes
         outputs, targets: as the kind has them, float32 outputs.
         groups: [n], int64, or None where rows have none.
-        taken_from: the predictions of which these are rows, and which of them.
     """
 
     kind: str
     outputs: Array
     targets: Array
     groups: Array | None = None
-    taken_from: "tuple[Predictions, Array] | None" = field(default=None, repr=False)
 
     def take(self, index: Array) -> "Predictions":
         """The rows ``index``."""
         groups = None if self.groups is None else self.groups[index]
-        of_rows = self.outputs[index], self.targets[index]
-        return Predictions(self.kind, *of_rows, groups, (self, index))
+        return Predictions(self.kind, self.outputs[index], self.targets[index], groups)
 
     @cached_property
     def finite(self) -> bool:
         """Whether no output is NaN or infinite."""
         return bool(np.isfinite(self.outputs).all())
 
-    @_row_by_row
+    @cached_property
     def decisions(self) -> Array:
         """The class of each row, [n]; of binary targets 1 where the logit is above 0, [n, k]."""
         if self.kind == CLASSES:
             return np.asarray(self.outputs.argmax(1))
         return (self.outputs > 0).astype(np.int64)
 
-    @_row_by_row
+    @cached_property
     def right(self) -> Array:
         """Which decisions are right: [n], or [n, k]."""
         return np.asarray(self.decisions == self.targets)
 
-    @_row_by_row
+    @cached_property
     def log_probabilities(self) -> Array:
         """[n, C], float64, of each class; of binary targets those of a 1, [n, k]."""
         logits = self.outputs.astype(np.float64)
@@ -81,15 +64,7 @@ class Predictions:
         logits = logits - logits.max(1, keepdims=True)
         return np.asarray(logits - np.log(np.exp(logits).sum(1, keepdims=True)))
 
-    @_row_by_row
-    def losses(self) -> Array:
-        """-log of the probability of what is true, float64: [n], of each label [n, k]."""
-        if self.kind == BINARY:
-            logits = self.outputs.astype(np.float64)
-            return np.asarray(np.logaddexp(0.0, np.where(self.targets == 1, -logits, logits)))
-        return np.asarray(-self.log_probabilities[np.arange(len(self.targets)), self.targets])
-
-    @_row_by_row
+    @cached_property
     def scores(self) -> Array:
         """Scores of the positive answers of ``truth``, in its shape: [n], or [n, k].
 
@@ -104,13 +79,7 @@ class Predictions:
             return np.asarray(logits[:, 1] - logits[:, 0])
         return self.log_probabilities
 
-    @_row_by_row
-    def ranks(self) -> Array:
-        """Where the ``scores`` stand in their column, from 0, equal ones alike: [n, columns]."""
-        columns = self.scores.reshape(len(self.scores), -1).T
-        return np.stack([np.unique(one, return_inverse=True)[1] for one in columns], axis=1)
-
-    @_row_by_row
+    @cached_property
     def truth(self) -> Array:
         """Questions of yes or no, bool, in the shape of ``scores``.
 
