@@ -176,12 +176,20 @@ def _short(value: object) -> str:
 
 def reading_text(reading: "Reading", metric: Metric = ACCURACY) -> str:
     """What the test split said, beside what the search said."""
-    value = f"{metric.text(reading.value)} {metric.interval_text(reading.interval)}"
+    value = metric.text(reading.value)
+    if reading.interval is not None:
+        value += f" {metric.interval_text(reading.interval)}"
     lines = [
         f"test {metric.name} {value} on {reading.rows} rows: {reading.divergence}, "
-        f"trial {reading.trial}",
-        f"  on the select split the search gave {metric.text(reading.select)}",
+        f"trial {reading.trial}"
     ]
+    if reading.left_out:
+        without = "left out of the interval" if reading.interval else "too many for an interval"
+        lines.append(
+            f"  {reading.left_out} of {reading.resamples} resamples of these rows have no value: "
+            f"{without}"
+        )
+    lines.append(f"  on the select split the search gave {metric.text(reading.select)}")
     if reading.reading > 1:
         lines.append(f"  this was reading {reading.reading} of the test split, which is recorded")
     return "\n".join(lines)

@@ -7,7 +7,8 @@ import pytest
 from rich.console import Console
 
 from adiw_tune.decide import decide, pareto_front, parse_policy
-from adiw_tune.terminal import decision_text, front_table, table_as
+from adiw_tune.search.finalize import Reading
+from adiw_tune.terminal import decision_text, front_table, reading_text, table_as
 from tests.decide.tables import reruns, trials
 
 SETTINGS = {
@@ -113,3 +114,31 @@ def test_what_was_suggested_is_shown_beside_the_settings() -> None:
     lines = [line.split() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
     assert lines[0][-2:] == ["representation", "lr_exponent"]
     assert lines[1][-2:] == ["loss", "-2.5"]
+
+
+@pytest.mark.parametrize(
+    ("interval", "left_out", "told"),
+    [
+        ((0.7, 0.9), 0, []),
+        (
+            (0.7, 0.9),
+            368,
+            ["368 of 1000 resamples of these rows have no value: left out of the interval"],
+        ),
+        (
+            None,
+            700,
+            ["700 of 1000 resamples of these rows have no value: too many for an interval"],
+        ),
+    ],
+)
+def test_a_reading_tells_which_resamples_its_interval_lacks(
+    interval: tuple[float, float] | None, left_out: int, told: list[str]
+) -> None:
+    values = {"accuracy": 0.8}
+    reading = Reading("kl", "t1", "accuracy", 0.8, interval, 1000, left_out, values, 40, 0.85, 1)
+    first, *middle, last = reading_text(reading).splitlines()
+    ends = " [0.7000, 0.9000]" if interval else ""
+    assert first == f"test accuracy 0.8000{ends} on 40 rows: kl, trial t1"
+    assert [line.strip() for line in middle] == told
+    assert last == "  on the select split the search gave 0.8500"

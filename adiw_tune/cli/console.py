@@ -78,3 +78,8 @@ def tell_error(text: str) -> None:
 def warn(line: str) -> None:
     """Print a line of what is not as it should be, and holds up nothing."""
     err.print(f"warning: {line}", markup=False)
+
+
+def tell_progress(line: str) -> None:
+    """How far a command is, where it takes long."""
+    err.print(line, style="dim", markup=False)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from adiw_tune.cli.app import DataDir, SearchName, SearchPolicy, Storage, TextOrJson, app
-from adiw_tune.cli.console import out, warn, write
+from adiw_tune.cli.console import out, tell_progress, warn, write
 from adiw_tune.errors import UserError
 from adiw_tune.metrics import ACCURACY
 from adiw_tune.ranges import check_whole
@@ -68,7 +68,7 @@ def finalize(
     from adiw_tune.terminal import reading_text
 
     record = SearchRecord.open(storage, name)
-    reading = read_test(record, again, output, warn)
+    reading = read_test(record, again, output, warn, tell_progress)
     if kind == "json":
         write(json.dumps(reading.as_dict(), indent=2) + "\n")
     else:

@@ -147,8 +147,8 @@ def train(
 
     from adiw_tune.record.record import SearchRecord
     from adiw_tune.search.picking import picked_config
-    from adiw_tune.tasks import find_task
-    from adiw_tune.training import TrainingRun, TrialConfig, main_metric
+    from adiw_tune.tasks import find_task, main_metric
+    from adiw_tune.training import TrainingRun, TrialConfig, load_splits
     from adiw_tune.training.config import with_changes
     from adiw_tune.training.saving import check_output, save_network
 
@@ -174,8 +174,9 @@ def train(
         metric = metric or search.settings.metric
     config = TrialConfig.from_mapping(with_changes(base, given))
     torch.set_num_threads(threads)
-    run = TrainingRun(config, found, data_dir)
-    judged_by = main_metric(metric, find_task(config.task), run.splits)
+    splits = load_splits(config, data_dir)
+    judged_by = main_metric(metric, find_task(config.task), splits)
+    run = TrainingRun(config, found, data_dir, splits=splits)
     _train(run, judged_by)
     if output is not None:
         save_network(run.network, output)

@@ -1,29 +1,72 @@
 """How sure a metric's value is, from the rows that it was measured on."""
 
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 
+from adiw_tune.errors import UserError
 from adiw_tune.metrics.metric import Metric
 from adiw_tune.metrics.predictions import Predictions
 from adiw_tune.metrics.table import ACCURACY, value_of
 
 _RESAMPLES = 1000
+_LEAST = _RESAMPLES // 2  # that have a value: fewer say more of which rows were drawn than of it
+_TOLD_EVERY_S = 5.0
 
 
-def interval_over_rows(metric: Metric, predictions: Predictions) -> tuple[float, float]:
-    """The 95% interval (low, high) of the metric over the rows.
+@dataclass(frozen=True)
+class RowInterval:
+    """The 95% interval of a metric's value over the rows.
+
+    Args:
+        ends: low and high; None where too few resamples have a value.
+        resamples: how many were drawn; 0 where the interval needs none.
+        left_out: how many of them have no value.
+    """
+
+    ends: tuple[float, float] | None
+    resamples: int = 0
+    left_out: int = 0
+
+
+def interval_over_rows(
+    metric: Metric, predictions: Predictions, tell: Callable[[str], object]
+) -> RowInterval:
+    """The 95% interval of the metric over the rows.
 
     For accuracy with one prediction a row it is Wilson's interval. For any other metric, accuracy
     over several labels included, it is the percentile bootstrap: the metric on 1,000 resamples of
-    the rows, drawn by a fixed seed. Resamples without a value, such as those that miss a class,
-    are left out.
+    the rows, drawn by a fixed seed. Resamples without a value, such as those that miss a class, and
+    those on which a task's own metric raises, are left out; there is no interval if they are more
+    than half. ``tell`` is called with a line of how far it is, every 5 seconds.
     """
     if metric.name == ACCURACY.name and predictions.right.size == len(predictions.right):
-        return _wilson(int(predictions.right.sum()), len(predictions.right))
+        return RowInterval(_wilson(int(predictions.right.sum()), len(predictions.right)))
     rng, rows = np.random.default_rng(0), len(predictions.targets)
-    draws = (rng.integers(rows, size=rows) for _ in range(_RESAMPLES))
-    values = [value_of(metric, predictions.take(draw)) for draw in draws]
-    low, high = np.quantile([one for one in values if one is not None], [0.025, 0.975])
-    return float(low), float(high)
+    values: list[float] = []
+    told = time.monotonic()
+    for drawn in range(_RESAMPLES):
+        if time.monotonic() - told >= _TOLD_EVERY_S:
+            tell(f"interval of {metric.name}: {drawn} of {_RESAMPLES} resamples of the rows")
+            told = time.monotonic()
+        value = _value(metric, predictions.take(rng.integers(rows, size=rows)))
+        if value is not None:
+            values.append(value)
+    ends = None
+    if len(values) >= _LEAST:
+        low, high = np.quantile(values, [0.025, 0.975])
+        ends = (float(low), float(high))
+    return RowInterval(ends, _RESAMPLES, _RESAMPLES - len(values))
+
+
+def _value(metric: Metric, resample: Predictions) -> float | None:
+    """None also where a task's own metric fails: it may divide by the rows of a class."""
+    try:
+        return value_of(metric, resample)
+    except UserError:
+        return None
 
 
 def _wilson(right: int, rows: int) -> tuple[float, float]:

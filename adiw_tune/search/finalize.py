@@ -13,8 +13,8 @@ from adiw_tune.record.record import SearchRecord
 from adiw_tune.search.picking import pick, picked_config
 from adiw_tune.search.preflight import check_record
 from adiw_tune.search.winner import Warn, winning_run
-from adiw_tune.tasks import find_task
-from adiw_tune.training import TrainingRun, TrialConfig, main_metric
+from adiw_tune.tasks import find_task, main_metric
+from adiw_tune.training import TrainingRun, TrialConfig
 from adiw_tune.training.saving import check_output, save_network
 
 
@@ -27,7 +27,9 @@ class Reading:
         metric: what the search chose by.
         value: of it, on the test split.
         interval: 95% interval of ``value`` over the test rows, see
-            :func:`adiw_tune.metrics.interval_over_rows`.
+            :func:`adiw_tune.metrics.interval_over_rows`; None where they are too few for one.
+        resamples, left_out: of the test rows, from which the interval is; and how many of these
+            have no value.
         metrics: all that apply, by name; None where the split has no value.
         rows: of the test split.
         select: the winner's value as the search gives it, to compare.
@@ -39,7 +41,9 @@ class Reading:
     trial: str
     metric: str
     value: float
-    interval: tuple[float, float]
+    interval: tuple[float, float] | None
+    resamples: int
+    left_out: int
     metrics: dict[str, float | None]
     rows: int
     select: float
@@ -50,16 +54,21 @@ class Reading:
         return asdict(self)
 
 
-def finalize(record: SearchRecord, again: bool, output: Path | None, warn: Warn) -> Reading:
+def finalize(
+    record: SearchRecord, again: bool, output: Path | None, warn: Warn, tell: Warn
+) -> Reading:
     """Read the test split with the winner's network, and write down that it was read.
 
-    The network is the winner's as it was kept, or where that is gone or damaged, trained now.
+    The network is the winner's as it was kept, or where that is gone or damaged, trained now. The
+    record says so before anyone sees a value, and only once there is one to be seen: what fails or
+    is stopped before uses up no reading.
 
     Args:
         record: of a search that is over.
         again: read it although that has been done.
         output: where to save the network's state_dict; None for nowhere.
         warn: called with a line of what stands in the way of no reading.
+        tell: called with a line of how far it is, where it takes long.
 
     Raises:
         UserError: the search is not over or runs again, MLflow would not take the reading, or the
@@ -68,10 +77,12 @@ def finalize(record: SearchRecord, again: bool, output: Path | None, warn: Warn)
     if output is not None:
         check_output(output)
     with record.claimed():
-        return _read(record, again, output, warn)
+        return _read(record, again, output, warn, tell)
 
 
-def _read(record: SearchRecord, again: bool, output: Path | None, warn: Warn) -> Reading:
+def _read(
+    record: SearchRecord, again: bool, output: Path | None, warn: Warn, tell: Warn
+) -> Reading:
     history, metric = record.history(), record.settings.main_metric
     if not record.finished:
         raise UserError(
@@ -96,15 +107,18 @@ def _read(record: SearchRecord, again: bool, output: Path | None, warn: Warn) ->
     value = metrics.get(metric.name)
     if value is None:
         raise UserError(f"metric '{metric.name}' has no value on the {rows} test rows")
-    record.log.append("test_read", trial=won.trial, metrics=metrics, rows=rows, again=again)
+    interval = interval_over_rows(computed, predictions, tell)
     if output is not None:
         save_network(run.network, output)
+    record.log.append("test_read", trial=won.trial, metrics=metrics, rows=rows, again=again)
     return Reading(
         divergence=won.divergence,
         trial=won.trial,
         metric=metric.name,
         value=value,
-        interval=interval_over_rows(computed, predictions),
+        interval=interval.ends,
+        resamples=interval.resamples,
+        left_out=interval.left_out,
         metrics=metrics,
         rows=rows,
         select=won.value,

@@ -27,10 +27,10 @@ from adiw_tune.record.record import (
 )
 from adiw_tune.search.space import SpaceFile
 from adiw_tune.search.starting_points import check_space
-from adiw_tune.tasks import find_task
+from adiw_tune.tasks import find_task, main_metric
 from adiw_tune.tracking.check import absolute_uri, check_tracking_form
 from adiw_tune.tracking.preflight import check_recordable
-from adiw_tune.training import TrialConfig, check_own_files, check_seeded, load_splits, main_metric
+from adiw_tune.training import TrialConfig, check_own_files, check_seeded, load_splits
 
 _MOST_SEEDS = 1000
 _MOST_SEED = 2**53  # that JSON keeps exactly; a trial's own, which is at most 2^62, has room above
@@ -47,7 +47,7 @@ class SearchRequest:
         name: of the search; its directory in ``storage``.
         trials: how many trials to run, in [1, 10^6].
         seed: of the trials and of the sampler, in [0, 2^53].
-        metric: what to choose by, as :func:`adiw_tune.training.main_metric`; None for what the
+        metric: what to choose by, as :func:`adiw_tune.tasks.main_metric`; None for what the
             tasks say, or the default for their targets.
         policy: which trade-off the pick is to make, as :func:`adiw_tune.decide.parse_policy`; None
             for :func:`adiw_tune.decide.default_policy`.

@@ -10,6 +10,7 @@ from adiw_tune.tasks.base import Task
 from adiw_tune.tasks.checks import not_finite, other_rows, row_problems, unlike_twice
 from adiw_tune.tasks.coverage import class_remarks, listed
 from adiw_tune.tasks.data import Data
+from adiw_tune.tasks.main_metric import main_metric
 from adiw_tune.tasks.nests import named
 from adiw_tune.tasks.overlap import clean_source, overlaps, row_digests
 from adiw_tune.tasks.rows import Rows, at_once
@@ -31,7 +32,8 @@ def check_task(
     Its rows are gone through: whether there are any, labels are of their kind, such as classes in
     [0, classes), inputs are finite and alike, a row read twice is the same twice, all are the same
     when they are loaded again, the clean roles can be drawn with these sizes (None takes the
-    task's), and no row stands in two roles, as :mod:`adiw_tune.tasks.overlap` tells. Each of its
+    task's), select and test rows have a value of the task's metric, and no row stands in two roles,
+    as :mod:`adiw_tune.tasks.overlap` tells. Each of its
     networks is tried on a mini-batch: whether outputs are finite and of the shape for the kind of
     labels, such as [n, classes], the same twice in evaluation mode, there is one loss a row, a
     gradient reaches the parameters, and a second network has its own.
@@ -77,6 +79,10 @@ def _inspected(
         found.problems.append(str(error))
         return found
     found.remarks.extend(class_remarks(splits))
+    try:
+        main_metric(None, task, splits)
+    except UserError as error:
+        found.problems.append(str(error))
     for name in task.networks:
         found = _with(found, try_network(task, splits, name))
     return found

@@ -5,11 +5,13 @@ import operator
 import os
 from collections.abc import Callable
 from functools import lru_cache, partial
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from adiw_tune.errors import UserError, told_as
 from adiw_tune.metrics import OWN, Metric, Predictions, find_metric
@@ -154,6 +156,11 @@ class _OwnFile:
 
     def metric(self) -> Metric | None:
         if "metric" not in self._names:
+            if "GREATER_IS_BETTER" in self._names:
+                raise UserError(
+                    f"GREATER_IS_BETTER in '{self._path}' is the direction of metric(), which it "
+                    "does not define: define metric(), or leave GREATER_IS_BETTER out"
+                )
             return None
         greater = self._names.get("GREATER_IS_BETTER", True)
         if not isinstance(greater, bool):
@@ -178,11 +185,19 @@ class _OwnFile:
         # Copies: what a user's function writes into is its own.
         tensors = [None if array is None else torch.tensor(array) for array in arrays]
         given = self._call("metric", partial(self._names["metric"], *tensors))
+        kind = type(given).__name__
+        if isinstance(given, Tensor | np.ndarray | np.generic) and given.ndim == 0:
+            given = given.item()
+        # A bool is a Real to Python, and to float() a string may be a number.
+        if isinstance(given, bool) or not isinstance(given, Real):
+            raise UserError(f"metric() of '{self._path}' gives {kind}: give a float")
         try:
             return float(given)
-        except (TypeError, ValueError, RuntimeError):  # the latter of a tensor of several numbers
-            kind = type(given).__name__
-            raise UserError(f"metric() of '{self._path}' gives {kind}: give a float") from None
+        except OverflowError:
+            raise UserError(
+                f"metric() of '{self._path}' gives {kind} beyond the range of a float: give a "
+                "finite float"
+            ) from None
 
     def _rows(self, name: str, data_dir: Path | None) -> Given:
         given = self._call(name, partial(_given_folder, self._names[name], data_dir))

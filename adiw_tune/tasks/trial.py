@@ -153,20 +153,28 @@ class _Trial:
             yield "the gradient of the loss is not finite"
 
     def own_metric(self) -> Iterator[str]:
-        """Whether the task's own metric has a value, of outputs that stand for the select rows'."""
-        own, select = self.task.own_metric, self.splits.select
+        """Whether the task's own metric has a value, of outputs that stand for the rows' own.
+
+        Of the test rows too, before a search that could not be finalized. That the outputs are not
+        those of their inputs makes it no reading of the test split.
+        """
+        own = self.task.own_metric
         if own is None or own.compute is None:
             return
         self.network.eval()
         with torch.no_grad():
             outputs = self.network(self.rows.inputs)
-        some = outputs[torch.arange(len(select)) % len(outputs)]  # repeated, for so many rows
-        value = own.compute(predictions_of(self.splits.targets, some, select))
-        if not math.isfinite(value):
-            yield (
-                f"metric() gives {value} for the select rows' targets and outputs of this network: "
-                "give a finite float"
-            )
+        for role, rows in (("select", self.splits.select), ("test", self.splits.test)):
+            some = outputs[torch.arange(len(rows)) % len(outputs)]  # repeated, for so many rows
+            those = f"the {role} rows' targets and outputs of this network"
+            try:
+                value = own.compute(predictions_of(self.splits.targets, some, rows))
+            except UserError as error:
+                yield f"for {those}, {error}"
+                return
+            if not math.isfinite(value):
+                yield f"metric() gives {value} for {those}: give a finite float"
+                return
 
     def features(self) -> Iterator[str]:
         """Why representation feature cannot be used; representation loss can all the same."""

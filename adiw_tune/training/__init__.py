@@ -9,7 +9,6 @@ from adiw_tune.training.data import (
     recipe_problems,
 )
 from adiw_tune.training.loop import TrainingDivergedError, TrainingRun
-from adiw_tune.training.main_metric import main_metric
 from adiw_tune.training.memory import peak_memory_bytes
 from adiw_tune.training.peers import Peers
 from adiw_tune.training.report import EpochReport
@@ -28,7 +27,6 @@ __all__ = [
     "check_own_files",
     "check_seeded",
     "load_splits",
-    "main_metric",
     "peak_memory_bytes",
     "recipe_problems",
 ]

@@ -146,7 +146,7 @@ def test_two_that_read_it_at_the_same_moment_read_it_once(folder: Path) -> None:
         record = record_of(folder)
         together.wait()
         try:
-            readings.append(finalize(record, again=False, output=None, warn=refused.append))
+            readings.append(finalize(record, False, None, refused.append, refused.append))
         except UserError as error:
             refused.append(str(error))
 
@@ -158,6 +158,23 @@ def test_two_that_read_it_at_the_same_moment_read_it_once(folder: Path) -> None:
     assert len(of_kind(read_events(folder), "test_read")) == len(readings) == 1
     (told,) = refused
     assert "test split is being read" in told or "was read on" in told
+
+
+@pytest.mark.parametrize("raised", [KeyboardInterrupt, UserError("metric() fails")], ids=str)
+def test_what_ends_before_there_is_an_answer_uses_up_no_reading(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, raised: BaseException
+) -> None:
+    def ended(*given: object) -> None:
+        raise raised
+
+    told: list[str] = []
+    monkeypatch.setattr("adiw_tune.search.finalize.interval_over_rows", ended)
+    with pytest.raises((KeyboardInterrupt, UserError)):
+        finalize(record_of(folder), False, None, told.append, told.append)
+    assert of_kind(read_events(folder), "test_read") == []
+    monkeypatch.undo()
+    reading = finalize(record_of(folder), False, None, told.append, told.append)
+    assert (reading.reading, told) == (1, [])
 
 
 def test_it_is_not_read_where_mlflow_could_not_be_told(folder: Path) -> None:

@@ -177,13 +177,24 @@ def test_the_answer_is_read_without_the_task(least: Finished, tmp_path: Path) ->
         (
             "worst_group_accuracy",
             "\nwhole = _rows\n\n\ndef _rows(some):\n    return whole(some)[:2]\n",
-            "metric 'worst_group_accuracy' needs groups, which the rows of task '{}' do not have: ",
+            "metric 'worst_group_accuracy' needs groups, which the select rows of task '{}' do not "
+            "have: ",
         ),
         (
             "auroc",
             "\nCLASSES = 2\nwhole = _rows\n\n\ndef _rows(some):\n"
             "    x, y, groups = whole(some)\n    return x, 0 * y, groups\n",
             "metric 'auroc' has no value on the 100 select rows of task '{}': choose one of ",
+        ),
+        (
+            "auroc",
+            "\ndef test():\n    x, y, groups = _rows(slice(450, None))\n    return x, 0 * y, groups\n",
+            "metric 'auroc' has no value on the 119 test rows of task '{}': choose one of ",
+        ),
+        (
+            "worst_group_accuracy",
+            "\ndef test():\n    return _rows(slice(450, None))[:2]\n",
+            "metric 'worst_group_accuracy' needs groups, which the test rows of task '{}' do not ",
         ),
     ],
 )

@@ -158,3 +158,18 @@ def test_settings_of_the_network_are_options(tmp_path: Path) -> None:
         ran = called(tmp_path, "train", "--task", "mine.py", "--model", setting)
         assert (ran.returncode, ran.stdout) == (2, "")
         assert told in ran.stderr
+
+
+def test_targets_without_a_metric_are_told_before_the_network_is_tried(tmp_path: Path) -> None:
+    more = (
+        "TARGETS = 'own'\n\n\ndef loss(outputs, targets):\n"
+        "    return nn.functional.cross_entropy(outputs, targets, reduction='none')\n"
+        "\n\ndef model():\n    raise RuntimeError('made too early')\n"
+    )
+    (tmp_path / "mine.py").write_text(EXAMPLE_TASK.read_text() + more)
+    ran = called(tmp_path, "train", "--task", "mine.py", *QUICK)
+    assert ran.returncode == 2
+    assert ran.stderr == (
+        "error: task 'mine.py' has targets that only its loss knows: define "
+        "metric(outputs, targets, groups) too\n"
+    )

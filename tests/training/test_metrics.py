@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from adiw_tune.errors import UserError
-from adiw_tune.tasks import Split, find_task
+from adiw_tune.tasks import Split, find_task, main_metric
 from adiw_tune.tasks.contract import check_task
-from adiw_tune.training import TrainingRun, TrialConfig, main_metric
+from adiw_tune.training import TrainingRun, TrialConfig
 
 TASK = """
 import torch
@@ -101,7 +101,10 @@ def test_a_run_is_judged_by_what_is_asked_for_else_by_what_the_task_says(tmp_pat
         ("f2", "unknown metric 'f2'"),
         ("rmse", "metric 'rmse' does not apply to targets of kind classes"),
         ("metric", "metric 'metric' is not defined by task 'digits'"),
-        ("worst_group_accuracy", "needs groups, which the rows of task 'digits' do not have"),
+        (
+            "worst_group_accuracy",
+            "needs groups, which the select rows of task 'digits' do not have",
+        ),
     ],
 )
 def test_what_the_rows_cannot_give_is_refused(asked: str, told: str) -> None:
@@ -111,11 +114,14 @@ def test_what_the_rows_cannot_give_is_refused(asked: str, told: str) -> None:
     assert "choose one of accuracy, balanced_accuracy, macro_f1" in str(refused.value)
 
 
-def test_so_is_one_of_which_the_select_rows_have_no_value() -> None:
-    run = run_of("digits")
-    one_class = run.splits.select.take(torch.nonzero(run.splits.select.labels == 3)[:, 0])
-    with pytest.raises(UserError, match="'auroc' has no value on the") as refused:
-        main_metric("auroc", find_task("digits"), replace(run.splits, select=one_class))
+@pytest.mark.parametrize("role", ["select", "test"])
+def test_so_is_one_of_which_the_select_or_the_test_rows_have_no_value(role: str) -> None:
+    splits = run_of("digits").splits
+    rows = getattr(splits, role)
+    one_class = rows.take(torch.nonzero(rows.labels == 3)[:, 0])
+    told = f"'auroc' has no value on the {len(one_class)} {role} rows"
+    with pytest.raises(UserError, match=told) as refused:
+        main_metric("auroc", find_task("digits"), replace(splits, **{role: one_class}))
     assert str(refused.value).endswith(
         "choose one of accuracy, balanced_accuracy, macro_f1, log_loss"
     )
@@ -127,6 +133,14 @@ def test_so_is_one_of_which_the_select_rows_have_no_value() -> None:
         ("METRIC = 'f2'\n", "METRIC in '.*': unknown metric 'f2'"),
         ("METRIC = 'metric'\n", "METRIC in '.*' is 'metric': define metric\\(\\)"),
         ("metric = 0.5\n", "'metric' in task file '.*' must be a function"),
+        (
+            "GREATER_IS_BETTER = False\n",
+            "GREATER_IS_BETTER in '.*' is the direction of metric\\(\\), which it does not define",
+        ),
+        (
+            "METRIC = 'accuracy'\nGREATER_IS_BETTER = True\n",
+            "define metric\\(\\), or leave GREATER_IS_BETTER out",
+        ),
         (OWN + "GREATER_IS_BETTER = 1\n", "GREATER_IS_BETTER in '.*' must be True or False; got 1"),
     ],
 )
@@ -141,6 +155,11 @@ def test_what_a_task_file_says_amiss_is_refused(tmp_path: Path, more: str, told:
         ("return float('nan')", "metric\\(\\) gives nan for the select rows' targets"),
         ("return [1]", "metric\\(\\) of '.*' gives list: give a float"),
         ("return outputs", "metric\\(\\) of '.*' gives Tensor: give a float"),
+        ("return '0.7'", "metric\\(\\) of '.*' gives str: give a float"),
+        ("return True", "metric\\(\\) of '.*' gives bool: give a float"),
+        ("return (targets >= 0).all()", "metric\\(\\) of '.*' gives Tensor: give a float"),
+        ("return (targets >= 0).all().numpy()[()]", "metric\\(\\) of '.*' gives bool"),
+        ("return 10**400", "metric\\(\\) of '.*' gives int beyond the range of a float"),
         ("return outputs.item()", "metric\\(\\) of '.*' fails: RuntimeError: .*\\(line 2"),
     ],
 )
@@ -150,6 +169,50 @@ def test_an_own_metric_is_tried_before_training(tmp_path: Path, body: str, told:
         run_of(task)
     (problem,) = check_task(find_task(task))
     assert problem
+
+
+@pytest.mark.parametrize(
+    "value", ["1", "numpy.float32(1)", "numpy.int64(1)", "numpy.array(1.0)", "torch.tensor(1)"]
+)
+def test_an_own_metric_may_give_any_real_number(tmp_path: Path, value: str) -> None:
+    body = f"    import numpy\n    return {value}\n"
+    task = written(tmp_path, f"def metric(outputs, targets, groups):\n{body}")
+    assert run_of(task).run_epoch().metrics["metric"] == 1
+
+
+TEST_OF_ONE_CLASS = """
+def test():
+    return rows(40, 1)[0], torch.zeros(40, dtype=torch.int64)
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (TEST_OF_ONE_CLASS + "METRIC = 'auroc'\n", "'auroc' has no value on the 40 test rows"),
+        (
+            TEST_OF_ONE_CLASS + "METRIC = 'worst_group_accuracy'\n",
+            "'worst_group_accuracy' needs groups, which the test rows of task",
+        ),
+        ("METRIC = 'rmse'\n", "'rmse' does not apply to targets of kind classes"),
+        (
+            TEST_OF_ONE_CLASS
+            + "def metric(outputs, targets, groups):\n    return 1 / int(targets.sum())\n",
+            "for the test rows' targets and outputs of this network, metric() of",
+        ),
+        (
+            "TARGETS = 'own'\ndef loss(outputs, targets):\n"
+            "    return nn.functional.cross_entropy(outputs, targets, reduction='none')\n",
+            "has targets that only its loss knows: define metric(outputs, targets, groups) too",
+        ),
+    ],
+)
+def test_check_task_tells_what_a_search_could_not_be_finalized_by(
+    tmp_path: Path, more: str, told: str
+) -> None:
+    (problem,) = check_task(find_task(written(tmp_path, more)))
+    assert told in problem
+    assert "\n" not in problem
 
 
 def test_one_that_needs_both_classes_is_not_tried_on_rows_of_one(tmp_path: Path) -> None:
