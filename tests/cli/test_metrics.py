@@ -188,7 +188,8 @@ def test_the_answer_is_read_without_the_task(least: Finished, tmp_path: Path) ->
         ),
         (
             "auroc",
-            "\ndef test():\n    x, y, groups = _rows(slice(450, None))\n    return x, 0 * y, groups\n",
+            "\ndef test():\n    x, y, groups = _rows(slice(450, None))\n"
+            "    return x, 0 * y, groups\n",
             "metric 'auroc' has no value on the 119 test rows of task '{}': choose one of ",
         ),
         (
