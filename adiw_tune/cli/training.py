@@ -195,11 +195,13 @@ def check_task(
     """Check a task file: what training cannot work with, and what is probably a mistake."""
     from adiw_tune.tasks import find_task
     from adiw_tune.tasks.contract import inspect_task
-    from adiw_tune.training import recipe_problems
+    from adiw_tune.training import inspect_recipe
 
     inspection = inspect_task(find_task(file), data_dir, reference_size, select_size)
     if not inspection.problems:
-        inspection.problems.extend(recipe_problems(file, data_dir, reference_size, select_size))
+        recipe = inspect_recipe(file, data_dir, reference_size, select_size)
+        inspection.problems.extend(recipe.problems)
+        inspection.remarks.extend(recipe.remarks)
     for line in inspection.summary:
         out.print(line, markup=False)
     for remark in inspection.remarks:

@@ -80,7 +80,10 @@ def _inspected(
         return found
     found.remarks.extend(class_remarks(splits))
     try:
-        main_metric(None, task, splits)
+        metric = main_metric(None, task, splits)
+        if task.metric is not None:
+            direction = "greater" if metric.greater_is_better else "less"
+            found.summary.append(f"metric {metric.name}, of which {direction} is better")
     except UserError as error:
         found.problems.append(str(error))
     for name in task.networks:
@@ -150,7 +153,8 @@ def _labels(data: Data) -> str:
     names = f" ({listed(data.names)})" * bool(data.names)
     if data.targets == "classes":
         return f"{data.classes} classes{names}"
-    return f"{data.targets} targets {list(data.rows.labels.shape[1:])}{names}"
+    shape = list(data.rows.labels.shape[1:])
+    return f"{data.targets} targets, {f'{shape} a row' if shape else 'one a row'}{names}"
 
 
 def _inputs(rows: Rows) -> str:

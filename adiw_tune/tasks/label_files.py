@@ -39,7 +39,7 @@ def labels_from(file: str, column: str, data: Data) -> Tensor:
     """
     what = f"column '{column}' of '{file}'" if column else f"'{file}'"
     if not os.path.isfile(file):
-        raise UserError(f"no file '{file}' for shift labels: give one that is there")
+        raise UserError(f"no file '{os.path.abspath(file)}' for shift labels: give another")
     with told_as(lambda error: f"{what} cannot be read as labels ({in_one_line(error)})"):
         values = _read(Path(file), column, bool(data.names))
         _check_complete(values, what, len(data.rows))

@@ -25,6 +25,7 @@ from adiw_tune.user_file import importing_from_beside, run_file, why
 
 _HOLDING = "train(), test() and model()"
 _FUNCTIONS = ("reference", "augment", "loss", "metric", "optimizer", "scheduler")
+_CALLED = {"optimizer": "optimizer(model, config)", "scheduler": "scheduler(optimizer, steps)"}
 _OPTIMIZER = ("zero_grad", "step", "state_dict", "load_state_dict")
 _SCHEDULER = ("step", "state_dict", "load_state_dict")
 
@@ -132,7 +133,14 @@ class _OwnFile:
         return self._made("scheduler", _SCHEDULER, optimizer, steps)
 
     def _made(self, name: str, methods: tuple[str, ...], *given: Any) -> Any:
-        made = self._call(name, partial(self._names[name], *given))
+        function = self._names[name]
+        try:
+            inspect.signature(function).bind(*given)
+        except TypeError:
+            raise UserError(
+                f"{name}() of '{self._path}' is called as {_CALLED[name]}: give it these parameters"
+            ) from None
+        made = self._call(name, partial(function, *given))
         if missing := [one for one in methods if not callable(getattr(made, one, None))]:
             raise UserError(
                 f"{name}() of '{self._path}' gives {type(made).__name__}, which has no "
@@ -186,6 +194,8 @@ class _OwnFile:
         tensors = [None if array is None else torch.tensor(array) for array in arrays]
         given = self._call("metric", partial(self._names["metric"], *tensors))
         kind = type(given).__name__
+        if isinstance(given, Tensor | np.ndarray):
+            kind += f" {list(given.shape)}"
         if isinstance(given, Tensor | np.ndarray | np.generic) and given.ndim == 0:
             given = given.item()
         # A bool is a Real to Python, and to float() a string may be a number.

@@ -126,7 +126,7 @@ class _Trial:
         with torch.no_grad():
             outputs, again = self.network(self.rows.inputs), self.network(self.rows.inputs)
         if told := self._misshapen(outputs):
-            yield told + self._hint
+            yield told + self._hint(outputs)
         if not outputs.isfinite().all():
             yield f"{self._outputs} must be finite"
         if not torch.allclose(outputs, again, rtol=1e-4, atol=1e-5):
@@ -233,11 +233,14 @@ class _Trial:
         are = shape if isinstance(outputs, Tensor) else type(outputs).__name__
         return f"{self._outputs} of {n} rows must be {must}; they are {are}"
 
-    @property
-    def _hint(self) -> str:
+    def _hint(self, outputs: object) -> str:
         if self.task.loss is not None and self.splits.targets != "own":
             return ' (TARGETS = "own" leaves them to the loss)'
-        return " (is the number of classes right?)" if self.splits.targets == "classes" else ""
+        if self.splits.targets != "classes":
+            return ""
+        if isinstance(outputs, Tensor) and outputs.numel() == len(self.rows):
+            return ' (of one logit: TARGETS = "binary" takes labels of 0 and 1)'
+        return " (is the number of classes right?)"
 
     @property
     def _outputs(self) -> str:

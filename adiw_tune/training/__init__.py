@@ -5,8 +5,8 @@ from adiw_tune.training.config import METHODS, RECIPES, TrialConfig
 from adiw_tune.training.data import (
     check_own_files,
     check_seeded,
+    inspect_recipe,
     load_splits,
-    recipe_problems,
 )
 from adiw_tune.training.loop import TrainingDivergedError, TrainingRun
 from adiw_tune.training.memory import peak_memory_bytes
@@ -26,7 +26,7 @@ __all__ = [
     "TrialConfig",
     "check_own_files",
     "check_seeded",
+    "inspect_recipe",
     "load_splits",
     "peak_memory_bytes",
-    "recipe_problems",
 ]

@@ -15,6 +15,7 @@ from adiw_tune.tasks import (
     unlike_twice,
 )
 from adiw_tune.tasks.targets import row_loss
+from adiw_tune.tasks.trial import Inspection
 from adiw_tune.training.config import TrialConfig
 from adiw_tune.training.smoke_test import check_own_recipe, has_own_recipe
 from adiw_tune.user_file import is_file
@@ -37,28 +38,27 @@ def check_own_files(config: TrialConfig, splits: Splits) -> list[str]:
             _refuse(config, unlike_twice(role, getattr(splits, role)))
         features = config.representation == "feature"
         of_network = check_network(task, splits, config.network, features, config.model)
-        check_own_recipe(config, splits)
-        remarks = [*task.remarks, *class_remarks(splits), *of_network]
+        of_recipe = check_own_recipe(config, splits)
+        remarks = [*task.remarks, *class_remarks(splits), *of_network, *of_recipe]
     if is_file(config.divergence):
         require_form(make_divergence(config.divergence), config.divergence)
     return [f"{Path(config.task).name}: {remark}" for remark in remarks]
 
 
-def recipe_problems(
+def inspect_recipe(
     task: str, data_dir: Path | None, reference_size: int | None, select_size: int | None
-) -> list[str]:
-    """What is wrong with a task file's own optimiser and scheduler; [] if nothing is.
+) -> Inspection:
+    """What is wrong with a task file's own optimiser and scheduler.
 
     Sizes are those of the clean roles; None takes the task's.
     """
     config = TrialConfig(task, reference_size=reference_size, select_size=select_size)
     if not has_own_recipe(config):
-        return []
+        return Inspection([])
     try:
-        check_own_recipe(config, load_splits(config, data_dir))
+        return Inspection([], remarks=check_own_recipe(config, load_splits(config, data_dir)))
     except UserError as error:
-        return [str(error)]
-    return []
+        return Inspection([str(error)])
 
 
 def check_seeded(config: TrialConfig, splits: Splits, data_dir: Path | None) -> None:

@@ -18,8 +18,10 @@ _UPDATES = 10_000  # whose rates are tried, if the run has so many: a second or 
 _CPU = torch.device("cpu")
 
 
-def check_own_recipe(config: TrialConfig, splits: Splits) -> None:
+def check_own_recipe(config: TrialConfig, splits: Splits) -> list[str]:
     """Refuse an optimiser or a scheduler that training cannot work with, after one update.
+
+    Returns remarks on what is probably a mistake, one line each.
 
     It runs on the CPU, on a few training rows; torch's global generator of the CPU is left as it
     is.
@@ -28,9 +30,10 @@ def check_own_recipe(config: TrialConfig, splits: Splits) -> None:
         UserError: an update fails, or the state after it could not be loaded from a checkpoint,
             which may hold only tensors and plain values.
     """
-    if has_own_recipe(config):
-        with torch.random.fork_rng(devices=[]):
-            _check_update(config, splits)
+    if not has_own_recipe(config):
+        return []
+    with torch.random.fork_rng(devices=[]):
+        return _check_update(config, splits)
 
 
 def has_own_recipe(config: TrialConfig) -> bool:
@@ -38,7 +41,7 @@ def has_own_recipe(config: TrialConfig) -> bool:
     return config.optimizer not in OPTIMIZERS or config.schedule not in SCHEDULES
 
 
-def _check_update(config: TrialConfig, splits: Splits) -> None:
+def _check_update(config: TrialConfig, splits: Splits) -> list[str]:
     functions = []
     if config.optimizer not in OPTIMIZERS:
         functions.append("optimizer()")
@@ -52,7 +55,7 @@ def _check_update(config: TrialConfig, splits: Splits) -> None:
     learner = Learner(network, kind=KINDS[splits.targets], loss=loss)
     optimizer = make_optimizer(config, network, _CPU)
     schedule = make_schedule(config, optimizer, -(-len(splits.train) // config.batch_size))
-    _check_parameters(optimizer, network, own)
+    remarks = _left_out(optimizer, network, own)
     with told_as(lambda error: f"{own} fails in an update ({in_one_line(error)})"):
         optimizer.zero_grad()
         learner.forward(rows).losses.mean().backward()
@@ -61,15 +64,20 @@ def _check_update(config: TrialConfig, splits: Splits) -> None:
             schedule.step()
         state = {"optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}
     _check_kept(state, own)
+    return remarks
 
 
-def _check_parameters(optimizer: Any, network: Network, own: str) -> None:
-    """Refuse an optimiser of other parameters than the network's: nothing would be trained."""
+def _left_out(optimizer: Any, network: Network, own: str) -> list[str]:
+    """A remark on the parameters that no update changes; an error if these are all."""
     groups = getattr(optimizer, "param_groups", None)  # which torch's optimisers have
-    if groups is not None:
-        parameters = {parameter for group in groups for parameter in group["params"]}
-        if parameters.isdisjoint(network.parameters()):
-            raise UserError(f"{own} updates no parameter of the model: give it model.parameters()")
+    if groups is None:
+        return []
+    updated = {parameter for group in groups for parameter in group["params"]}
+    trained = {name: p for name, p in network.module.named_parameters() if p.requires_grad}
+    missing = [name for name, parameter in trained.items() if parameter not in updated]
+    if len(missing) == len(trained):
+        raise UserError(f"{own} updates no parameter of the model: give it model.parameters()")
+    return [f"{own} does not update {', '.join(missing)}"] if missing else []
 
 
 def _check_kept(state: dict[str, Any], own: str) -> None:

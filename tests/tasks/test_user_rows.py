@@ -149,7 +149,7 @@ def test_of_two_names_the_second_is_1_where_targets_are_binary(tmp_path: Path) -
     found = inspect_task(task)
     assert (found.problems, found.remarks) == ([], [])
     assert found.summary == [
-        "80 training rows, 30 test rows, binary targets [] (cat, dog), inputs [4] float32"
+        "80 training rows, 30 test rows, binary targets, one a row (cat, dog), inputs [4] float32"
     ]
 
 

@@ -154,10 +154,10 @@ def test_what_a_task_file_says_amiss_is_refused(tmp_path: Path, more: str, told:
     [
         ("return float('nan')", "metric\\(\\) gives nan for the select rows' targets"),
         ("return [1]", "metric\\(\\) of '.*' gives list: give a float"),
-        ("return outputs", "metric\\(\\) of '.*' gives Tensor: give a float"),
+        ("return outputs", r"metric\(\) of '.*' gives Tensor \[\d+, 2\]: give"),
         ("return '0.7'", "metric\\(\\) of '.*' gives str: give a float"),
         ("return True", "metric\\(\\) of '.*' gives bool: give a float"),
-        ("return (targets >= 0).all()", "metric\\(\\) of '.*' gives Tensor: give a float"),
+        ("return (targets >= 0).all()", r"metric\(\) of '.*' gives Tensor \[\]: give a float"),
         ("return (targets >= 0).all().numpy()[()]", "metric\\(\\) of '.*' gives bool"),
         ("return 10**400", "metric\\(\\) of '.*' gives int beyond the range of a float"),
         ("return outputs.item()", "metric\\(\\) of '.*' fails: RuntimeError: .*\\(line 2"),

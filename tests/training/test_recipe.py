@@ -14,7 +14,7 @@ from adiw_tune.errors import UserError
 from adiw_tune.search.space import SpaceFile
 from adiw_tune.search.starting_points import check_space
 from adiw_tune.tasks import TASKS
-from adiw_tune.training import METHODS, RECIPES, TrainingRun, TrialConfig
+from adiw_tune.training import METHODS, RECIPES, TrainingRun, TrialConfig, inspect_recipe
 from adiw_tune.training.config import with_changes, with_recipe
 from adiw_tune.training.optimizer import OPTIMIZERS
 from adiw_tune.training.saving import load_checkpoint
@@ -274,7 +274,9 @@ def test_an_optimizer_of_another_library_trains(tmp_path: Path) -> None:
     ("code", "told"),
     [
         ("def optimizer(model, config):\n    return None", "gives NoneType, which has no zero_gra"),
-        ("def optimizer(model):\n    return 1", "optimizer.. of '.*' fails: TypeError"),
+        ("def optimizer(model):\n    return 1", r"is called as optimizer\(model, config\): give"),
+        ("def scheduler(x):\n    return 1", r"is called as scheduler\(optimizer, steps\): give it"),
+        ("def optimizer(model, config):\n    return 1 / 0", "optimizer.. of '.*' fails: Zero"),
         ("optimizer = 3", "'optimizer' in task file '.*' must be a function"),
         (
             "def optimizer(model, config):\n    return torch.optim.LBFGS(model.parameters())",
@@ -488,3 +490,14 @@ def test_names_of_our_own_arguments_are_settings_too(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(code.replace("width", "classes"))
     config = TrialConfig(str(tmp_path / "mine.py"), model={"classes": 5, "shape": 2, "self": 1})
     assert TrainingRun(config).network.module[0].out_features == 5  # type: ignore[index,union-attr]
+
+
+def test_parameters_that_an_own_optimizer_leaves_out_are_remarked_on(tmp_path: Path) -> None:
+    code = """
+def optimizer(model, config):
+    return torch.optim.SGD([*model[0].parameters(), model[2].weight], 0.1)
+"""
+    remark = "optimizer() of '{}' does not update 2.bias"
+    task = own(tmp_path, code)
+    assert TrainingRun(TrialConfig(task)).remarks == ["mine.py: " + remark.format(task)]
+    assert inspect_recipe(task, None, None, None).remarks == [remark.format(task)]
