@@ -43,6 +43,7 @@ with pytest.MonkeyPatch.context() as known:
         batch_size=100,
         learning_rate=3e-3,
         reference_size=50,
+        reference_batch_size=20,  # so that it matters which reference rows are drawn
         select_size=50,
     )
 
