@@ -159,10 +159,12 @@ def test_solved_side_by_side_is_solved_one_by_one(small_run: MakeRun) -> None:
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
 @pytest.mark.filterwarnings("default")  # the compiler has its own to give
-@pytest.mark.parametrize("divergence", ["auto", "mmd"])
+@pytest.mark.parametrize("divergence", ["auto", "squared"])  # which has the least to compile
 def test_a_run_can_compile_its_weight_step(small_run: MakeRun, divergence: str) -> None:
     plain, compiled = (
-        small_run(divergence=divergence, batch_size=41, compiled=choice) for choice in (False, True)
+        # One step, since the code of each is compiled anew.
+        small_run(divergence=divergence, batch_size=41, steps=1, compiled=choice)
+        for choice in (False, True)
     )
     compiled.network.load_state_dict(plain.network.state_dict())
     assert compiled.run_epoch().loss == pytest.approx(plain.run_epoch().loss, abs=1e-5)

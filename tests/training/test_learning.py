@@ -1,17 +1,21 @@
 """Every method really learns, and the weights tell wrong labels from right ones."""
 
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import pytest
+import torch
 from torch import Tensor
 
 from adiw_tune.divergences import DIVERGENCES
-from adiw_tune.tasks import Split
+from adiw_tune.tasks import TASKS, Split, find_task
 from adiw_tune.training import TrainingRun, TrialConfig, load_splits
 from adiw_tune.training.methods.adiw import Adiw
 from adiw_tune.training.methods.estimator import Estimator
 from tests.tasks.real_data import installed_fashion_mnist
+
+from .small import in_memory
 
 NOISY = TrialConfig(
     shift="symmetric:0.5",
@@ -23,7 +27,9 @@ NOISY = TrialConfig(
 )
 
 
+@cache
 def trained(config: TrialConfig) -> TrainingRun:
+    """The run at its end: once for all tests, which only look."""
     run = TrainingRun(config)
     while not run.finished:
         run.run_epoch()
@@ -86,20 +92,39 @@ def test_remembered_weights_tell_wrong_labels_from_right_ones() -> None:
     assert float(weights[right].mean()) > float(weights[~right].mean()) + 0.6
 
 
-def test_pair_noise_on_fashion_mnist_costs_adiw_less_than_erm() -> None:
+def test_pair_noise_on_fashion_mnist_costs_adiw_less_than_erm(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     installed_fashion_mnist()
+    task = find_task("fashion-mnist")
+    data = task.load(None)
+    few = replace(
+        data,
+        rows=in_memory(data.rows).take(torch.arange(12000)),
+        test=in_memory(data.test).take(torch.arange(2000)),
+    )
+    few_pictures = replace(task, name="few-pictures", load=lambda data_dir: few)
+    monkeypatch.setitem(TASKS, few_pictures.name, few_pictures)
     config = TrialConfig(
-        task="fashion-mnist", shift="pair:0.45", epochs=2, reference_size=500, select_size=500
+        task=few_pictures.name,
+        shift="pair:0.45",
+        epochs=3,
+        batch_size=128,
+        reference_batch_size=128,
+        learning_rate=3e-3,
+        reference_size=500,
+        select_size=500,
     )
     adiw, erm = TrainingRun(config), TrainingRun(replace(config, method="erm"))
     adiw.run_epoch()
     # The warm-up is erm's first epoch.
     erm.load_state_dict({**adiw.state_dict(), "method": erm.method.state_dict()})
-    adiw.run_epoch(), erm.run_epoch()
+    for _ in range(2):
+        adiw.run_epoch(), erm.run_epoch()
     accuracy = {
         name: run.metrics(run.splits.test)["accuracy"]
         for name, run in (("adiw", adiw), ("erm", erm))
     }
-    # Measured: 0.553 and 0.745.
+    # Measured: 0.541 and 0.746.
     assert accuracy["adiw"] > 0.68
     assert accuracy["adiw"] > accuracy["erm"] + 0.08
