@@ -50,7 +50,8 @@ class Policy:
             return self.scores(trials)
         gained: pd.Series = (self.scores(trials) - self.scores(front).min()) / rise
         spent = (trials["work_s"] - front["work_s"].min()) / run
-        return gained.sub(spent).round(9)  # the last digits of a sum cannot break a tie
+        # The last digits of a sum cannot break a tie. Of a tiny rise the quotient may be infinite.
+        return gained.sub(spent).clip(-1e6, 1e6).round(9)
 
     def price(self, front: pd.DataFrame) -> float:
         """The score that a second of work is worth: of the knee, the slope between the ends."""

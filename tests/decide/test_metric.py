@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from adiw_tune.decide import (
@@ -70,6 +70,7 @@ def test_the_front_of_an_error_is_below() -> None:
     ),
     st.sampled_from(POLICIES),
 )
+@example([("mmd", 2.2e-311, 1.0), ("mmd", 0.0, 2.0), ("mmd", 0.0039, 3.0)], "knee")
 @settings(deadline=None, max_examples=50)
 def test_trials_are_taken_as_by_the_negative(
     rows: list[tuple[str, float, float]], policy: str

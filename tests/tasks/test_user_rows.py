@@ -216,13 +216,19 @@ def test_targets_are_of_the_kind_that_they_look_like(tmp_path: Path, of: str) ->
     assert list(data.rows.labels.shape) == [80, *shape]
     found = inspect_task(task)
     assert (found.problems, found.remarks) == ([], [])
-    assert f", {kind} targets {shape}, inputs" in found.summary[0]
+    each = f"{shape} a row" if shape else "one a row"
+    assert f", {kind} targets, {each}, inputs" in found.summary[0]
 
 
 OWN = OTHER.format(labels="torch.stack([x, x], 1)", k=4)
 LOSS = """
 def loss(outputs, targets):
     return (outputs[:, None] - targets).abs().mean((1, 2))
+
+def metric(outputs, targets, groups):
+    return loss(outputs, targets).mean()
+
+GREATER_IS_BETTER = False
 """
 
 
@@ -232,7 +238,8 @@ def test_a_loss_may_take_any_targets(tmp_path: Path) -> None:
     found = inspect_task(task)
     assert (found.problems, found.remarks) == ([], [])
     assert found.summary == [
-        "80 training rows, 30 test rows, own targets [2, 4], inputs [4] float32",
+        "80 training rows, 30 test rows, own targets, [2, 4] a row, inputs [4] float32",
+        "metric metric, of which less is better",
         "model: weights on features need the targets, which only loss() can read: only "
         "representation loss can be used",
     ]
