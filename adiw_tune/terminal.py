@@ -184,7 +184,7 @@ def reading_text(reading: "Reading", metric: Metric = ACCURACY) -> str:
         f"trial {reading.trial}"
     ]
     if reading.left_out:
-        without = "left out of the interval" if reading.interval else "too many for an interval"
+        without = "the interval leaves them out" if reading.interval else "no interval"
         lines.append(
             f"  {reading.left_out} of {reading.resamples} resamples of these rows have no value: "
             f"{without}"

@@ -1,4 +1,4 @@
-"""Searches of data and metrics of several kinds, whole: what each chooses by, and what it finds.
+"""Run whole searches on several kinds of data and metrics, and tabulate what they find.
 
     python benchmarks/searches.py run [--data-dir DIR]   # about 15 minutes; writes searches.json
     python benchmarks/searches.py table
@@ -37,7 +37,7 @@ def space(trial):
 
 @dataclass(frozen=True)
 class Search:
-    """A task, the shift of its training rows, what the search is for, and the most epochs."""
+    """A task, its shift, the metric to search by, and the largest number of epochs."""
 
     name: str
     task: Path
@@ -108,8 +108,9 @@ def span(values: list[float]) -> str:
     return f"{min(values):.3f} to {max(values):.3f}"
 
 
-def told(value: float, interval: list[float]) -> str:
-    return f"{value:.3f} [{interval[0]:.3f}, {interval[1]:.3f}]"
+def with_interval(value: float, interval: list[float] | None) -> str:
+    ends = f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""
+    return f"{value:.3f}{ends}"
 
 
 def table() -> None:
@@ -121,8 +122,8 @@ def table() -> None:
         accuracy = span(trials["accuracy"]) if "accuracy" in trials else "-"
         print(
             f"| {row['search']}, {row['shift']} | {row['metric']} | {span(trials[row['metric']])} "
-            f"| {accuracy} | {row['divergence']} | {told(row['value'], row['interval'])} "
-            f"| {told(row['test'], row['test_interval'])} |"
+            f"| {accuracy} | {row['divergence']} | {with_interval(row['value'], row['interval'])} "
+            f"| {with_interval(row['test'], row['test_interval'])} |"
         )
     print(f"\n{TRIALS} trials, commit {result['commit']}, {result['machine']}.")
 

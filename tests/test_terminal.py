@@ -123,12 +123,12 @@ def test_what_was_suggested_is_shown_beside_the_settings() -> None:
         (
             (0.7, 0.9),
             368,
-            ["368 of 1000 resamples of these rows have no value: left out of the interval"],
+            ["368 of 1000 resamples of these rows have no value: the interval leaves them out"],
         ),
         (
             None,
             700,
-            ["700 of 1000 resamples of these rows have no value: too many for an interval"],
+            ["700 of 1000 resamples of these rows have no value: no interval"],
         ),
     ],
 )

@@ -81,5 +81,5 @@ def warn(line: str) -> None:
 
 
 def tell_progress(line: str) -> None:
-    """How far a command is, where it takes long."""
+    """Print how far a long command has come."""
     err.print(line, style="dim", markup=False)

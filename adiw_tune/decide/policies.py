@@ -50,7 +50,7 @@ class Policy:
             return self.scores(trials)
         gained: pd.Series = (self.scores(trials) - self.scores(front).min()) / rise
         spent = (trials["work_s"] - front["work_s"].min()) / run
-        # The last digits of a sum cannot break a tie. Of a tiny rise the quotient may be infinite.
+        # Rounded, so that the last digits break no tie; clipped, as a tiny rise may give infinity.
         return gained.sub(spent).clip(-1e6, 1e6).round(9)
 
     def price(self, front: pd.DataFrame) -> float:

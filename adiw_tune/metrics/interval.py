@@ -12,7 +12,7 @@ from adiw_tune.metrics.predictions import Predictions
 from adiw_tune.metrics.table import ACCURACY, value_of
 
 _RESAMPLES = 1000
-_LEAST = _RESAMPLES // 2  # that have a value: fewer say more of which rows were drawn than of it
+_LEAST_WITH_VALUE = _RESAMPLES // 2  # an interval of fewer says little about the metric
 _TOLD_EVERY_S = 5.0
 
 
@@ -22,7 +22,7 @@ class RowInterval:
 
     Args:
         ends: low and high; None where too few resamples have a value.
-        resamples: how many were drawn; 0 where the interval needs none.
+        resamples: how many were drawn; 0 for Wilson's interval.
         left_out: how many of them have no value.
     """
 
@@ -40,7 +40,7 @@ def interval_over_rows(
     over several labels included, it is the percentile bootstrap: the metric on 1,000 resamples of
     the rows, drawn by a fixed seed. Resamples without a value, such as those that miss a class, and
     those on which a task's own metric raises, are left out; there is no interval if they are more
-    than half. ``tell`` is called with a line of how far it is, every 5 seconds.
+    than half. ``tell`` is called with a line of progress every 5 seconds.
     """
     if metric.name == ACCURACY.name and predictions.right.size == len(predictions.right):
         return RowInterval(_wilson(int(predictions.right.sum()), len(predictions.right)))
@@ -49,20 +49,20 @@ def interval_over_rows(
     told = time.monotonic()
     for drawn in range(_RESAMPLES):
         if time.monotonic() - told >= _TOLD_EVERY_S:
-            tell(f"interval of {metric.name}: {drawn} of {_RESAMPLES} resamples of the rows")
+            tell(f"interval of {metric.name}: resample {drawn} of {_RESAMPLES}")
             told = time.monotonic()
         value = _value(metric, predictions.take(rng.integers(rows, size=rows)))
         if value is not None:
             values.append(value)
     ends = None
-    if len(values) >= _LEAST:
+    if len(values) >= _LEAST_WITH_VALUE:
         low, high = np.quantile(values, [0.025, 0.975])
         ends = (float(low), float(high))
     return RowInterval(ends, _RESAMPLES, _RESAMPLES - len(values))
 
 
 def _value(metric: Metric, resample: Predictions) -> float | None:
-    """None also where a task's own metric fails: it may divide by the rows of a class."""
+    """None if it is undefined, or if a task's own metric raises, as by division by zero."""
     try:
         return value_of(metric, resample)
     except UserError:

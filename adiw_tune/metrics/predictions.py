@@ -26,9 +26,8 @@ class Predictions:
             own       whatever the task's own metric takes
         outputs, targets: as the kind has them, float32 outputs.
         groups: [n], int64, or None where rows have none.
-        row_shapes: of one row of outputs and of targets as the task has them, for its own metric;
-            None if they are as here. A task may have [n] where ``outputs`` or ``targets`` are
-            [n, 1].
+        row_shapes: shapes of one row of outputs and of targets as the task's own functions get
+            them; None if the same as here. The task may have [n] where these are [n, 1].
     """
 
     kind: str
@@ -38,8 +37,8 @@ class Predictions:
     row_shapes: tuple[tuple[int, ...], tuple[int, ...]] | None = None
 
     @property
-    def as_given(self) -> tuple[Array, Array]:
-        """Outputs and targets in the shapes that the task has them in."""
+    def in_task_shapes(self) -> tuple[Array, Array]:
+        """Outputs and targets in the shapes that the task uses."""
         outputs, targets = self.outputs, self.targets
         if self.row_shapes is None:
             return outputs, targets

@@ -27,8 +27,8 @@ class Reading:
         metric: what the search chose by.
         value: of it, on the test split.
         interval: 95% interval of ``value`` over the test rows, see
-            :func:`adiw_tune.metrics.interval_over_rows`; None where they are too few for one.
-        resamples, left_out: of the test rows, from which the interval is; and how many of these
+            :func:`adiw_tune.metrics.interval_over_rows`; None if most resamples have no value.
+        resamples, left_out: how many were drawn of the test rows, 0 if none; and how many of these
             have no value.
         metrics: all that apply, by name; None where the split has no value.
         rows: of the test split.
@@ -60,15 +60,15 @@ def finalize(
     """Read the test split with the winner's network, and write down that it was read.
 
     The network is the winner's as it was kept, or where that is gone or damaged, trained now. The
-    record says so before anyone sees a value, and only once there is one to be seen: what fails or
-    is stopped before uses up no reading.
+    reading is recorded after its value is computed and before it is shown: an earlier failure or
+    stop uses up no reading.
 
     Args:
         record: of a search that is over.
         again: read it although that has been done.
         output: where to save the network's state_dict; None for nowhere.
         warn: called with a line of what stands in the way of no reading.
-        tell: called with a line of how far it is, where it takes long.
+        tell: called with a line of progress, if it takes long.
 
     Raises:
         UserError: the search is not over or runs again, MLflow would not take the reading, or the

@@ -35,21 +35,21 @@ def as_tensor(value: Any, what: str) -> Tensor:
 def from_array(array: Any, what: str) -> Tensor:
     """A NumPy ``array`` as a tensor of its dtype; ``what`` names it in errors, in the plural."""
     try:
-        # torch takes neither another machine's order of bytes nor memory that cannot be written.
+        # torch takes neither foreign byte order nor read-only memory.
         return torch.from_numpy(np.require(array, array.dtype.newbyteorder("="), ["C", "W"]))
     except (TypeError, ValueError) as error:
         raise UserError(
-            f"{what} are no numbers that torch has ({array.dtype}): give such as int64"
+            f"{what} have dtype {array.dtype}, which torch does not support: give int64 or float32"
         ) from error
 
 
 def signed(x: Tensor, what: str) -> Tensor:
-    """``x`` as int64 where it is uint16, uint32 or uint64: torch has no minimum of these."""
+    """``x`` as int64 if it is uint16, uint32 or uint64, since torch has no ``min()`` for these."""
     if x.dtype not in (torch.uint16, torch.uint32, torch.uint64):
         return x
     whole = x.long()
     if (whole < 0).any():
-        raise UserError(f"{what} are above 2**63 - 1 in part: give numbers that int64 holds")
+        raise UserError(f"{what} include numbers above 2**63 - 1: give numbers that fit int64")
     return whole
 
 

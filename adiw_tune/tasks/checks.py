@@ -12,8 +12,8 @@ from adiw_tune.tasks.rows import Rows, Split
 from adiw_tune.tasks.streamed import StreamedSplit
 from adiw_tune.tasks.targets import is_binary
 
-_TWICE = 8  # rows that are read twice
-_COLLATED = 64  # where a collate_fn makes the mini-batches: among so many lengths differ
+_READ_TWICE = 8  # rows
+_READ_TWICE_COLLATED = 64  # if there is a collate_fn: enough for lengths to differ
 
 
 def row_problems(data: Data) -> Iterator[str]:
@@ -51,7 +51,7 @@ def unlike_twice(role: str, rows: Rows) -> Iterator[str]:
     """A problem if some streamed rows, drawn at random, differ when they are read again."""
     if not isinstance(rows, StreamedSplit):
         return
-    count = min(len(rows), _COLLATED if rows.collated else _TWICE)
+    count = min(len(rows), _READ_TWICE_COLLATED if rows.collated else _READ_TWICE)
     some = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))[:count]
     first = row_digests(rows.read(some))
     # The other way round: a data set that draws in order from one seed would look alike.
@@ -60,8 +60,8 @@ def unlike_twice(role: str, rows: Rows) -> Iterator[str]:
         return
     if rows.collated and sorted(first) == sorted(again):
         yield (
-            f"collate_fn of {role} gives its items in another order: it must keep it, since labels "
-            "are told by it"
+            f"collate_fn of {role} reorders its items: keep their order, since labels are matched "
+            "to rows by it"
         )
     else:
         yield (

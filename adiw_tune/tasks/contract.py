@@ -82,8 +82,8 @@ def _inspected(
     try:
         metric = main_metric(None, task, splits)
         if task.metric is not None:
-            direction = "greater" if metric.greater_is_better else "less"
-            found.summary.append(f"metric {metric.name}, of which {direction} is better")
+            direction = "greater" if metric.greater_is_better else "lower"
+            found.summary.append(f"metric {metric.name} ({direction} is better)")
     except UserError as error:
         found.problems.append(str(error))
     for name in task.networks:

@@ -44,7 +44,7 @@ def _classes(labels: Tensor) -> set[int]:
 
 
 def _listed(classes: Iterable[int], count: int, names: Sequence[str]) -> str:
-    """``count`` classes, the first of which are named; by its number, if no label named it."""
+    """The first few of ``count`` classes by name; a class without a name by its number."""
     some = [
         names[label] if label < len(names) else str(label) for label in islice(classes, _LISTED)
     ]

@@ -63,19 +63,19 @@ def _collated(collate: Any, read: list[Any], items: list[int], name: str) -> Nes
                 f"{at} of {made} are {list(x.shape)}: the first dimension must be that of the "
                 f"{len(items)} items"
             )
-    if _differ(labels, own):
+    if _labels_differ(labels, own):
         raise UserError(
-            f"labels of {made} are not these items' own: it must keep the order of its items, and "
-            "their labels"
+            f"collate_fn of {name} gives labels for {which} that are not theirs: keep the items in "
+            "order, and their labels unchanged"
         )
     return inputs
 
 
-def _differ(collated: Any, own: list[Any]) -> bool:
-    """Whether labels that a collate_fn gives are others than the items', if they can be compared.
+def _labels_differ(collated: Any, own: list[Any]) -> bool:
+    """Whether collate_fn's labels differ from those of its items; False if not comparable.
 
-    A row's label is its item's, wherever collate_fn moves its inputs to: sorted by length, inputs
-    would be trained on with labels of others.
+    A row is trained on with its item's label, so inputs that collate_fn reorders, as by length,
+    would get the labels of other items.
     """
     try:
         one, other = (as_labels(some, "labels", len(own)) for some in (collated, own))

@@ -25,8 +25,8 @@ def labels_from(file: str, column: str, data: Data) -> Tensor:
     """Labels of all of ``data.rows`` from a column of a file: of the kind and shape of their own.
 
     There is a value for each row, in the order of the rows. Classes are told by their names where
-    the task's labels are names, else by their numbers. No value is changed, but rounded to the
-    floats of the task's labels.
+    the task's labels are names, else by their numbers. Values are converted exactly, except that
+    floats are rounded to the dtype of the task's labels.
 
     Args:
         file: a path that ends in one of :data:`ENDINGS`; the first line of CSV and TSV has the
@@ -39,7 +39,9 @@ def labels_from(file: str, column: str, data: Data) -> Tensor:
     """
     what = f"column '{column}' of '{file}'" if column else f"'{file}'"
     if not os.path.isfile(file):
-        raise UserError(f"no file '{os.path.abspath(file)}' for shift labels: give another")
+        raise UserError(
+            f"shift labels: there is no file '{os.path.abspath(file)}'; give one that exists"
+        )
     with told_as(lambda error: f"{what} cannot be read as labels ({in_one_line(error)})"):
         values = _read(Path(file), column, bool(data.names))
         _check_complete(values, what, len(data.rows))
@@ -62,13 +64,13 @@ def _read(file: Path, column: str, names: bool) -> Any:
     if file.suffix == ".npy":
         return _column(np.load(file, allow_pickle=False), file, column)
     table = _parquet(file) if file.suffix == ".parquet" else _text(file, column, names)
-    _check_known(column, table.column_names, file)
+    _check_column(column, table.column_names, file)
     return np.asarray(table[column].to_pylist() if table[column].null_count else table[column])
 
 
-def _check_known(column: str, known: Sequence[str], file: Path) -> None:
+def _check_column(column: str, known: Sequence[str], file: Path) -> None:
     if not any(known):
-        raise UserError(f"'{file}' has no columns: give one with labels in column '{column}'")
+        raise UserError(f"'{file}' has no columns: give a file with a column '{column}'")
     if column not in known:
         raise UserError(
             f"'{file}' has no column '{column}': name one of {listed(known)}, as in "
@@ -86,7 +88,7 @@ def _text(file: Path, column: str, names: bool) -> Any:
     parsing.ignore_empty_lines = False  # in a file of one column such a line is a missing value
     types = {column: pyarrow.string()} if names else {}  # a name may look like a number
     empty = csv.ConvertOptions(null_values=[""], strings_can_be_null=True, column_types=types)
-    text = file.read_bytes().strip(b"\r\n") + b"\n"  # before the first and after the last is none
+    text = file.read_bytes().strip(b"\r\n") + b"\n"  # blank lines at the start and end are no rows
     return csv.read_csv(io.BytesIO(text), parse_options=parsing, convert_options=empty)
 
 
@@ -98,16 +100,16 @@ def _parquet(file: Path) -> Any:
 
 def _column(array: Any, file: Path, column: str) -> Any:
     if array.dtype.names:
-        _check_known(column, array.dtype.names, file)
+        _check_column(column, array.dtype.names, file)
         return array[column]
     if not column:
         return np.atleast_1d(array)
     if array.ndim != 2:
         raise UserError(
-            f"'{file}' has no column '{column}': it is one array {list(array.shape)}, which "
-            f"labels:{file.name} reads"
+            f"'{file}' has no column '{column}': it holds one array {list(array.shape)}; write "
+            f"labels:{file.name}"
         )
-    _check_known(column, [str(i) for i in range(array.shape[1])], file)
+    _check_column(column, [str(i) for i in range(array.shape[1])], file)
     return array[:, int(column)]
 
 
@@ -123,7 +125,7 @@ def _named(values: Any, what: str, data: Data) -> Tensor:
     if values.ndim != 1:
         raise UserError(f"{what} has shape {list(values.shape)}: give one name for each row")
     places = {name: place for place, name in enumerate(data.names)}
-    names = [str(value) for value in values.tolist()]  # a number is named by its digits
+    names = [str(value) for value in values.tolist()]  # a number matches the name with its digits
     unknown = next((name for name in names if name not in places), None)
     if unknown is not None:
         raise UserError(
@@ -138,13 +140,13 @@ def _numbers(values: Any, what: str) -> Tensor:
         row, value = _first_that_is_no_number(values)
         raise UserError(
             f"{what} has {reprlib.repr(str(value))} ({type(value).__name__.strip('_')}) in row "
-            f"{row} of 0 .. {len(values) - 1}: the labels are numbers"
+            f"{row} of 0 .. {len(values) - 1}: give numbers, as the task's labels are"
         )
     return signed(from_array(values, f"values of {what}"), f"values of {what}")
 
 
 def _first_that_is_no_number(values: Any) -> tuple[int, Any]:
-    """Its row and itself; the first of all where each could be read as a number."""
+    """Row and value of the first entry that is no number; the first if all could be parsed."""
     place = next((i for i, value in enumerate(values.flat) if not _reads_as_number(value)), 0)
     return place * len(values) // values.size, values.flat[place]
 
@@ -163,7 +165,9 @@ def _fitted(labels: Tensor, what: str, data: Data) -> Tensor:
     """``labels`` as rows carry them, refused if they are not of the kind."""
     own = data.rows.labels
     if labels.is_complex() and not own.is_complex():
-        raise UserError(f"{what} has complex numbers: the labels of train are {own.dtype}")
+        raise UserError(
+            f"{what} has complex numbers: give real ones, as train's labels are {own.dtype}"
+        )
     if labels.numel() != own.numel():
         raise UserError(
             f"{what} has shape {list(labels.shape)}, the labels of train have {list(own.shape)}"
@@ -177,17 +181,17 @@ def _fitted(labels: Tensor, what: str, data: Data) -> Tensor:
             raise UserError(f"{what} has values that are no classes: classes are 0 .. {most}")
     if data.targets == "binary" and not is_binary(labels):
         raise UserError(f"{what} has values other than 0 and 1")
-    _check_kept(fitted, labels, what)
+    _check_fits_dtype(fitted, labels, what)
     return fitted
 
 
-def _check_kept(fitted: Tensor, labels: Tensor, what: str) -> None:
-    """Refuse ``labels`` that are others, or infinite, in the dtype of ``fitted``."""
+def _check_fits_dtype(fitted: Tensor, labels: Tensor, what: str) -> None:
+    """Refuse ``labels`` that the dtype of ``fitted`` cannot hold."""
     rounded = fitted.is_floating_point() or fitted.is_complex()
     kept = fitted.isfinite() if rounded else fitted.to(labels.dtype) == labels
     if not kept.all():
         row, *place = (~kept).nonzero()[0].tolist()
         raise UserError(
-            f"{what} has {labels[row, *place].item():g} in row {row} of 0 .. {len(labels) - 1}: "
-            f"give finite numbers that {fitted.dtype}, which the labels of train are, can hold"
+            f"{what} has {labels[row, *place].item()} in row {row} of 0 .. {len(labels) - 1}: "
+            f"give finite values that fit {fitted.dtype}, the dtype of train's labels"
         )

@@ -81,7 +81,7 @@ def _many(given: Any, what: str) -> Labels:
             return Labels.of_names(given.tolist())
         if any(named):
             raise UserError(f"{what} are names and other things: give a name or a number a row")
-    return Labels(_common(as_tensor(given, what), what))
+    return Labels(_with_supported_dtype(as_tensor(given, what), what))
 
 
 def _array(given: Any, what: str) -> Any:
@@ -101,7 +101,7 @@ def _array(given: Any, what: str) -> Any:
 
 def _one(label: Any, item: int, name: str) -> Tensor:
     try:
-        return _common(as_tensor(label, "it"), "it")
+        return _with_supported_dtype(as_tensor(label, "it"), "it")
     except UserError:
         told = reprlib.repr(label)
         raise UserError(
@@ -110,6 +110,6 @@ def _one(label: Any, item: int, name: str) -> Tensor:
         ) from None
 
 
-def _common(labels: Tensor, what: str) -> Tensor:
-    """As float32 where they are float64, since losses are; as int64 where unsigned and wide."""
+def _with_supported_dtype(labels: Tensor, what: str) -> Tensor:
+    """float64 as float32, which losses are; uint16 to uint64 as int64."""
     return labels.float() if labels.dtype == torch.float64 else signed(labels, what)

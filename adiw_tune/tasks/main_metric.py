@@ -1,4 +1,4 @@
-"""The metric that a run is judged by, refused where its data cannot give it."""
+"""The metric that a run is judged by; refused if the task's rows cannot give it."""
 
 from collections.abc import Mapping
 
@@ -30,8 +30,8 @@ def main_metric(asked: str | None, task: Task, splits: Splits) -> Metric:
         splits: of the task. Its select and its test rows have to have a value of it.
 
     Raises:
-        UserError: there is no such metric, or these rows have none; the message names those that
-            they have.
+        UserError: there is no such metric, or it is undefined on these rows; the message names
+            those that are defined.
     """
     own = task.own_metric
     if splits.targets == OWN_TARGETS and own is None:
@@ -39,34 +39,34 @@ def main_metric(asked: str | None, task: Task, splits: Splits) -> Metric:
             f"task '{task.name}' has targets that only its loss knows: define "
             "metric(outputs, targets, groups) too"
         )
-    # Of the test rows targets and groups are looked at, and no network's outputs: that is no
-    # reading of the test split, and spares a search that could not be finalized.
-    blanks = {role: _blank(getattr(splits, role), splits) for role in ("select", "test")}
+    # Only targets and groups of the test rows are used, not a network's outputs: no reading of the
+    # test split. Without this a search could turn out not to be finalizable at its end.
+    zeros = {role: _zero_predictions(getattr(splits, role), splits) for role in ("select", "test")}
     of_kind = (one.name for one in METRICS.values() if splits.targets in one.kinds)
     name = asked or task.metric or next(of_kind, OWN)
     metric = own if own is not None and name == OWN else find_metric(name)
-    if why := _why_not(metric, task, blanks):
+    if why := _why_undefined(metric, task, zeros):
         every = METRICS.values() if own is None else [*METRICS.values(), own]
-        there = [one.name for one in every if _why_not(one, task, blanks) is None]
+        there = [one.name for one in every if _why_undefined(one, task, zeros) is None]
         raise UserError(f"metric '{name}' {why}: choose one of {', '.join(there)}")
     return metric
 
 
-def _blank(rows: Rows, splits: Splits) -> Predictions:
-    """What stands for a network's predictions: whether there is a value does not depend on them."""
+def _zero_predictions(rows: Rows, splits: Splits) -> Predictions:
+    """Predictions of zeros: whether a metric is defined does not depend on outputs."""
     shape = (len(rows), splits.classes) if splits.targets == CLASSES else rows.labels.shape
     return predictions_of(splits.targets, torch.zeros(shape), rows)
 
 
-def _why_not(metric: Metric, task: Task, blanks: Mapping[str, Predictions]) -> str | None:
-    """Why a role's rows have no value of it, whatever a network says of them; None if all have."""
+def _why_undefined(metric: Metric, task: Task, zeros: Mapping[str, Predictions]) -> str | None:
+    """Why the metric is undefined on some role's rows; None if it is defined on all."""
     if metric.name == OWN:  # which is tried on outputs of a network, see check_network
         return None if task.own_metric else f"is not defined by task '{task.name}'"
-    for role, blank in blanks.items():
-        if blank.kind not in metric.kinds:
-            return f"does not apply to targets of kind {blank.kind}, which task '{task.name}' has"
-        if metric.needs_groups and blank.groups is None:
+    for role, some in zeros.items():
+        if some.kind not in metric.kinds:
+            return f"does not apply to targets of kind {some.kind}, which task '{task.name}' has"
+        if metric.needs_groups and some.groups is None:
             return f"needs groups, which the {role} rows of task '{task.name}' do not have"
-        if value_of(metric, blank) is None:
-            return f"has no value on the {len(blank.targets)} {role} rows of task '{task.name}'"
+        if value_of(metric, some) is None:
+            return f"has no value on the {len(some.targets)} {role} rows of task '{task.name}'"
     return None

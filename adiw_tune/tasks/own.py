@@ -25,7 +25,7 @@ from adiw_tune.user_file import importing_from_beside, run_file, why
 
 _HOLDING = "train(), test() and model()"
 _FUNCTIONS = ("reference", "augment", "loss", "metric", "optimizer", "scheduler")
-_CALLED = {"optimizer": "optimizer(model, config)", "scheduler": "scheduler(optimizer, steps)"}
+_SIGNATURES = {"optimizer": "optimizer(model, config)", "scheduler": "scheduler(optimizer, steps)"}
 _OPTIMIZER = ("zero_grad", "step", "state_dict", "load_state_dict")
 _SCHEDULER = ("step", "state_dict", "load_state_dict")
 
@@ -138,7 +138,8 @@ class _OwnFile:
             inspect.signature(function).bind(*given)
         except TypeError:
             raise UserError(
-                f"{name}() of '{self._path}' is called as {_CALLED[name]}: give it these parameters"
+                f"{name}() of '{self._path}' is called as {_SIGNATURES[name]}: give it these "
+                "parameters"
             ) from None
         made = self._call(name, partial(function, *given))
         if missing := [one for one in methods if not callable(getattr(made, one, None))]:
@@ -166,8 +167,8 @@ class _OwnFile:
         if "metric" not in self._names:
             if "GREATER_IS_BETTER" in self._names:
                 raise UserError(
-                    f"GREATER_IS_BETTER in '{self._path}' is the direction of metric(), which it "
-                    "does not define: define metric(), or leave GREATER_IS_BETTER out"
+                    f"GREATER_IS_BETTER in '{self._path}' needs metric(), which the file does not "
+                    "define: define metric(), or leave GREATER_IS_BETTER out"
                 )
             return None
         greater = self._names.get("GREATER_IS_BETTER", True)
@@ -189,7 +190,7 @@ class _OwnFile:
             raise UserError(f"METRIC in '{self._path}': {error}") from None
 
     def _measured(self, predictions: Predictions) -> float:
-        arrays = (*predictions.as_given, predictions.groups)
+        arrays = (*predictions.in_task_shapes, predictions.groups)
         # Copies: what a user's function writes into is its own.
         tensors = [None if array is None else torch.tensor(array) for array in arrays]
         given = self._call("metric", partial(self._names["metric"], *tensors))
@@ -205,8 +206,8 @@ class _OwnFile:
             return float(given)
         except OverflowError:
             raise UserError(
-                f"metric() of '{self._path}' gives {kind} beyond the range of a float: give a "
-                "finite float"
+                f"metric() of '{self._path}' gives an {kind} too large for a float: give a finite "
+                "float"
             ) from None
 
     def _rows(self, name: str, data_dir: Path | None) -> Given:

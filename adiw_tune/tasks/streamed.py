@@ -19,6 +19,7 @@ from adiw_tune.tasks.items import read_inputs
 from adiw_tune.tasks.nests import Nest, leaves, mapped
 from adiw_tune.tasks.rows import Split, digest
 
+_LOST = (EOFError, ConnectionError, FileNotFoundError)  # a connection, or its socket
 _TOLD_BY = 8  # rows whose inputs stand for those of all in a digest
 
 
@@ -149,7 +150,7 @@ def _read_ahead(rows: StreamedSplit, items: Iterator[list[int]]) -> Iterator[Nes
             if isinstance(read, UserError):
                 raise read
             yield read.inputs
-    except (RuntimeError, EOFError, OSError) as error:
+    except (RuntimeError, *_LOST) as error:
         if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
             raise
         why = " ".join(str(error).split()) or type(error).__name__
@@ -164,9 +165,9 @@ def _next(reading: Iterator[Any]) -> Any:
     """What comes next, or None at the end."""
     try:
         return next(reading, None)
-    except (EOFError, OSError):
-        # A dying process closes its connection first. The signal of its death makes the loader
-        # raise, wherever this process is then: it waits here, where that error is handled.
+    except _LOST:
+        # A dying process closes its connection first. On the signal of its death the loader raises
+        # wherever this process is: wait for it here, where that error is handled.
         time.sleep(1)
         raise
 

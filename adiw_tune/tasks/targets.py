@@ -41,22 +41,24 @@ class Kind:
         """Outputs and targets of n rows, both [n, k] if they are compared number by number."""
         return (columns(outputs), columns(labels)) if self.in_columns else (outputs, labels)
 
-    def check(self, outputs: Tensor, labels: Tensor) -> None:
-        """Refuse outputs that are not one for each row, which might broadcast against targets.
+    def check_outputs(self, outputs: Tensor, labels: Tensor) -> None:
+        """Refuse outputs that might broadcast against the targets.
 
         Raises:
-            UserError: most often ``squeeze()`` removed the dimension of the rows, of which there
-                was one.
+            UserError: the first dimension is not that of the rows, most often since ``squeeze()``
+                removed it where there was one row; or there are other numbers in a row.
         """
-        n = len(labels)
-        fit = outputs.shape[:1] == (n,)
-        if self.in_columns:
-            fit = fit and outputs.numel() == labels.numel()
-        if not fit:
+        n, shape = len(labels), list(outputs.shape)
+        if shape[:1] != [n]:
+            rows = "1 row" if n == 1 else f"{n} rows"
             raise UserError(
-                f"the network's outputs for {n} {'row' if n == 1 else 'rows'} are "
-                f"{list(outputs.shape)}: their first dimension must be {n}, as that of the inputs "
-                "(squeeze(-1) keeps it where squeeze() does not)"
+                f"the network gives outputs {shape} for {rows}: the first dimension must be {n} "
+                "(use squeeze(-1), not squeeze())"
+            )
+        if self.in_columns and outputs.numel() != labels.numel():
+            raise UserError(
+                f"the network gives outputs {shape} for targets {list(labels.shape)}: give as many "
+                "numbers a row"
             )
 
     def losses(self, outputs: Tensor, labels: Tensor) -> Tensor:

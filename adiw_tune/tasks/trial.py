@@ -153,10 +153,10 @@ class _Trial:
             yield "the gradient of the loss is not finite"
 
     def own_metric(self) -> Iterator[str]:
-        """Whether the task's own metric has a value, of outputs that stand for the rows' own.
+        """Whether the task's own metric gives a value, by targets of its rows and stand-in outputs.
 
-        Of the test rows too, before a search that could not be finalized. That the outputs are not
-        those of their inputs makes it no reading of the test split.
+        The test rows' targets are tried too, so that a search can be finalized. The outputs are not
+        of their inputs, so this is no reading of the test split.
         """
         own = self.task.own_metric
         if own is None or own.compute is None:
@@ -204,15 +204,15 @@ class _Trial:
             yield f"it ends in {last}: {entropy} takes logits, so return what comes before {last}"
 
     def one_row(self) -> Iterator[str]:
-        """Whether a row alone, as a last mini-batch may have it, would stop a run."""
+        """Whether the network fails on one row, which the last mini-batch may have."""
         self.network.eval()
         row = self.rows.take(torch.zeros(1, dtype=torch.int64))
         try:
             with torch.no_grad():
-                self.kind.check(self.network(row.inputs), row.labels)
+                self.kind.check_outputs(self.network(row.inputs), row.labels)
         except Exception as error:  # whatever the user's code raises
             why = str(error) if isinstance(error, UserError) else in_one_line(error)
-            yield f"a mini-batch of one row, as the last may be, would stop a run: {why}"
+            yield f"it fails on one row, which the last mini-batch may have ({why})"
 
     def _losses(self, outputs: Tensor) -> Tensor:
         n, labels = len(self.rows), self.rows.labels
@@ -239,7 +239,7 @@ class _Trial:
         if self.splits.targets != "classes":
             return ""
         if isinstance(outputs, Tensor) and outputs.numel() == len(self.rows):
-            return ' (of one logit: TARGETS = "binary" takes labels of 0 and 1)'
+            return ' (for one logit a row and labels 0 and 1, set TARGETS = "binary")'
         return " (is the number of classes right?)"
 
     @property

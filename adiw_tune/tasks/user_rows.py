@@ -126,7 +126,10 @@ def _stored(given: Given, kind: str) -> Tensor:
     if dtype is None:
         return labels
     if labels.is_complex():
-        raise UserError(f"labels of {given.where} are {labels.dtype}: {kind} targets are real")
+        raise UserError(
+            f"labels of {given.where} are {labels.dtype}: give integers or floats, not complex "
+            "numbers"
+        )
     stored = labels.to(dtype)
     if dtype == torch.int64 and not torch.equal(stored.to(labels.dtype), labels):
         raise UserError(f"labels of {given.where} are no whole numbers: classes are 0, 1, ...")
@@ -134,16 +137,16 @@ def _stored(given: Given, kind: str) -> Tensor:
 
 
 def _check_names(given: Given, kind: str) -> None:
-    """Refuse names of what is told by numbers: their alphabetical order means nothing there."""
+    """Refuse names where numbers are needed: their alphabetical order would become values."""
     names = given.names
     if names and kind in ("real", "own"):
         raise UserError(
-            f"labels of {given.where} are names ({listed(names)}): {kind} targets are numbers"
+            f"labels of {given.where} are names ({listed(names)}): give numbers for {kind} targets"
         )
     if kind == "binary" and len(names) > 2:
         raise UserError(
-            f"labels of {given.where} are {len(names)} names ({listed(names)}): of binary targets "
-            "there are 2, and the second in alphabetical order is 1"
+            f"labels of {given.where} are {len(names)} names ({listed(names)}): binary targets "
+            "take 2, of which the second in alphabetical order is 1"
         )
 
 

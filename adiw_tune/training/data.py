@@ -48,7 +48,7 @@ def check_own_files(config: TrialConfig, splits: Splits) -> list[str]:
 def inspect_recipe(
     task: str, data_dir: Path | None, reference_size: int | None, select_size: int | None
 ) -> Inspection:
-    """What is wrong with a task file's own optimiser and scheduler.
+    """Problems and remarks on a task file's own optimiser and scheduler.
 
     Sizes are those of the clean roles; None takes the task's.
     """

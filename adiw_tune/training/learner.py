@@ -72,7 +72,7 @@ class Learner:
         peers: the processes that train it.
         kind: of the targets.
         loss: of outputs and targets, one a row; None for that of the kind.
-        task: its name, for errors; of a user's own the path of its file.
+        task: its name for errors; the path of a user's own task file.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Learner:
         """The rows with inputs changed at random, if the task does so."""
         if self._augment is None:
             return rows
-        with self._told("augment()", rows):
+        with self._in_user_code("augment()", rows):
             return replace(rows, inputs=self._augment(rows.inputs))
 
     def share(self, rows: Split) -> Split:
@@ -124,32 +124,36 @@ class Learner:
 
         ``n`` tells of how many rows ``rows`` are this process's share; None: they are all.
         """
-        of = len(rows) if n is None else n
-        with self.rounded(rows), self.few_rows_allowed(of), self._told("the network", rows):
+        n_rows = len(rows) if n is None else n
+        with (
+            self.rounded(rows),
+            self.few_rows_allowed(n_rows),
+            self._in_user_code("the network", rows),
+        ):
             features, logits = self.network.outputs(rows.inputs)
         logits = logits.float()
-        self.kind.check(logits, rows.labels)
-        with self._told("the loss", rows):
+        self.kind.check_outputs(logits, rows.labels)
+        with self._in_user_code("the loss", rows):
             losses = self.loss(logits, rows.labels)
         if losses.shape != rows.labels.shape[:1]:
             raise UserError(
-                f"the loss of task '{self._task}' gives {list(losses.shape)} for {len(rows)} rows: "
-                f"give one loss a row, [{len(rows)}]"
+                f"the loss of task '{self._task}' gives {list(losses.shape)} for "
+                f"{_rows(len(rows))}: give one loss a row, [{len(rows)}]"
             )
         return Forward(features, logits, losses, rows.labels, self.kind)
 
     def outputs(self, rows: Split) -> Tensor:
         """What the network gives in the mode that it is in, in the precision asked for."""
-        with self.rounded(rows), self._told("the network", rows):
+        with self.rounded(rows), self._in_user_code("the network", rows):
             outputs: Tensor = self.network(rows.inputs)
-        self.kind.check(outputs, rows.labels)
+        self.kind.check_outputs(outputs, rows.labels)
         return outputs
 
     @contextmanager
-    def _told(self, what: str, rows: Split) -> Iterator[None]:
+    def _in_user_code(self, what: str, rows: Split) -> Iterator[None]:
         """Run a user's code on a mini-batch: what it raises is told in one line.
 
-        What lack of memory raises stays as it is, since a search treats that on its own.
+        Out-of-memory errors pass through, since a search handles them.
         """
         try:
             yield
@@ -158,7 +162,7 @@ class Learner:
                 raise
             told = why(error, Path(self._task))
             raise UserError(
-                f"{what} of task '{self._task}' fails on a mini-batch of {len(rows)} rows: {told}"
+                f"{what} of task '{self._task}' fails on a mini-batch of {_rows(len(rows))}: {told}"
             ) from error
 
     @contextmanager
@@ -247,3 +251,7 @@ def _with_labels(rows: Forward, source: Forward, scale: Tensor) -> Tensor:
 def _flat(rows: Forward) -> Tensor:
     """Features as float32, which weights computed from them then are too: [n, d]."""
     return rows.features.detach().flatten(1).float()
+
+
+def _rows(n: int) -> str:
+    return "1 row" if n == 1 else f"{n} rows"

@@ -28,7 +28,7 @@ def _constant(optimizer: Optimizer, recipe: "Recipe", steps: int, epoch: int) ->
 
 
 def _cosine(optimizer: Optimizer, recipe: "Recipe", steps: int, epoch: int) -> LRScheduler:
-    # A factor, as a user's own optimiser may have several rates; CosineAnnealingLR has one end.
+    # A factor: parameter groups may differ in rate, but CosineAnnealingLR has one end for all.
     end = recipe.lr_end or 0.0
     return LambdaLR(
         optimizer, lambda step: end + (1 - end) * (1 + math.cos(math.pi * step / steps)) / 2
@@ -94,9 +94,9 @@ def _scheduler(recipe: "Recipe", optimizer: Any, epoch: int) -> LRScheduler | No
         return None
     if not isinstance(optimizer, Optimizer):
         raise UserError(
-            f"a warm-up and schedule {recipe.schedule} need an optimiser of torch.optim.Optimizer; "
-            f"optimizer() of the task gives {type(optimizer).__name__}: define "
-            "scheduler(optimizer, steps) too, or leave the rate constant"
+            f"schedule {recipe.schedule}{' with a warm-up' if rising else ''} needs a "
+            f"torch.optim.Optimizer, but optimizer() of the task gives {type(optimizer).__name__}: "
+            "define scheduler(optimizer, steps), or use a constant rate without warm-up"
         )
     if not rising:
         return kind.make(optimizer, recipe, steps, epoch)

@@ -1,4 +1,4 @@
-"""Smoke test of a task file's own optimiser and scheduler: one update of a network of its own."""
+"""Smoke test of a task file's own optimiser and scheduler, on a network of its own."""
 
 import io
 from typing import Any
@@ -7,6 +7,7 @@ import torch
 
 from adiw_tune.errors import UserError, in_one_line, told_as
 from adiw_tune.tasks import Network, Splits, find_task
+from adiw_tune.tasks.coverage import listed
 from adiw_tune.tasks.targets import KINDS, row_loss
 from adiw_tune.training.config import TrialConfig
 from adiw_tune.training.learner import Learner
@@ -19,7 +20,9 @@ _CPU = torch.device("cpu")
 
 
 def check_own_recipe(config: TrialConfig, splits: Splits) -> list[str]:
-    """Refuse an optimiser or a scheduler that training cannot work with, after one update.
+    """Refuse an optimiser or a scheduler that training cannot work with.
+
+    One update is tried, and up to 10,000 steps of the scheduler.
 
     Returns remarks on what is probably a mistake, one line each.
 
@@ -55,7 +58,7 @@ def _check_update(config: TrialConfig, splits: Splits) -> list[str]:
     learner = Learner(network, kind=KINDS[splits.targets], loss=loss)
     optimizer = make_optimizer(config, network, _CPU)
     schedule = make_schedule(config, optimizer, -(-len(splits.train) // config.batch_size))
-    remarks = _left_out(optimizer, network, own)
+    remarks = _not_updated(optimizer, network, config.task)
     with told_as(lambda error: f"{own} fails in an update ({in_one_line(error)})"):
         optimizer.zero_grad()
         learner.forward(rows).losses.mean().backward()
@@ -67,8 +70,8 @@ def _check_update(config: TrialConfig, splits: Splits) -> list[str]:
     return remarks
 
 
-def _left_out(optimizer: Any, network: Network, own: str) -> list[str]:
-    """A remark on the parameters that no update changes; an error if these are all."""
+def _not_updated(optimizer: Any, network: Network, task: str) -> list[str]:
+    """A remark on the parameters that the optimiser lacks; an error if these are all."""
     groups = getattr(optimizer, "param_groups", None)  # which torch's optimisers have
     if groups is None:
         return []
@@ -76,8 +79,15 @@ def _left_out(optimizer: Any, network: Network, own: str) -> list[str]:
     trained = {name: p for name, p in network.module.named_parameters() if p.requires_grad}
     missing = [name for name, parameter in trained.items() if parameter not in updated]
     if len(missing) == len(trained):
-        raise UserError(f"{own} updates no parameter of the model: give it model.parameters()")
-    return [f"{own} does not update {', '.join(missing)}"] if missing else []
+        raise UserError(
+            f"optimizer() of '{task}' updates no parameter of the model: give it model.parameters()"
+        )
+    if not missing:
+        return []
+    return [
+        f"optimizer() of '{task}' does not update {listed(missing)}: give it model.parameters() if "
+        "that is a mistake"
+    ]
 
 
 def _check_kept(state: dict[str, Any], own: str) -> None:

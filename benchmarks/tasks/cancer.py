@@ -17,7 +17,7 @@ def train() -> Rows:
 
 
 def test() -> Rows:
-    """As train(), of rows that are read only to report."""
+    """As train(), for the test rows."""
     return _rows(slice(450, None))
 
 

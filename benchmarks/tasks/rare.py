@@ -1,4 +1,4 @@
-"""Rows of two classes, of which one is 2% of them; made up."""
+"""Synthetic rows of two classes; one class is 2% of them."""
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ def train() -> tuple[Tensor, Tensor]:
 
 
 def test() -> tuple[Tensor, Tensor]:
-    """As train(), of rows that are read only to report."""
+    """As train(), for the test rows."""
     return _rows(1000, 1)
 
 

@@ -161,7 +161,7 @@ def test_two_that_read_it_at_the_same_moment_read_it_once(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("raised", [KeyboardInterrupt, UserError("metric() fails")], ids=str)
-def test_what_ends_before_there_is_an_answer_uses_up_no_reading(
+def test_finalize_that_fails_early_records_no_reading(
     folder: Path, monkeypatch: pytest.MonkeyPatch, raised: BaseException
 ) -> None:
     def ended(*given: object) -> None:

@@ -55,7 +55,7 @@ def finished_in(folder: Path, *options: str) -> Finished:
 
 @pytest.fixture(scope="module")
 def least(tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    """A search for little of the task's own metric, nothing cut."""
+    """A search that minimises the task's own metric, without early stopping."""
     folder = folder_with(tmp_path_factory.mktemp("least"), OWN)
     options = ("--trials", "6", "--seeds", "3", "--no-early-stopping")
     return finished_in(folder, *options)

@@ -35,7 +35,7 @@ CAPS = [50.0, 2.0]  # never reached; reached
 for_caps = pytest.mark.parametrize("cap", CAPS)
 
 
-def in_turn(name: str, values: Sequence[object]) -> pytest.MarkDecorator:
+def each_size_cap_with(name: str, values: Sequence[object]) -> pytest.MarkDecorator:
     """Each size with each cap, and the ``values`` in turn: each of them with each cap."""
     both = [(n, m, cap) for n, m in SIZES for cap in CAPS]
     turns = [values[(i // 2 + i % 2) % len(values)] for i in range(len(both))]
@@ -90,7 +90,7 @@ def test_energy_value_is_the_distance_that_scipy_finds(n: int, m: int) -> None:
     assert left_out == pytest.approx([left_out[0]] * 6, rel=1e-9)
 
 
-@in_turn("on_features", [False, True])
+@each_size_cap_with("on_features", [False, True])
 def test_energy_steps_reach_scipys_solution(n: int, m: int, cap: float, on_features: bool) -> None:
     objective = Energy().prepare(*(features(n, n, m, 3) if on_features else losses(n, n, m)))
     assert isinstance(objective.kernel, Tensor)
@@ -103,7 +103,7 @@ def test_energy_steps_reach_scipys_solution(n: int, m: int, cap: float, on_featu
     assert -1e-4 < missing(objective, w, best) < 1e-3
 
 
-@in_turn("alpha", [0.0, 0.1, 0.5])
+@each_size_cap_with("alpha", [0.0, 0.1, 0.5])
 def test_pearson_steps_reach_scipys_solution(n: int, m: int, cap: float, alpha: float) -> None:
     objective = Pearson(0.3, alpha).prepare(*losses(n, n, m))
     linear = -objective.at(torch.zeros(n, dtype=torch.float64)).gradient

@@ -151,7 +151,7 @@ def test_labels_of_the_tasks_own_are_chosen_by_name() -> None:
         ({"values": [*CLEAN[:59].tolist(), -1]}, "has values that are no classes: classes are 0"),
         (
             {"values": [NAMES[i] for i in CLEAN]},
-            r"has 'ant' \(str\) in row 0 of 0 .. 59: the labels are numbers",
+            r"has 'ant' \(str\) in row 0 of 0 .. 59: give numbers",
         ),
         (
             {"values": ["bird", *(NAMES[i] for i in CLEAN[1:])], "names": NAMES},
@@ -159,7 +159,7 @@ def test_labels_of_the_tasks_own_are_chosen_by_name() -> None:
         ),
         (
             {"values": ["bird"] * ROWS, "targets": "real"},
-            r"has 'bird' \(str\) in row 0 of 0 .. 59: the labels are",
+            r"has 'bird' \(str\) in row 0 of 0 .. 59: give numbers",
         ),
         ({"values": [0.5] * ROWS, "targets": "binary"}, "has values other than 0 and 1"),
     ],
@@ -205,7 +205,7 @@ def test_a_column_of_a_wrong_shape_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("ending", WRITERS)
 def test_a_file_that_is_not_there_or_no_such_file_is_refused(tmp_path: Path, ending: str) -> None:
     text = f"labels:{tmp_path}/labels{ending}#noisy"
-    with pytest.raises(UserError, match=f"no file '.*labels{ending}' for shift labels"):
+    with pytest.raises(UserError, match=f"there is no file '/.*labels{ending}'; give"):
         splits(text)
     (tmp_path / f"labels{ending}").write_bytes(b"\x80\x00\xff,\n\n1")
     with pytest.raises(UserError, match=f"labels{ending}'") as caught:

@@ -15,7 +15,7 @@ from .test_label_files import CLEAN, NAMES, OTHER, ROWS, of, splits, write_csv, 
 
 REAL = {"labels": CLEAN.float(), "classes": 1, "targets": "real"}
 OWN = {"labels": CLEAN, "classes": 0, "targets": "own"}
-GIVE = "give finite numbers that torch.{}, which the labels of train are, can hold"
+GIVE = "give finite values that fit torch.{}, the dtype of train's labels"
 
 
 def refusal(shift: str, **about: Any) -> str:
@@ -54,7 +54,7 @@ def changed(value: float, row: int = 7, like: Any = OTHER) -> list[float]:
         (
             -7e4,
             {**OWN, "labels": CLEAN.half()},
-            "has -70000 in row 7 of 0 .. 59: " + GIVE.format("float16"),
+            "has -70000.0 in row 7 of 0 .. 59: " + GIVE.format("float16"),
         ),
     ],
 )
@@ -84,7 +84,10 @@ def test_no_imaginary_part_is_lost(tmp_path: Path) -> None:
     text = saved(tmp_path, OTHER.numpy() + 1j)
     for about, dtype in ((REAL, "float32"), (OWN, "int64"), ({}, "int64")):
         told = refusal(text, **about)
-        assert told == f"'FILE' has complex numbers: the labels of train are torch.{dtype}"
+        assert (
+            told
+            == f"'FILE' has complex numbers: give real ones, as train's labels are torch.{dtype}"
+        )
     found = splits(text, **{**OWN, "labels": CLEAN + 0j})
     assert torch.equal(found.train.labels, of(found.train, OTHER + 1j))
 
@@ -122,7 +125,7 @@ def test_a_blank_line_between_several_columns_is_one_too(tmp_path: Path) -> None
 @pytest.mark.parametrize("ending", [".csv", ".tsv", ".parquet", ".npy"])
 def test_text_among_numbers_is_named_with_its_row(tmp_path: Path, ending: str, text: str) -> None:
     values = [str(value) for value in changed(text)]  # type: ignore[arg-type]
-    told = f"has {text!r} (str) in row 7 of 0 .. 59: the labels are numbers"
+    told = f"has {text!r} (str) in row 7 of 0 .. 59: give numbers, as the task's labels are"
     assert refusal(written(tmp_path, values, ending)).endswith(told)
     assert refusal(written(tmp_path, values, ending), **REAL).endswith(told)
 
@@ -130,23 +133,26 @@ def test_text_among_numbers_is_named_with_its_row(tmp_path: Path, ending: str, t
 @pytest.mark.parametrize(
     ("array", "told"),
     [
-        (np.array(["1"] * ROWS), "'FILE' has '1' (str) in row 0 of 0 .. 59: the labels are numb"),
-        (np.array([b"1"] * ROWS), "(bytes) in row 0 of 0 .. 59: the labels are numbers"),
-        (np.array([["1", "x"]] * ROWS), "'FILE' has 'x' (str) in row 0 of 0 .. 59: the labels are"),
+        (np.array(["1"] * ROWS), "'FILE' has '1' (str) in row 0 of 0 .. 59: give numbers"),
+        (
+            np.array([b"1"] * ROWS),
+            "(bytes) in row 0 of 0 .. 59: give numbers, as the task's labels are",
+        ),
+        (np.array([["1", "x"]] * ROWS), "'FILE' has 'x' (str) in row 0 of 0 .. 59: give numb"),
         (
             np.array(["NaT"] * ROWS, "M8[s]"),
-            "'FILE' has 'NaT' (datetime64) in row 0 of 0 .. 59: the",
+            "'FILE' has 'NaT' (datetime64) in row 0 of 0 .. 59: give",
         ),
         (np.array(3), "'FILE' has 1 values, but there are 60 rows of train: give one for each"),
-        (np.array([2**63] * ROWS, "u8"), "values of 'FILE' are above 2**63 - 1 in part: give numb"),
+        (np.array([2**63] * ROWS, "u8"), "values of 'FILE' include numbers above 2**63 - 1: give"),
         (
             np.zeros(ROWS, "f16"),
-            "values of 'FILE' are no numbers that torch has (float128): give s",
+            "values of 'FILE' have dtype float128, which torch does not support",
         ),
     ],
     ids=str,
 )
-def test_an_array_of_no_such_numbers_is_refused(tmp_path: Path, array: Any, told: str) -> None:
+def test_array_of_unsupported_dtype_is_refused(tmp_path: Path, array: Any, told: str) -> None:
     assert told in refusal(saved(tmp_path, array))
 
 
@@ -173,7 +179,7 @@ def test_numbers_are_the_names_that_are_their_digits(tmp_path: Path, ending: str
     assert ".0', which is none of the task's names" in refusal(text, names=names)
 
 
-def test_coded_numbers_of_parquet_are_such_names_too(tmp_path: Path) -> None:
+def test_parquet_dictionary_numbers_match_names(tmp_path: Path) -> None:
     table = pa.table({"noisy": pa.array(OTHER.tolist()).dictionary_encode()})
     parquet.write_table(table, tmp_path / "labels.parquet")
     found = splits(f"labels:{tmp_path}/labels.parquet#noisy", names=("0", "1", "2"))
@@ -191,15 +197,15 @@ def test_binary_targets_with_names_are_told_by_these(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("array", "column", "told"),
     [
-        (OTHER.numpy(), "0", "it is one array [60], which labels:labels.npy reads"),
-        (np.array(3), "0", "it is one array [], which labels:labels.npy reads"),
+        (OTHER.numpy(), "0", "it holds one array [60]; write labels:labels.npy"),
+        (np.array(3), "0", "it holds one array []; write labels:labels.npy"),
         (np.zeros((ROWS, 2)), "2", "name one of 0, 1, as in labels:labels.npy#0"),
         (np.zeros((ROWS, 2)), "-1", "name one of 0, 1, as in labels:labels.npy#0"),
         (np.zeros(ROWS, "i4,f4"), "", "name one of f0, f1, as in labels:labels.npy#f0"),
         (np.zeros(ROWS, "i4,f4"), "f2", "name one of f0, f1, as in labels:labels.npy#f0"),
     ],
 )
-def test_a_column_that_an_array_has_not_is_told_with_what_it_has(
+def test_missing_array_column_error_lists_columns(
     tmp_path: Path, array: Any, column: str, told: str
 ) -> None:
     text = saved(tmp_path, array) + f"#{column}" * bool(column)
@@ -217,4 +223,4 @@ def test_a_file_without_columns_is_told(tmp_path: Path, ending: str) -> None:
     else:
         file.write_text("\n")
     line = refusal(f"labels:{file}#0")
-    assert line == f"'{file}' has no columns: give one with labels in column '0'"
+    assert line == f"'{file}' has no columns: give a file with a column '0'"

@@ -71,19 +71,19 @@ def test_missing_file_is_refused(tmp_path: Path) -> None:
         ("return *rows(5, 0), torch.zeros(3).long()", r"groups of train.* have shape \[3\]: give"),
         (
             "return torch.zeros(3, 4), ['10.5', '2.5', '7']\nTARGETS = 'real'; test = train",
-            r"labels of train\(\) of '.*' are names \(10.5, 2.5, 7\): real targets are numbers",
+            r"labels of train\(\) of '.*' are names \(10.5, 2.5, 7\): give numbers for real tar",
         ),
         (
             "return torch.zeros(2, 4), ['no', 'yes']\nTARGETS = 'own'\nloss = test = train",
-            r"labels of train\(\) of '.*' are names \(no, yes\): own targets are numbers",
+            r"labels of train\(\) of '.*' are names \(no, yes\): give numbers for own targets",
         ),
         (
             "return torch.zeros(3, 4), ['no', 'yes', 'maybe']\nTARGETS = 'binary'; test = train",
-            r"are 3 names \(maybe, no, yes\): of binary targets there are 2, and the second in alp",
+            r"are 3 names \(maybe, no, yes\): binary targets take 2, of which the second in al",
         ),
         (
             "return torch.zeros(5, 4), torch.ones(5) + 1j\nTARGETS = 'real'; test = train",
-            r"labels of train\(\) of '.*' are torch.complex64: real targets are real",
+            r"labels of train\(\) of '.*' are torch.complex64: give integers or floats",
         ),
     ],
 )
@@ -186,11 +186,11 @@ rows = Sentences
     [
         (
             "torch.tensor([label for _, label in items])",
-            "are not these items' own: it must keep the order of its items, and their labels",
+            "that are not theirs: keep the items in order, and their labels unchanged",
         ),
         (
             "None",
-            "gives its items in another order: it must keep it, since labels are told by it",
+            "reorders its items: keep their order, since labels are matched to rows by it",
         ),
     ],
 )

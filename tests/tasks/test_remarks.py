@@ -263,4 +263,4 @@ def model():
     return Net()
 """
     (remark,) = remarks_on(task_of(tmp_path, code))
-    assert remark.startswith("model: a mini-batch of one row, as the last may be, would stop a run")
+    assert remark.startswith("model: it fails on one row, which the last mini-batch may have (")

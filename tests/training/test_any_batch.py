@@ -293,15 +293,15 @@ def model():
 def test_outputs_that_are_not_one_a_row_are_refused(tmp_path: Path, k: int, method: str) -> None:
     code = VALUES.format(targets=f"x @ drawn(9, 4, {k})", k=k) + SQUEEZED.format(k=k)
     run = run_of(tmp_path, code, method=method, batch_size=159)  # of 160 rows
-    told = rf"outputs for 1 row are \[{'' if k == 1 else k}\]: their first dimension must be 1"
+    told = rf"gives outputs \[{'' if k == 1 else k}\] for 1 row: the first dimension must be 1"
     with pytest.raises(UserError, match=told):
         run.run_epoch()
 
 
-def test_so_are_those_of_a_lone_select_row(tmp_path: Path) -> None:
+def test_outputs_of_a_single_select_row_are_refused(tmp_path: Path) -> None:
     code = REAL.replace("SELECT_SIZE = 40, 40", "SELECT_SIZE = 40, 1") + SQUEEZED.format(k=1)
     run = run_of(tmp_path, code)
-    with pytest.raises(UserError, match=r"outputs for 1 row are \[\]: their first dimension must"):
+    with pytest.raises(UserError, match=r"gives outputs \[\] for 1 row: the first dimension must"):
         run.metrics(run.splits.select)
 
 

@@ -135,7 +135,7 @@ def test_so_is_one_of_which_the_select_or_the_test_rows_have_no_value(role: str)
         ("metric = 0.5\n", "'metric' in task file '.*' must be a function"),
         (
             "GREATER_IS_BETTER = False\n",
-            "GREATER_IS_BETTER in '.*' is the direction of metric\\(\\), which it does not define",
+            "GREATER_IS_BETTER in '.*' needs metric\\(\\), which the file does not define",
         ),
         (
             "METRIC = 'accuracy'\nGREATER_IS_BETTER = True\n",
@@ -159,7 +159,7 @@ def test_what_a_task_file_says_amiss_is_refused(tmp_path: Path, more: str, told:
         ("return True", "metric\\(\\) of '.*' gives bool: give a float"),
         ("return (targets >= 0).all()", r"metric\(\) of '.*' gives Tensor \[\]: give a float"),
         ("return (targets >= 0).all().numpy()[()]", "metric\\(\\) of '.*' gives bool"),
-        ("return 10**400", "metric\\(\\) of '.*' gives int beyond the range of a float"),
+        ("return 10**400", "metric\\(\\) of '.*' gives an int too large for a float"),
         ("return outputs.item()", "metric\\(\\) of '.*' fails: RuntimeError: .*\\(line 2"),
     ],
 )
@@ -207,7 +207,7 @@ def test():
         ),
     ],
 )
-def test_check_task_tells_what_a_search_could_not_be_finalized_by(
+def test_check_task_reports_a_metric_undefined_on_test_rows(
     tmp_path: Path, more: str, told: str
 ) -> None:
     (problem,) = check_task(find_task(written(tmp_path, more)))

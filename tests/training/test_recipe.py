@@ -403,7 +403,7 @@ def test_torchs_schedules_need_an_optimizer_of_torch(
 ) -> None:
     config = TrialConfig(own(tmp_path, NO_TORCH), batch_size=20, **values)
     with pytest.raises(
-        UserError, match=r"need an optimiser of torch\.optim\.Optimizer; .* Lion: def"
+        UserError, match=r"needs a torch\.optim\.Optimizer, but optimizer\(\) of .* Lion: def"
     ):
         TrainingRun(config)
 
@@ -465,7 +465,7 @@ PICK = {
         ({"optimizer": "sgd", "momentum": 0.5}, {**PICK, "momentum": 0.5}),
     ],
 )
-def test_what_is_given_replaces_what_does_not_belong_to_it(
+def test_with_changes_drops_fields_of_the_earlier_choice(
     given: dict[str, Any], expected: dict[str, Any]
 ) -> None:
     assert with_changes(PICK, given) == {**expected, **given}
@@ -485,7 +485,7 @@ def test_settings_of_the_model_are_replaced_one_by_one() -> None:
     assert with_changes({}, {"epochs": 1}) == {"epochs": 1}
 
 
-def test_names_of_our_own_arguments_are_settings_too(tmp_path: Path) -> None:
+def test_model_settings_may_be_named_shape_or_classes(tmp_path: Path) -> None:
     code = OWN.replace("width=8, depth=1", "classes=8, shape=1, self=0")
     (tmp_path / "mine.py").write_text(code.replace("width", "classes"))
     config = TrialConfig(str(tmp_path / "mine.py"), model={"classes": 5, "shape": 2, "self": 1})
@@ -497,7 +497,9 @@ def test_parameters_that_an_own_optimizer_leaves_out_are_remarked_on(tmp_path: P
 def optimizer(model, config):
     return torch.optim.SGD([*model[0].parameters(), model[2].weight], 0.1)
 """
-    remark = "optimizer() of '{}' does not update 2.bias"
+    remark = "optimizer() of '{}' does not update 2.bias: give it model.par"
     task = own(tmp_path, code)
-    assert TrainingRun(TrialConfig(task)).remarks == ["mine.py: " + remark.format(task)]
-    assert inspect_recipe(task, None, None, None).remarks == [remark.format(task)]
+    (told,) = TrainingRun(TrialConfig(task)).remarks
+    assert told.startswith("mine.py: " + remark.format(task))
+    (told,) = inspect_recipe(task, None, None, None).remarks
+    assert told.startswith(remark.format(task))

@@ -72,8 +72,8 @@ class DataConfig:
         for name, value in settings.items():
             if not isinstance(name, str) or not name.isidentifier():
                 raise UserError(f"model has the setting {shown(name)}: use names of arguments")
-            endless = isinstance(value, float) and not math.isfinite(value)
-            if endless or not isinstance(value, _PLAIN):
+            not_finite = isinstance(value, float) and not math.isfinite(value)
+            if not_finite or not isinstance(value, _PLAIN):
                 raise UserError(
                     f"model has {name} {shown(value):.100}: use an int, a finite float, a str, a "
                     "bool or None"

@@ -18,13 +18,13 @@ from adiw_tune.training.optimizer import OPTIMIZERS
 from adiw_tune.training.schedule import SCHEDULES
 
 OWN = "own"  # optimiser or schedule: the task file's
-# Fields that choose, from a table of kinds, of which some have fields that they alone read.
+# Fields that choose an optimiser or a schedule, each with the table of those.
 CHOICES: dict[str, Mapping[str, Any]] = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES}
 PRECISIONS = ("float32", "bfloat16")
 _LARGEST = 1e6  # of what is added to gradients, or bounds them
 
 
-def fields_of_others(choice: str, chosen: str) -> dict[str, str]:
+def unread_fields(choice: str, chosen: str) -> dict[str, str]:
     """Fields that ``chosen`` does not read, each with the optimiser or schedule that does.
 
     A user's own optimiser is given the configuration, so it may read any; the scheduler is not.
@@ -57,8 +57,8 @@ class Recipe:
             ``lr_gamma`` after each ``lr_step_epochs``; onecycle; or own for
             ``scheduler(optimizer, steps)`` of the task file; default as for the optimiser, else
             constant.
-        lr_end: of cosine: the rate that it comes to after the last update, in units of
-            learning_rate, in [0, 1]; None is 0.
+        lr_end: of cosine: the final rate, after the last update, as a share of learning_rate, in
+            [0, 1]; None is 0.
         lr_step_epochs: of step, in [1, 10^6]; None is a third of ``lr_epochs``, rounded up.
         lr_gamma: of step, in (0, 1]; None is 0.1.
         lr_rise: of onecycle: the share of the course in which the rate rises, in [0.01, 0.99];
@@ -142,7 +142,7 @@ class Recipe:
         """Refuse a field that the optimiser or schedule chosen does not read."""
         chosen = getattr(self, choice)
         defaults = {field.name: field.default for field in dataclasses.fields(Recipe)}
-        for field, name in fields_of_others(choice, chosen).items():
+        for field, name in unread_fields(choice, chosen).items():
             if getattr(self, field) != defaults[field]:
                 raise UserError(f"{field} is for {choice} {name}: leave it out for {chosen}")
 

@@ -7,7 +7,7 @@ from typing import Any
 from adiw_tune.errors import UserError
 from adiw_tune.ranges import check_whole, shown
 from adiw_tune.training.config.checks import MOST_ROWS
-from adiw_tune.training.config.recipe import CHOICES, Recipe, fields_of_others
+from adiw_tune.training.config.recipe import CHOICES, Recipe, unread_fields
 
 # Methods whose loss is a sum over the mini-batch; of the others it is a mean.
 _SUMMED = ("diw-published",)
@@ -90,9 +90,9 @@ def with_recipe(values: Mapping[str, Any]) -> dict[str, Any]:
 def with_changes(base: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """The values ``base`` of a configuration, with those ``given`` in their place.
 
-    What is not given stays, except for what would not belong to it: a recipe replaces all fields of
-    the earlier one but the precision, and of another optimiser or schedule the fields that it does
-    not read are dropped. Settings of the model replace those of the same name.
+    A recipe replaces all fields of the earlier one except the precision. If the optimiser or
+    schedule changes, the fields that the new one does not read are dropped. Settings of the model
+    replace those of the same name.
 
     Raises:
         UserError: there is no recipe of the name given.
@@ -106,7 +106,7 @@ def with_changes(base: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str,
     given = with_recipe({**method, **given})
     for choice in CHOICES:
         if choice in given:
-            for other in fields_of_others(choice, given[choice]):
+            for other in unread_fields(choice, given[choice]):
                 base.pop(other, None)
     model = {**(base.get("model") or {}), **(given.get("model") or {})}
     return {**base, **given, **({"model": model} if model else {})}
