@@ -10,6 +10,7 @@ from rich.table import Table
 from adiw_tune.csv_text import csv_text
 from adiw_tune.decide import Decision
 from adiw_tune.metrics import ACCURACY, Metric
+from adiw_tune.text import counted
 
 if TYPE_CHECKING:
     from adiw_tune.record.history import History
@@ -102,9 +103,9 @@ def decision_text(decision: Decision, retrain: str, metric: Metric = ACCURACY) -
 def skipped_text(history: "History") -> str:
     """How many points the space called infeasible, and whether that ended the search."""
     points = history.skipped
-    text = f"{_counted(len(points), 'point')} skipped as infeasible; the last: {points[-1].reason}"
+    text = f"{counted(len(points), 'point')} skipped as infeasible; the last: {points[-1].reason}"
     if history.given_up:
-        trials = _counted(len(history.of_kind("search")), "trial")
+        trials = counted(len(history.of_kind("search")), "trial")
         text += f"\nended after {trials}: {history.skipped_in_a_row} points in a row infeasible"
     return text
 
@@ -140,11 +141,11 @@ def _standing(best: dict[str, Any], metric: Metric) -> list[str]:
     cells = [best["divergence"], metric.text(best["value"])]
     if best["interval"] is not None:
         cells += [metric.interval_text(best["interval"]), f"P(best) {best['p_best']:.0%}"]
-        cells.append(_counted(best["seeds"], "seed"))
+        cells.append(counted(best["seeds"], "seed"))
     return [
         *cells,
         _cost(best["work_s"], best["retimed_s"]),
-        f"{best['trial']} of {_counted(best['trials'], 'trial')}",
+        f"{best['trial']} of {counted(best['trials'], 'trial')}",
     ]
 
 
@@ -158,10 +159,6 @@ def _aligned(rows: list[list[str]]) -> list[str]:
         + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in full
     ]
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _seconds(value: float) -> str:

@@ -1,4 +1,4 @@
-"""Text from outside, made fit for a terminal: no control characters, and errors in one line."""
+"""Text for a terminal: numbers of things, and text from outside without control characters."""
 
 import re
 
@@ -14,6 +14,11 @@ _SEQUENCE = re.compile(
 _CONTROL = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
+
+
+def counted(number: int, what: str) -> str:
+    """Such as 1 row, 2 rows."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def printable(text: str) -> str:

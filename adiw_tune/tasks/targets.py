@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from adiw_tune.errors import UserError
+from adiw_tune.text import counted
 
 # One loss a row: outputs [n, ...] and targets [n, ...] -> [n].
 RowLoss = Callable[[Tensor, Tensor], Tensor]
@@ -50,10 +51,9 @@ class Kind:
         """
         n, shape = len(labels), list(outputs.shape)
         if shape[:1] != [n]:
-            rows = "1 row" if n == 1 else f"{n} rows"
             raise UserError(
-                f"the network gives outputs {shape} for {rows}: the first dimension must be {n} "
-                "(use squeeze(-1), not squeeze())"
+                f"the network gives outputs {shape} for {counted(n, 'row')}: the first dimension "
+                f"must be {n} (use squeeze(-1), not squeeze())"
             )
         if self.in_columns and outputs.numel() != labels.numel():
             raise UserError(

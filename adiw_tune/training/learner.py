@@ -13,6 +13,7 @@ from adiw_tune.errors import UserError, lacks_memory
 from adiw_tune.tasks import Network, Split
 from adiw_tune.tasks.nests import Nest
 from adiw_tune.tasks.targets import KINDS, Kind, RowLoss, spread
+from adiw_tune.text import counted
 from adiw_tune.training.kernels import fast_kernels
 from adiw_tune.training.peers import Peers
 from adiw_tune.user_file import why
@@ -138,7 +139,7 @@ class Learner:
         if losses.shape != rows.labels.shape[:1]:
             raise UserError(
                 f"the loss of task '{self._task}' gives {list(losses.shape)} for "
-                f"{_rows(len(rows))}: give one loss a row, [{len(rows)}]"
+                f"{counted(len(rows), 'row')}: give one loss a row, [{len(rows)}]"
             )
         return Forward(features, logits, losses, rows.labels, self.kind)
 
@@ -162,7 +163,8 @@ class Learner:
                 raise
             told = why(error, Path(self._task))
             raise UserError(
-                f"{what} of task '{self._task}' fails on a mini-batch of {_rows(len(rows))}: {told}"
+                f"{what} of task '{self._task}' fails on a mini-batch of "
+                f"{counted(len(rows), 'row')}: {told}"
             ) from error
 
     @contextmanager
@@ -251,7 +253,3 @@ def _with_labels(rows: Forward, source: Forward, scale: Tensor) -> Tensor:
 def _flat(rows: Forward) -> Tensor:
     """Features as float32, which weights computed from them then are too: [n, d]."""
     return rows.features.detach().flatten(1).float()
-
-
-def _rows(n: int) -> str:
-    return "1 row" if n == 1 else f"{n} rows"

@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import (
     StepLR,
 )
 
-from adiw_tune.errors import UserError, in_one_line, told_as
+from adiw_tune.errors import UserError, in_one_line
 from adiw_tune.tasks import find_task
 
 if TYPE_CHECKING:
@@ -133,13 +133,13 @@ class Schedule:
     def step(self) -> None:
         """The rate of the next update."""
         if self._scheduler is not None and self._left > 0:
-            done = self._steps - self._left
-            with told_as(
-                lambda error: (
-                    f"{self._name} fails after update {done} of {self._steps}: {in_one_line(error)}"
-                )
-            ):
+            try:
                 self._scheduler.step()
+            except Exception as error:
+                done = self._steps - self._left
+                raise UserError(
+                    f"{self._name} fails after update {done} of {self._steps}: {in_one_line(error)}"
+                ) from error
             self._left -= 1
 
     def state_dict(self) -> dict[str, Any]:
