@@ -175,8 +175,8 @@ def train(
     config = TrialConfig.from_mapping(with_changes(base, given))
     torch.set_num_threads(threads)
     splits = load_splits(config, data_dir)
-    judged_by = main_metric(metric, find_task(config.task), splits)
     run = TrainingRun(config, found, data_dir, splits=splits)
+    judged_by = main_metric(metric, find_task(config.task), splits)
     _train(run, judged_by)
     if output is not None:
         save_network(run.network, output)

@@ -26,31 +26,29 @@ class Predictions:
             own       whatever the task's own metric takes
         outputs, targets: as the kind has them, float32 outputs.
         groups: [n], int64, or None where rows have none.
-        row_shapes: shapes of one row of outputs and of targets as the task's own functions get
-            them; None if the same as here. The task may have [n] where these are [n, 1].
+        row_shape: of the targets of one row, as the task has them: () where they are [n, 1] here
+            and [n] there. None if the same as here.
     """
 
     kind: str
     outputs: Array
     targets: Array
     groups: Array | None = None
-    row_shapes: tuple[tuple[int, ...], tuple[int, ...]] | None = None
+    row_shape: tuple[int, ...] | None = None
 
     @property
-    def in_task_shapes(self) -> tuple[Array, Array]:
-        """Outputs and targets in the shapes that the task uses."""
-        outputs, targets = self.outputs, self.targets
-        if self.row_shapes is None:
-            return outputs, targets
-        of_outputs, of_targets = self.row_shapes
-        n = len(targets)
-        return outputs.reshape(n, *of_outputs), targets.reshape(n, *of_targets)
+    def in_task_shape(self) -> tuple[Array, Array]:
+        """Outputs and targets, both in the shape that the task's targets have."""
+        if self.row_shape is None:
+            return self.outputs, self.targets
+        shape = len(self.targets), *self.row_shape
+        return self.outputs.reshape(shape), self.targets.reshape(shape)
 
     def take(self, index: Array) -> "Predictions":
         """The rows ``index``."""
         groups = None if self.groups is None else self.groups[index]
         outputs, targets = self.outputs[index], self.targets[index]
-        return Predictions(self.kind, outputs, targets, groups, self.row_shapes)
+        return Predictions(self.kind, outputs, targets, groups, self.row_shape)
 
     @cached_property
     def finite(self) -> bool:

@@ -310,10 +310,10 @@ def check_data(
     for of_the_same_data in alike.values():
         first = next(iter(of_the_same_data.values()))
         splits = load_splits(first, data_dir)
-        metric = main_metric(asked, find_task(first.task), splits)
-        metrics[metric.name, metric.greater_is_better] = metric
         for config in of_the_same_data.values():
             remarks += check_own_files(config, splits)
+        metric = main_metric(asked, find_task(first.task), splits)
+        metrics[metric.name, metric.greater_is_better] = metric
         if first.task not in seeded:
             check_seeded(first, splits, data_dir)
             seeded.add(first.task)

@@ -60,8 +60,9 @@ def _converted(value: Any, what: str) -> Tensor:
         array = np.asarray(value)
     except (TypeError, ValueError, OverflowError) as error:
         raise UserError(f"{what} are no numbers ({in_one_line(error)}): give a tensor") from error
-    tensor = from_array(array, what)
-    return tensor.float() if tensor.dtype == torch.float64 else tensor
+    if array.dtype.kind == "f" and array.dtype.itemsize == 8:  # of any byte order
+        array = array.astype(np.float32)  # before any copy: the array may be larger than memory
+    return from_array(array, what)
 
 
 def without_values(x: Tensor) -> str | None:

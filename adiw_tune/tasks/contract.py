@@ -79,15 +79,17 @@ def _inspected(
         found.problems.append(str(error))
         return found
     found.remarks.extend(class_remarks(splits))
+    for name in task.networks:
+        found = _with(found, try_network(task, splits, name))
+    if found.problems:  # such as a number of classes that fills the memory with stand-in outputs
+        return found
     try:
         metric = main_metric(None, task, splits)
         if task.metric is not None:
             direction = "greater" if metric.greater_is_better else "lower"
-            found.summary.append(f"metric {metric.name} ({direction} is better)")
+            found.summary.insert(1, f"metric {metric.name} ({direction} is better)")
     except UserError as error:
         found.problems.append(str(error))
-    for name in task.networks:
-        found = _with(found, try_network(task, splits, name))
     return found
 
 

@@ -9,6 +9,7 @@ from adiw_tune.errors import UserError, in_one_line, told_as
 from adiw_tune.tasks.arrays import as_tensors
 from adiw_tune.tasks.labels import Labels, as_labels, labels_of_items
 from adiw_tune.tasks.nests import Nest, mapped, named, shapes
+from adiw_tune.text import counted
 
 _COMPARED = 8  # items whose own labels must be those that ``targets`` tell
 
@@ -49,7 +50,8 @@ def read_labels(dataset: Dataset[Any], name: str) -> Labels:
 
 
 def _collated(collate: Any, read: list[Any], items: list[int], name: str) -> Nest:
-    which = f"items {items[0]} to {items[-1]}" if len(items) > 1 else f"item {items[0]}"
+    others = f" and {counted(len(items) - 1, 'other')}" if len(items) > 1 else ""
+    which = f"item {items[0]}{others}"
     fails = f"collate_fn of {name} fails on {which}"
     own = [found[1] for found in read]  # now: it may sort the list that it is given
     with told_as(lambda error: f"{fails} ({in_one_line(error)}): make (inputs, labels) of a list"):
@@ -58,6 +60,11 @@ def _collated(collate: Any, read: list[Any], items: list[int], name: str) -> Nes
     made = f"what collate_fn of {name} makes of {which}"
     inputs = as_tensors(inputs, made)
     for at, x in named(inputs):
+        if x.device.type != "cpu":
+            raise UserError(
+                f"{at} of {made} are on {x.device}: leave them on the CPU, since a run moves each "
+                "mini-batch to its own device"
+            )
         if x.shape[:1] != (len(items),):
             raise UserError(
                 f"{at} of {made} are {list(x.shape)}: the first dimension must be that of the "
@@ -84,10 +91,10 @@ def _labels_differ(collated: Any, own: list[Any]) -> bool:
     values = one.values
     if bool(one.names) != bool(other.names) or values.numel() != other.values.numel():
         return False  # such as numbers of names, or one-hot
-    theirs = other.values.reshape(values.shape).to(values.dtype)
+    theirs = other.values.reshape(values.shape).to(values)
     if one.names == other.names and torch.equal(values, theirs):
         return False
-    rounding = 0.01 if values.is_floating_point() else 0  # of bfloat16
+    rounding = torch.finfo(values.dtype).eps if values.is_floating_point() else 0
     alike = torch.allclose(values, theirs, rtol=rounding, atol=0, equal_nan=True)
     return one.names != other.names or not alike
 

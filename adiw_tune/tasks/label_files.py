@@ -16,7 +16,6 @@ from adiw_tune.errors import UserError, in_one_line, told_as
 from adiw_tune.tasks.arrays import from_array, signed
 from adiw_tune.tasks.coverage import listed
 from adiw_tune.tasks.data import Data
-from adiw_tune.tasks.targets import is_binary
 
 ENDINGS = (".csv", ".tsv", ".parquet", ".npy")
 
@@ -26,7 +25,7 @@ def labels_from(file: str, column: str, data: Data) -> Tensor:
 
     There is a value for each row, in the order of the rows. Classes are told by their names where
     the task's labels are names, else by their numbers. Values are converted exactly, except that
-    floats are rounded to the dtype of the task's labels.
+    they are rounded where the task's labels are floats.
 
     Args:
         file: a path that ends in one of :data:`ENDINGS`; the first line of CSV and TSV has the
@@ -69,7 +68,8 @@ def _read(file: Path, column: str, names: bool) -> Any:
 
 
 def _check_column(column: str, known: Sequence[str], file: Path) -> None:
-    if not any(known):
+    known = [name for name in known if name]
+    if not known:
         raise UserError(f"'{file}' has no columns: give a file with a column '{column}'")
     if column not in known:
         raise UserError(
@@ -175,23 +175,18 @@ def _fitted(labels: Tensor, what: str, data: Data) -> Tensor:
     labels = labels.reshape(own.shape)
     fitted = labels.to(own.dtype)
     if data.targets == "classes":
-        whole = bool((fitted == labels).all())
-        if not whole or not 0 <= int(fitted.min()) <= int(fitted.max()) < data.classes:
-            most = data.classes - 1
-            raise UserError(f"{what} has values that are no classes: classes are 0 .. {most}")
-    if data.targets == "binary" and not is_binary(labels):
-        raise UserError(f"{what} has values other than 0 and 1")
-    _check_fits_dtype(fitted, labels, what)
-    return fitted
-
-
-def _check_fits_dtype(fitted: Tensor, labels: Tensor, what: str) -> None:
-    """Refuse ``labels`` that the dtype of ``fitted`` cannot hold."""
-    rounded = fitted.is_floating_point() or fitted.is_complex()
-    kept = fitted.isfinite() if rounded else fitted.to(labels.dtype) == labels
-    if not kept.all():
-        row, *place = (~kept).nonzero()[0].tolist()
+        right = (fitted == labels) & (fitted >= 0) & (fitted < data.classes)
+        must = f"classes are 0 .. {data.classes - 1}"
+    elif data.targets == "binary":
+        right, must = (labels == 0) | (labels == 1), "labels are 0 or 1"
+    else:
+        rounded = own.is_floating_point() or own.is_complex()
+        right = fitted.isfinite() if rounded else fitted.to(labels.dtype) == labels
+        must = f"give finite values that fit {own.dtype}, the dtype of train's labels"
+    if not right.all():
+        row, *place = (~right).nonzero()[0].tolist()
         raise UserError(
             f"{what} has {labels[row, *place].item()} in row {row} of 0 .. {len(labels) - 1}: "
-            f"give finite values that fit {fitted.dtype}, the dtype of train's labels"
+            f"{must}"
         )
+    return fitted

@@ -1,6 +1,7 @@
 """The metric that a run is judged by; refused if the task's rows cannot give it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
+from functools import cache
 
 import torch
 
@@ -41,30 +42,36 @@ def main_metric(asked: str | None, task: Task, splits: Splits) -> Metric:
         )
     # Only targets and groups of the test rows are used, not a network's outputs: no reading of the
     # test split. Without this a search could turn out not to be finalizable at its end.
-    zeros = {role: _zero_predictions(getattr(splits, role), splits) for role in ("select", "test")}
+    zeros = cache(lambda role: _zero_predictions(getattr(splits, role), splits))
     of_kind = (one.name for one in METRICS.values() if splits.targets in one.kinds)
     name = asked or task.metric or next(of_kind, OWN)
     metric = own if own is not None and name == OWN else find_metric(name)
-    if why := _why_undefined(metric, task, zeros):
+    if why := _why_undefined(metric, task, splits.targets, zeros):
         every = METRICS.values() if own is None else [*METRICS.values(), own]
-        there = [one.name for one in every if _why_undefined(one, task, zeros) is None]
+        there = [
+            one.name for one in every if _why_undefined(one, task, splits.targets, zeros) is None
+        ]
         raise UserError(f"metric '{name}' {why}: choose one of {', '.join(there)}")
     return metric
 
 
 def _zero_predictions(rows: Rows, splits: Splits) -> Predictions:
     """Predictions of zeros: whether a metric is defined does not depend on outputs."""
-    shape = (len(rows), splits.classes) if splits.targets == CLASSES else rows.labels.shape
-    return predictions_of(splits.targets, torch.zeros(shape), rows)
+    row = (splits.classes,) if splits.targets == CLASSES else rows.labels.shape[1:]
+    outputs = torch.zeros(1, *row).expand(len(rows), *row)  # takes the memory of one row
+    return predictions_of(splits.targets, outputs, rows)
 
 
-def _why_undefined(metric: Metric, task: Task, zeros: Mapping[str, Predictions]) -> str | None:
-    """Why the metric is undefined on some role's rows; None if it is defined on all."""
+def _why_undefined(
+    metric: Metric, task: Task, kind: str, zeros: Callable[[str], Predictions]
+) -> str | None:
+    """Why the metric is undefined on select or test rows; None if it is defined on both."""
     if metric.name == OWN:  # which is tried on outputs of a network, see check_network
         return None if task.own_metric else f"is not defined by task '{task.name}'"
-    for role, some in zeros.items():
-        if some.kind not in metric.kinds:
-            return f"does not apply to targets of kind {some.kind}, which task '{task.name}' has"
+    if kind not in metric.kinds:
+        return f"does not apply to targets of kind {kind}, which task '{task.name}' has"
+    for role in ("select", "test"):
+        some = zeros(role)
         if metric.needs_groups and some.groups is None:
             return f"needs groups, which the {role} rows of task '{task.name}' do not have"
         if value_of(metric, some) is None:

@@ -46,11 +46,12 @@ def load_task(path: str) -> Task:
     - ``reference()``: trusted rows. Reference and select rows are then drawn from these, and all
       rows of ``train()`` are trained on.
     - ``augment(inputs)``: changes training inputs [n, ...] at random.
-    - ``loss(outputs, targets)``: one loss a row, [n], for the weights and for training.
+    - ``loss(outputs, targets)``: one loss a row, [n], for the weights and for training, from the
+      module's outputs as they are.
     - ``optimizer(model, config)``: the optimiser, from the module and the configuration.
     - ``scheduler(optimizer, steps)``: the scheduler of ``steps`` updates, stepped after each.
-    - ``metric(outputs, targets, groups)``: its own metric, a float, from CPU tensors that have the
-      shapes that ``loss`` is given;
+    - ``metric(outputs, targets, groups)``: its own metric, a float, from CPU tensors; of binary and
+      real targets the outputs have the shape of the targets, so that nothing broadcasts.
       ``GREATER_IS_BETTER``, True by default, is its direction.
     - ``METRIC``: the name of the metric that searches use; by default its own, if there is one.
     - ``TARGETS``: the kind of labels, a key of :data:`adiw_tune.tasks.targets.KINDS`, if the labels
@@ -190,15 +191,15 @@ class _OwnFile:
             raise UserError(f"METRIC in '{self._path}': {error}") from None
 
     def _measured(self, predictions: Predictions) -> float:
-        arrays = (*predictions.in_task_shapes, predictions.groups)
+        arrays = (*predictions.in_task_shape, predictions.groups)
         # Copies: what a user's function writes into is its own.
         tensors = [None if array is None else torch.tensor(array) for array in arrays]
         given = self._call("metric", partial(self._names["metric"], *tensors))
+        if isinstance(given, Tensor | np.ndarray | np.generic) and given.ndim == 0:
+            given = given.item()
         kind = type(given).__name__
         if isinstance(given, Tensor | np.ndarray):
             kind += f" {list(given.shape)}"
-        if isinstance(given, Tensor | np.ndarray | np.generic) and given.ndim == 0:
-            given = given.item()
         # A bool is a Real to Python, and to float() a string may be a number.
         if isinstance(given, bool) or not isinstance(given, Real):
             raise UserError(f"metric() of '{self._path}' gives {kind}: give a float")

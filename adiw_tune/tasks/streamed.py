@@ -141,21 +141,24 @@ def _read_ahead(rows: StreamedSplit, items: Iterator[list[int]]) -> Iterator[Nes
         pin_memory=rows.device.type == "cuda",
         generator=torch.Generator().manual_seed(0),  # else it draws from the run's own
     )
-    with warnings.catch_warnings():
-        # Python 3.12 warns of threads where it forks; what is forked here starts none of them.
-        warnings.filterwarnings("ignore", ".*multi-threaded", DeprecationWarning)
-        reading = iter(loader)
+    reading: Any = None
     try:
+        with warnings.catch_warnings():
+            # Python 3.12 warns of threads where it forks; what is forked here starts none of them.
+            warnings.filterwarnings("ignore", ".*multi-threaded", DeprecationWarning)
+            reading = iter(loader)
         while (read := _next(reading)) is not None:
             if isinstance(read, UserError):
                 raise read
             yield read.inputs
-    except (RuntimeError, *_LOST) as error:
-        if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
-            raise
+    except (RuntimeError, OSError, EOFError) as error:
         why = " ".join(str(error).split()) or type(error).__name__
+        died = isinstance(error, _LOST) or "DataLoader worker" in why
+        if isinstance(error, RuntimeError) and not died and "Too many open files" not in why:
+            raise
+        what = "a reading process died" if died else "reading processes fail"
         raise UserError(
-            f"a reading process died ({why}): give more memory or /dev/shm, or set ADIW_WORKERS=0"
+            f"{what} ({why}): give more memory, /dev/shm or open files, or set ADIW_WORKERS=0"
         ) from error
     finally:
         del reading  # its processes end now, not when the last traceback with this frame is gone

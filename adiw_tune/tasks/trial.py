@@ -218,10 +218,18 @@ class _Trial:
         n, labels = len(self.rows), self.rows.labels
         told = f"outputs {list(outputs.shape)} and targets {list(labels.shape)} {labels.dtype}"
         with told_as(lambda error: f"loss fails on {told}: {in_one_line(error)}"):
-            losses: object = row_loss(self.splits.targets, self.task.loss)(outputs, labels)
+            loss = row_loss(self.splits.targets, self.task.loss)
+            losses: object = loss(outputs, labels)
         if not isinstance(losses, Tensor) or losses.shape != (n,):
             got = list(losses.shape) if isinstance(losses, Tensor) else type(losses).__name__
             raise UserError(f"loss gives {got} for {n} rows: give one loss a row, [{n}]")
+        if self.kind.in_columns and outputs.shape != labels.shape and n > 1:
+            alone = loss(outputs[:1], labels[:1])
+            if not torch.allclose(losses[:1], alone, rtol=1e-3, atol=1e-6, equal_nan=True):
+                raise UserError(
+                    f"loss gives a row another loss beside other rows: {told} broadcast against "
+                    "each other; give outputs the shape of the targets in it"
+                )
         return losses
 
     def _misshapen(self, outputs: object) -> str | None:
@@ -238,7 +246,8 @@ class _Trial:
             return ' (TARGETS = "own" leaves them to the loss)'
         if self.splits.targets != "classes":
             return ""
-        if isinstance(outputs, Tensor) and outputs.numel() == len(self.rows):
+        one_logit = isinstance(outputs, Tensor) and outputs.numel() == len(self.rows)
+        if one_logit and self.splits.classes == 2:
             return ' (for one logit a row and labels 0 and 1, set TARGETS = "binary")'
         return " (is the number of classes right?)"
 

@@ -9,13 +9,14 @@ import torch
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from adiw_tune.errors import UserError, lacks_memory
+from adiw_tune.errors import UserError
 from adiw_tune.tasks import Network, Split
 from adiw_tune.tasks.nests import Nest
 from adiw_tune.tasks.targets import KINDS, Kind, RowLoss, spread
 from adiw_tune.text import counted
 from adiw_tune.training.kernels import fast_kernels
 from adiw_tune.training.peers import Peers
+from adiw_tune.training.user_code import in_user_code
 from adiw_tune.user_file import why
 
 
@@ -99,7 +100,7 @@ class Learner:
         """The rows with inputs changed at random, if the task does so."""
         if self._augment is None:
             return rows
-        with self._in_user_code("augment()", rows):
+        with self.in_user_code("augment()", rows):
             return replace(rows, inputs=self._augment(rows.inputs))
 
     def share(self, rows: Split) -> Split:
@@ -129,12 +130,12 @@ class Learner:
         with (
             self.rounded(rows),
             self.few_rows_allowed(n_rows),
-            self._in_user_code("the network", rows),
+            self.in_user_code("the network", rows),
         ):
             features, logits = self.network.outputs(rows.inputs)
         logits = logits.float()
         self.kind.check_outputs(logits, rows.labels)
-        with self._in_user_code("the loss", rows):
+        with self.in_user_code("the loss", rows):
             losses = self.loss(logits, rows.labels)
         if losses.shape != rows.labels.shape[:1]:
             raise UserError(
@@ -145,27 +146,19 @@ class Learner:
 
     def outputs(self, rows: Split) -> Tensor:
         """What the network gives in the mode that it is in, in the precision asked for."""
-        with self.rounded(rows), self._in_user_code("the network", rows):
+        with self.rounded(rows), self.in_user_code("the network", rows):
             outputs: Tensor = self.network(rows.inputs)
         self.kind.check_outputs(outputs, rows.labels)
         return outputs
 
     @contextmanager
-    def _in_user_code(self, what: str, rows: Split) -> Iterator[None]:
-        """Run a user's code on a mini-batch: what it raises is told in one line.
-
-        Out-of-memory errors pass through, since a search handles them.
-        """
-        try:
+    def in_user_code(self, what: str, rows: Split) -> Iterator[None]:
+        """Run a user's code on a mini-batch: what it raises is told in one line."""
+        fails = (
+            f"{what} of task '{self._task}' fails on a mini-batch of {counted(len(rows), 'row')}"
+        )
+        with in_user_code(lambda error: f"{fails}: {why(error, Path(self._task))}"):
             yield
-        except Exception as error:
-            if isinstance(error, UserError) or lacks_memory(error):
-                raise
-            told = why(error, Path(self._task))
-            raise UserError(
-                f"{what} of task '{self._task}' fails on a mini-batch of "
-                f"{counted(len(rows), 'row')}: {told}"
-            ) from error
 
     @contextmanager
     def rounded(self, rows: Split) -> Iterator[None]:

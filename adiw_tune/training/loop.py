@@ -258,7 +258,8 @@ class TrainingRun:
         sum_gradients(self.network, self.peers)
         if self.config.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip_norm)
-        self.optimizer.step()
+        with self._learner.in_user_code(f"optimizer {self.config.optimizer}", rows):
+            self.optimizer.step()
         self._schedule.step()
         return loss.detach()
 

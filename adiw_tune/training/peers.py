@@ -95,3 +95,10 @@ class Peers:
 
     def _count(self, n: int) -> int:
         return n // self.size + (self.rank < n % self.size)
+
+
+def is_broken_connection(error: Exception) -> bool:
+    """Whether ``error`` is of the exchange between peers, as where one of them is gone."""
+    return isinstance(error, dist.DistError) or (
+        type(error) is RuntimeError and ("gloo" in str(error) or "NCCL" in str(error))
+    )

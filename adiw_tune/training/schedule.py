@@ -18,6 +18,7 @@ from torch.optim.lr_scheduler import (
 
 from adiw_tune.errors import UserError, in_one_line
 from adiw_tune.tasks import find_task
+from adiw_tune.training.user_code import in_user_code
 
 if TYPE_CHECKING:
     from adiw_tune.training.config import Recipe, TrialConfig
@@ -133,13 +134,9 @@ class Schedule:
     def step(self) -> None:
         """The rate of the next update."""
         if self._scheduler is not None and self._left > 0:
-            try:
+            fails = f"{self._name} fails after update {self._steps - self._left} of {self._steps}"
+            with in_user_code(lambda error: f"{fails}: {in_one_line(error)}"):
                 self._scheduler.step()
-            except Exception as error:
-                done = self._steps - self._left
-                raise UserError(
-                    f"{self._name} fails after update {done} of {self._steps}: {in_one_line(error)}"
-                ) from error
             self._left -= 1
 
     def state_dict(self) -> dict[str, Any]:

@@ -1,12 +1,14 @@
 """Smoke test of a task file's own optimiser and scheduler, on a network of its own."""
 
 import io
+from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from adiw_tune.errors import UserError, in_one_line, told_as
-from adiw_tune.tasks import Network, Splits, find_task
+from adiw_tune.tasks import Splits, find_task
 from adiw_tune.tasks.coverage import listed
 from adiw_tune.tasks.targets import KINDS, row_loss
 from adiw_tune.training.config import TrialConfig
@@ -55,39 +57,47 @@ def _check_update(config: TrialConfig, splits: Splits) -> list[str]:
     rows = next(splits.train.batches([some])).to(_CPU)
     network = task.network(splits, config.network, config.model)
     loss = row_loss(splits.targets, task.loss, config.label_smoothing)
-    learner = Learner(network, kind=KINDS[splits.targets], loss=loss)
+    learner = Learner(network, kind=KINDS[splits.targets], loss=loss, task=config.task)
     optimizer = make_optimizer(config, network, _CPU)
     schedule = make_schedule(config, optimizer, -(-len(splits.train) // config.batch_size))
-    remarks = _not_updated(optimizer, network, config.task)
+    trained = {name: p for name, p in network.module.named_parameters() if p.requires_grad}
+    before = [parameter.detach().clone() for parameter in trained.values()]
     with told_as(lambda error: f"{own} fails in an update ({in_one_line(error)})"):
         optimizer.zero_grad()
-        learner.forward(rows).losses.mean().backward()
+        try:
+            losses = learner.forward(rows).losses
+        except UserError as error:  # network and loss were tried before: without the optimiser
+            raise UserError(f"{own} fails in an update ({error})") from error
+        losses.mean().backward()
         optimizer.step()
         for _ in range(_UPDATES):
             schedule.step()
         state = {"optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}
     _check_kept(state, own)
-    return remarks
+    return _remarks(config.task, optimizer, trained, before)
 
 
-def _not_updated(optimizer: Any, network: Network, task: str) -> list[str]:
-    """A remark on the parameters that the optimiser lacks; an error if these are all."""
-    groups = getattr(optimizer, "param_groups", None)  # which torch's optimisers have
-    if groups is None:
+def _remarks(
+    task: str, optimizer: Any, trained: Mapping[str, Tensor], before: list[Tensor]
+) -> list[str]:
+    """A remark on the parameters that the optimiser leaves out; an error if it changes none."""
+    if not isinstance(optimizer, torch.optim.Optimizer):
         return []
-    updated = {parameter for group in groups for parameter in group["params"]}
-    trained = {name: p for name, p in network.module.named_parameters() if p.requires_grad}
+    updated = {parameter for group in optimizer.param_groups for parameter in group["params"]}
     missing = [name for name, parameter in trained.items() if parameter not in updated]
-    if len(missing) == len(trained):
+    if not missing:
+        return []
+    if len(missing) < len(trained):
+        return [
+            f"optimizer() of '{task}' does not update {listed(missing)}: give it "
+            "model.parameters() if that is a mistake"
+        ]
+    # Its groups may hold copies of the parameters, which the update has then written back.
+    if all(map(torch.equal, before, trained.values())):
         raise UserError(
             f"optimizer() of '{task}' updates no parameter of the model: give it model.parameters()"
         )
-    if not missing:
-        return []
-    return [
-        f"optimizer() of '{task}' does not update {listed(missing)}: give it model.parameters() if "
-        "that is a mistake"
-    ]
+    return []
 
 
 def _check_kept(state: dict[str, Any], own: str) -> None:

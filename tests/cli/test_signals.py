@@ -64,6 +64,7 @@ def test_a_command_ends_as_by_ctrl_c_also_in_the_background_of_a_script(
     tmp_path: Path, number: signal.Signals, sigint: Any
 ) -> None:
     signal.signal(signal.SIGINT, sigint)
+    signal.signal(number, signal.SIG_DFL)  # the tests may run under nohup
     code, printed = ended(tmp_path, number, *LONG)
     assert code == 130
     assert "Traceback" not in printed

@@ -162,19 +162,25 @@ def test_mini_batches_are_what_the_collate_fn_makes() -> None:
 @pytest.mark.parametrize(
     ("spoilt", "message"),
     [
-        (lambda items: 1 / 0, r"collate_fn of Sentences fails on items 1 to 3 \(ZeroDivisionErr"),
-        (lambda items: None, r"collate_fn of Sentences fails on items 1 to 3 \(TypeError: .*subs"),
+        (
+            lambda items: 1 / 0,
+            r"collate_fn of Sentences fails on item 1 and 1 other \(ZeroDivisionErr",
+        ),
+        (
+            lambda items: None,
+            r"collate_fn of Sentences fails on item 1 and 1 other \(TypeError: .*subs",
+        ),
         (
             lambda items: [padded(items)],
-            r"collate_fn of Sentences fails on items 1 to 3 \(IndexErr",
+            r"collate_fn of Sentences fails on item 1 and 1 other \(IndexErr",
         ),
         (
             lambda items: ({"words": "a"}, 0),
-            r"inputs\['words'\] of what collate_fn of Sentences makes of items 1 to 3 are of type",
+            r"inputs\['words'\] of what collate_fn of Sentences makes of item 1 and 1 other are of",
         ),
         (
             lambda items: (torch.zeros(5, 3), 0),
-            r"inputs of what collate_fn of Sentences makes of items 1 to 3 are \[5, 3\]: the first",
+            r"inputs of what collate_fn of Sentences makes of item 1 and 1 other are \[5, 3\]: the",
         ),
     ],
 )
@@ -232,9 +238,28 @@ def test_a_collate_fn_that_moves_items_to_other_rows_is_refused(of: str) -> None
         with pytest.raises(UserError) as caught:
             read_inputs(moved, [0, 1, 3], "Sorted")
         assert str(caught.value) == (
-            "collate_fn of Sorted gives labels for items 0 to 3 that are not theirs: keep the "
-            "items in order, and their labels unchanged"
+            "collate_fn of Sorted gives labels for item 0 and 2 others that are not theirs: keep "
+            "the items in order, and their labels unchanged"
         )
+
+
+def test_real_labels_that_are_close_are_told_apart() -> None:
+    def collated(items: list[Any]) -> Any:
+        return padded(items), torch.tensor([label for _, label in items])
+
+    years = Relabelled([1990.0, 2005.0, 2001.0, 1994.0], lambda items: collated(items[::-1]))
+    with pytest.raises(UserError, match="gives labels for item 0 and 1 other that are not theirs"):
+        read_inputs(years, [0, 1], "Years")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_a_collate_fn_that_moves_rows_to_a_device_is_refused() -> None:
+    def collated(items: list[Any]) -> Any:
+        words = padded(items)
+        return {name: x.cuda() for name, x in words.items()}, torch.tensor([0, 1]).cuda()
+
+    with pytest.raises(UserError, match="are on cuda:0: leave them on the CPU"):
+        read_inputs(Relabelled([0, 1], collated), [0, 1], "Moved")
 
 
 @pytest.mark.parametrize(

@@ -146,9 +146,9 @@ def test_labels_of_the_tasks_own_are_chosen_by_name() -> None:
             {"values": CLEAN[:50].tolist()},
             "has 50 values, but there are 60 rows of train: give one",
         ),
-        ({"values": [*CLEAN[:59].tolist(), 3]}, "values that are no classes: classes are 0 .. 2"),
-        ({"values": [*CLEAN[:59].tolist(), 0.5]}, "has values that are no classes: classes are 0"),
-        ({"values": [*CLEAN[:59].tolist(), -1]}, "has values that are no classes: classes are 0"),
+        ({"values": [*CLEAN[:59].tolist(), 3]}, r"has 3 in row 59 of 0 .. 59: classes are 0 .. 2"),
+        ({"values": [*CLEAN[:59].tolist(), 0.5]}, "has 0.5 in row 59 of 0 .. 59: classes are 0"),
+        ({"values": [*CLEAN[:59].tolist(), -1]}, "has -1 in row 59 of 0 .. 59: classes are 0"),
         (
             {"values": [NAMES[i] for i in CLEAN]},
             r"has 'ant' \(str\) in row 0 of 0 .. 59: give numbers",
@@ -161,7 +161,10 @@ def test_labels_of_the_tasks_own_are_chosen_by_name() -> None:
             {"values": ["bird"] * ROWS, "targets": "real"},
             r"has 'bird' \(str\) in row 0 of 0 .. 59: give numbers",
         ),
-        ({"values": [0.5] * ROWS, "targets": "binary"}, "has values other than 0 and 1"),
+        (
+            {"values": [0.5] * ROWS, "targets": "binary"},
+            "has 0.5 in row 0 of 0 .. 59: labels are 0",
+        ),
     ],
     ids=str,
 )

@@ -224,3 +224,10 @@ def test_a_file_without_columns_is_told(tmp_path: Path, ending: str) -> None:
         file.write_text("\n")
     line = refusal(f"labels:{file}#0")
     assert line == f"'{file}' has no columns: give a file with a column '0'"
+
+
+def test_a_column_without_a_name_is_not_proposed(tmp_path: Path) -> None:
+    """As the first of a file that pandas wrote with its index."""
+    (tmp_path / "labels.csv").write_text(",label\n" + "\n".join(f"{i},0" for i in range(ROWS)))
+    told = refusal(f"labels:{tmp_path}/labels.csv#lable")
+    assert told.endswith("has no column 'lable': name one of label, as in labels:labels.csv#label")

@@ -2,6 +2,8 @@
 
 import multiprocessing
 import os
+import re
+import resource
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -179,6 +181,29 @@ def test_reading_process_that_dies_is_told_in_one_line() -> None:
     ) as caught:
         list(rows(2, Numbered(dying)).batches(CHUNKS))
     assert "\n" not in str(caught.value)
+
+
+def read_with_few_files(queue: Any) -> None:
+    used = len(os.listdir("/proc/self/fd"))
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + 3, most))
+    try:
+        list(rows(4).batches(CHUNKS))
+    except UserError as error:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (used + 20, most))
+        queue.put(str(error))
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="counts open files as Linux does")
+def test_readers_that_cannot_start_are_told_in_one_line() -> None:
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    process = context.Process(target=read_with_few_files, args=(queue,))
+    process.start()
+    told = queue.get(timeout=60)
+    process.join()
+    assert re.match(r"reading processes fail \(.*Too many open files.*\): give more memory, ", told)
+    assert told.endswith("or open files, or set ADIW_WORKERS=0")
 
 
 def closing_and_dying(item: int, x: Tensor) -> tuple[Tensor, int]:

@@ -27,6 +27,11 @@ def check(task: Task, name: str | None = None, features: bool = False) -> None:
             "right?)",
         ),
         (
+            "CLASSES = 3\n\ndef model():\n    return nn.Linear(4, 1)",
+            "model: logits of 8 rows must be [8, 3]; they are [8, 1] (is the number of classes "
+            "right?)",
+        ),
+        (
             "def model():\n    return nn.Sequential(nn.Linear(4, 2), nn.Flatten(0))",
             "model: logits of 8 rows must be [8, 2]; they are [16] (is the number of classes "
             "right?)",

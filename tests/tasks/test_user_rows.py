@@ -1,12 +1,15 @@
 """What a task file may give for rows: nests, arrays, names, and targets of each kind."""
 
+import tracemalloc
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from adiw_tune.errors import UserError
 from adiw_tune.tasks import Split, StreamedSplit, check_task, parse_shift
+from adiw_tune.tasks.arrays import as_tensor
 from adiw_tune.tasks.contract import inspect_task
 from adiw_tune.tasks.rows import loaded
 from adiw_tune.training import TrainingRun, TrialConfig
@@ -349,3 +352,18 @@ def test_a_sigmoid_before_binary_targets_is_remarked_on(tmp_path: Path) -> None:
         "model: it ends in sigmoid: binary cross-entropy takes logits, so return what comes before "
         "sigmoid"
     ]
+
+
+def test_float64_is_converted_before_any_copy() -> None:
+    """An array on disk may be larger than the memory that its float32 values take."""
+    given = np.arange(1_000_000, dtype=">f8")
+    given.flags.writeable = False
+    tracemalloc.start()
+    try:
+        x = as_tensor(given, "inputs")
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert x.dtype == torch.float32
+    assert torch.equal(x, torch.arange(1e6))
+    assert most < 1.1 * x.nbytes

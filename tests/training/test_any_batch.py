@@ -5,11 +5,12 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from adiw_tune.errors import UserError
-from adiw_tune.tasks import StreamedSplit, find_task
+from adiw_tune.tasks import StreamedSplit, find_task, main_metric
 from adiw_tune.training import METHODS, TrainingRun, TrialConfig
 
 HEAD = """
@@ -331,26 +332,94 @@ def test_a_users_function_that_fails_late_is_told_in_one_line(
         run.run_epoch()
 
 
+NO_FORWARD_MODE = """
+class Doubled(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return 2 * x
+    @staticmethod
+    def backward(ctx, gradient):
+        return 2 * gradient
+
+class Twice(nn.Linear):
+    def forward(self, x):
+        return Doubled.apply(super().forward(x))
+
+def model():
+    return Twice(4, 1)
+"""
+
+
+def test_a_network_that_l2rw_cannot_differentiate_is_told_in_one_line(tmp_path: Path) -> None:
+    code = VALUES.format(targets="x[:, :1]", k=1) + NO_FORWARD_MODE
+    run_of(tmp_path, code).run_epoch()
+    told = r"^forward-mode differentiation of task '.*' fails on a mini-batch of \d+ rows: Run"
+    with pytest.raises(UserError, match=told) as caught:
+        run_of(tmp_path, code, method="l2rw", warmup_epochs=0).run_epoch()
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("targets", ["x[:, 0]", "x[:, :1]", "(x[:, 0] > 0).float()"])
 @pytest.mark.parametrize("last", ["self.last(x)", "self.last(x)[:, 0]"])
-def test_an_own_metric_is_given_the_shapes_that_the_loss_is(
+def test_an_own_metric_gets_outputs_in_the_shape_of_the_targets(
     tmp_path: Path, targets: str, last: str
 ) -> None:
-    shapes = """
-seen = {"loss": set(), "metric": set()}
-
+    """As [n, 1] against [n], outputs and targets would broadcast to [n, n]."""
+    functions = """
 def loss(outputs, targets):
-    seen["loss"].add((outputs.shape[1:], targets.shape[1:]))
-    return (outputs.flatten() - targets.flatten()) ** 2
+    return (outputs.flatten() - targets.flatten()).square()
 
 def metric(outputs, targets, groups):
-    seen["metric"].add((outputs.shape[1:], targets.shape[1:]))
-    return float((outputs.flatten() - targets.flatten()).abs().mean())
+    assert outputs.shape == targets.shape
+    return (outputs - targets).abs().mean()
 """
     network = SQUEEZED.format(k=1).replace("self.last(x).squeeze()", last)
-    run = run_of(tmp_path, VALUES.format(targets=targets, k=1) + network + shapes)
+    run = run_of(tmp_path, VALUES.format(targets=targets, k=1) + network + functions)
     run.run_epoch()
-    run.metrics(run.splits.select)
-    seen = find_task(run.config.task).loss.__globals__["seen"]  # type: ignore[union-attr]
-    assert seen["loss"] == seen["metric"]
-    assert len(seen["loss"]) == 1
+    predictions = run.predictions(run.splits.select)
+    right = np.abs(predictions.outputs - predictions.targets).mean()
+    assert run.metrics(run.splits.select)["metric"] == pytest.approx(float(right), rel=1e-6)
+
+
+@pytest.mark.parametrize(("targets", "outputs"), [("x[:, 0]", "x"), ("x[:, :1]", "x[:, 0]")])
+def test_an_own_loss_that_broadcasts_rows_against_each_other_is_refused(
+    tmp_path: Path, targets: str, outputs: str
+) -> None:
+    network = SQUEEZED.format(k=1).replace("self.last(x).squeeze()", outputs)
+    network = network.replace("return x", "x = self.last(x); return x")
+    code = VALUES.format(targets=targets, k=1) + network
+    own = "\ndef loss(outputs, targets):\n    return (outputs - targets).square().mean({})\n"
+    with pytest.raises(UserError, match=r"loss gives a row another loss beside other rows: outp"):
+        run_of(tmp_path, code + own.format(1))
+    flat = own.format(1).replace(
+        "(outputs - targets)", "(outputs.view(-1, 1) - targets.view(-1, 1))"
+    )
+    run_of(tmp_path, code + flat).run_epoch()
+
+
+def test_an_own_metric_is_right_beside_the_losses_of_the_kind(tmp_path: Path) -> None:
+    code = VALUES.format(targets="x[:, 0]", k=1) + (
+        "def metric(outputs, targets, groups):\n    return (outputs - targets).square().mean()\n"
+    )
+    run = run_of(tmp_path, code)
+    values = run.metrics(run.splits.select)
+    assert values["metric"] == pytest.approx(values["rmse"] ** 2, rel=1e-5)
+
+
+def test_own_targets_may_be_bfloat16(tmp_path: Path) -> None:
+    code = (
+        VALUES.format(targets="x.bfloat16()", k=4)
+        + """
+TARGETS = "own"
+
+def loss(outputs, targets):
+    assert targets.dtype == torch.bfloat16
+    return (outputs - targets).square().mean(1)
+
+def metric(outputs, targets, groups):
+    return (outputs - targets).square().mean()
+"""
+    )
+    run = run_of(tmp_path, code)
+    assert main_metric(None, find_task(run.config.task), run.splits).name == "metric"
+    assert run.run_epoch().metrics["metric"] > 0  # type: ignore[operator]

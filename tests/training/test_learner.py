@@ -1,10 +1,12 @@
 """How mini-batches go through the network: what is left alone, what is changed at random."""
 
+import re
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -265,3 +267,23 @@ def test_a_task_of_ones_own_is_found_by_its_name(small_run: MakeRun) -> None:
     run = small_run()
     assert run.splits.classes == TASKS["small"].load(None).classes == small.CLASSES
     assert TrialConfig(task="small", network="plain").network == "plain"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        dist.DistBackendError("NCCL error: remote process exited"),
+        RuntimeError("[gloo/transport/tcp/pair.cc:534] Connection closed by peer"),
+    ],
+)
+def test_what_a_search_handles_is_not_blamed_on_a_users_code(error: Exception) -> None:
+    made = network("plain")
+
+    def fails(module: nn.Module, inputs: Any) -> None:
+        raise error
+
+    made.register_forward_pre_hook(fails)
+    next(made.children()).register_forward_pre_hook(fails)
+    with pytest.raises(type(error), match=re.escape(str(error))):
+        Learner(made).forward(ROWS)

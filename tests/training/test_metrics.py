@@ -157,7 +157,7 @@ def test_what_a_task_file_says_amiss_is_refused(tmp_path: Path, more: str, told:
         ("return outputs", r"metric\(\) of '.*' gives Tensor \[\d+, 2\]: give"),
         ("return '0.7'", "metric\\(\\) of '.*' gives str: give a float"),
         ("return True", "metric\\(\\) of '.*' gives bool: give a float"),
-        ("return (targets >= 0).all()", r"metric\(\) of '.*' gives Tensor \[\]: give a float"),
+        ("return (targets >= 0).all()", r"metric\(\) of '.*' gives bool: give a float"),
         ("return (targets >= 0).all().numpy()[()]", "metric\\(\\) of '.*' gives bool"),
         ("return 10**400", "metric\\(\\) of '.*' gives an int too large for a float"),
         ("return outputs.item()", "metric\\(\\) of '.*' fails: RuntimeError: .*\\(line 2"),

@@ -122,12 +122,75 @@ def test_an_optimizer_of_another_library_trains(tmp_path: Path) -> None:
             "    return torch.optim.SGD(torch.nn.Linear(1, 1).parameters(), 0.1)",
             "updates no parameter of the model",
         ),
+        (
+            "def optimizer(model, config):\n"
+            "    return torch.optim.SGD(model.half().parameters(), 0.1)",
+            r"^optimizer\(\) of '.*' fails in an update \(the network of .*: RuntimeError: .*dtype",
+        ),
     ],
 )
 def test_what_training_could_not_work_with_is_refused(tmp_path: Path, code: str, told: str) -> None:
     with pytest.raises(UserError, match=told) as caught:
         TrainingRun(TrialConfig(own(tmp_path, code)))
     assert "\n" not in str(caught.value)
+
+
+COPIES = """
+class Mixed(torch.optim.SGD):  # updates copies, as optimisers of half-precision parameters do
+    def __init__(self, model):
+        self.real = list(model.parameters())
+        super().__init__([p.detach().clone() for p in self.real], 0.1)
+
+    def step(self):
+        for copy, real in zip(self.param_groups[0]["params"], self.real):
+            copy.grad = real.grad
+        super().step()
+        with torch.no_grad():
+            for copy, real in zip(self.param_groups[0]["params"], self.real):
+                real.copy_(copy)
+
+def optimizer(model, config):
+    return Mixed(model)
+"""
+SEVERAL = """
+class Several:
+    def __init__(self, *each):
+        self.each = each
+        self.param_groups = [one.param_groups for one in each]
+    def zero_grad(self):
+        [one.zero_grad() for one in self.each]
+    def step(self):
+        [one.step() for one in self.each]
+    def state_dict(self):
+        return {"each": [one.state_dict() for one in self.each]}
+    def load_state_dict(self, state):
+        [one.load_state_dict(its) for one, its in zip(self.each, state["each"])]
+
+def optimizer(model, config):
+    halves = model[0].parameters(), model[2].parameters()
+    return Several(*(torch.optim.SGD(half, config.learning_rate) for half in halves))
+"""
+
+
+@pytest.mark.parametrize("code", [COPIES, SEVERAL])
+def test_optimizers_with_other_groups_than_the_parameters_train(tmp_path: Path, code: str) -> None:
+    run = TrainingRun(TrialConfig(own(tmp_path, code), epochs=3, learning_rate=0.1))
+    before = [p.detach().clone() for p in run.network.parameters()]
+    run.run_epoch()
+    assert not any(map(torch.equal, before, run.network.parameters()))
+    assert not [remark for remark in run.remarks if "does not update" in remark]
+
+
+def test_an_own_optimizer_that_fails_late_is_told_in_one_line(tmp_path: Path) -> None:
+    late = NO_TORCH.replace(
+        "def step(self):", "def step(self):\n        assert self.lr < 1, 'late'"
+    )
+    assert late != NO_TORCH
+    run = TrainingRun(TrialConfig(own(tmp_path, late), batch_size=20))
+    run.optimizer.lr = 2
+    told = r"^optimizer own of task '.*' fails on a mini-batch of 20 rows: AssertionError: late"
+    with pytest.raises(UserError, match=told):
+        run.run_epoch()
 
 
 def test_settings_of_the_network_are_given_to_it(tmp_path: Path) -> None:

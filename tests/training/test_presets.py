@@ -1,5 +1,7 @@
 """Recipes by name, and what options change of a configuration."""
 
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -70,6 +72,47 @@ def test_with_changes_drops_fields_of_the_earlier_choice(
     given: dict[str, Any], expected: dict[str, Any]
 ) -> None:
     assert with_changes(PICK, given) == {**expected, **given}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "step", "onecycle"])
+def test_each_choice_can_be_made_beside_a_recipe(name: str, optimizer: str, schedule: str) -> None:
+    given = {"recipe": name, "optimizer": optimizer, "schedule": schedule}
+    for base in ({}, PICK):
+        config = TrialConfig.from_mapping(with_changes(base, given))
+        assert (config.optimizer, config.schedule) == (optimizer, schedule)
+        assert config.epochs == RECIPES[name]["epochs"]
+
+
+@pytest.mark.parametrize(
+    ("pick", "given", "dropped"),
+    [
+        ({"lr_warmup_epochs": 2}, {"schedule": "onecycle"}, {"lr_warmup_epochs", "lr_gamma"}),
+        ({"lr_warmup_epochs": 2}, {"schedule": "cosine"}, {"lr_gamma"}),
+        ({"divergence": "mmd", "bandwidth": 1.3}, {"divergence": "wasserstein"}, {"bandwidth"}),
+        ({"divergence": "mmd", "bandwidth": 1.3}, {"divergence": "auto"}, {"bandwidth"}),
+        ({"divergence": "mmd", "bandwidth": 1.3}, {"divergence": "kl"}, set()),
+        ({"method": "diw", "ridge": 0.1}, {"method": "adiw"}, {"ridge"}),
+        ({"method": "diw", "ridge": 0.1}, {"steps": 3}, set()),
+    ],
+)
+def test_what_means_nothing_under_the_new_choice_is_dropped(
+    pick: dict[str, Any], given: dict[str, Any], dropped: set[str]
+) -> None:
+    base = {**PICK, **pick}
+    values = with_changes(base, given)
+    assert base.keys() - values.keys() == dropped
+    TrialConfig.from_mapping(values)
+
+
+def test_settings_of_another_tasks_model_are_dropped(tmp_path: Path) -> None:
+    base = {"task": str(tmp_path / "mine.py"), "model": {"width": 64}}
+    assert with_changes(base, {"task": "digits"}) == {"task": "digits"}
+    other = {"task": "other.py", "model": {"depth": 2}}
+    assert with_changes(base, other) == other
+    same = {"task": os.path.relpath(base["task"]), "model": {"depth": 2}}
+    assert with_changes(base, same) == {**same, "model": {"width": 64, "depth": 2}}
 
 
 def test_a_recipe_replaces_the_earlier_one() -> None:

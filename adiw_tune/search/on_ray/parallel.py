@@ -9,9 +9,9 @@ import ray
 from ray import tune
 from ray.exceptions import WorkerCrashedError
 from ray.util.placement_group import PlacementGroup, remove_placement_group
-from torch.distributed import DistError
 
 from adiw_tune.search.on_ray.shares import Share
+from adiw_tune.training.peers import is_broken_connection
 
 _ENVIRONMENT = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # who reports waits to be asked, else every 2 s
@@ -138,12 +138,6 @@ def first_cause(failures: dict[int, Exception]) -> Exception:
         lost = getattr(error, "health_check_failure", None)  # Ray's, of a process that is gone
         if isinstance(lost, Exception):
             gone.append(lost)
-        elif not _is_broken_connection(error):
+        elif not is_broken_connection(error):
             raised.append(error)
     return [*raised, *gone, WorkerCrashedError()][0]
-
-
-def _is_broken_connection(error: Exception) -> bool:
-    return isinstance(error, DistError) or (
-        type(error) is RuntimeError and ("gloo" in str(error) or "NCCL" in str(error))
-    )

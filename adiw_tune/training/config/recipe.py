@@ -20,6 +20,7 @@ from adiw_tune.training.schedule import SCHEDULES
 OWN = "own"  # optimiser or schedule: the task file's
 # Fields that choose an optimiser or a schedule, each with the table of those.
 CHOICES: dict[str, Mapping[str, Any]] = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES}
+SELF_WARMING = ("onecycle", OWN)  # schedules
 PRECISIONS = ("float32", "bfloat16")
 _LARGEST = 1e6  # of what is added to gradients, or bounds them
 
@@ -129,7 +130,7 @@ class Recipe:
         ):
             if getattr(self, name) is not None:
                 check_between(name, getattr(self, name), least, most, text)
-        if self.lr_warmup_epochs and self.schedule in ("onecycle", OWN):
+        if self.lr_warmup_epochs and self.schedule in SELF_WARMING:
             raise UserError(
                 f"schedule {self.schedule} has a warm-up of its own: leave lr_warmup_epochs out"
             )

@@ -1,13 +1,15 @@
 """Recipes by name: those of published baselines, and one for residual networks on CIFAR."""
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from typing import Any
 
+from adiw_tune.divergences import DIVERGENCES, has_bandwidth
 from adiw_tune.errors import UserError
 from adiw_tune.ranges import check_whole, shown
 from adiw_tune.training.config.checks import MOST_ROWS
-from adiw_tune.training.config.recipe import CHOICES, Recipe, unread_fields
+from adiw_tune.training.config.recipe import CHOICES, SELF_WARMING, Recipe, unread_fields
 
 # Methods whose loss is a sum over the mini-batch; of the others it is a mean.
 _SUMMED = ("diw-published",)
@@ -84,15 +86,16 @@ def with_recipe(values: Mapping[str, Any]) -> dict[str, Any]:
         check_whole("batch_size", rows, 1, MOST_ROWS)
         recipe["learning_rate"] *= rows
         recipe["weight_decay"] /= rows
-    return {**recipe, **values}
+    return _over(recipe, values)
 
 
 def with_changes(base: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """The values ``base`` of a configuration, with those ``given`` in their place.
 
-    A recipe replaces all fields of the earlier one except the precision. If the optimiser or
-    schedule changes, the fields that the new one does not read are dropped. Settings of the model
-    replace those of the same name.
+    A recipe replaces all fields of the earlier one except the precision. Fields that mean nothing
+    under what is given are dropped: those that an optimiser or a schedule does not read, a
+    bandwidth for a divergence without a kernel, a ridge for a method without one, settings of
+    another task's model. Settings of the model replace those of the same name.
 
     Raises:
         UserError: there is no recipe of the name given.
@@ -104,9 +107,34 @@ def with_changes(base: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str,
                 base.pop(field.name, None)
     method = {"method": base["method"]} if "method" in base else {}
     given = with_recipe({**method, **given})
+    values = _over(base, given)
+    values.pop("model", None)
+    known = [base, given] if _same_task(base, given) else [given]
+    model = {name: value for one in known for name, value in (one.get("model") or {}).items()}
+    return {**values, **({"model": model} if model else {})}
+
+
+def _over(base: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """``base`` with the values ``given`` in its place, less what these leave without a meaning."""
+    dropped: set[str] = set()
     for choice in CHOICES:
-        if choice in given:
-            for other in unread_fields(choice, given[choice]):
-                base.pop(other, None)
-    model = {**(base.get("model") or {}), **(given.get("model") or {})}
-    return {**base, **given, **({"model": model} if model else {})}
+        if isinstance(chosen := given.get(choice), str):
+            dropped.update(unread_fields(choice, chosen))
+    if given.get("schedule") in SELF_WARMING:
+        dropped.add("lr_warmup_epochs")
+    if "divergence" in given and not _has_bandwidth(given["divergence"]):
+        dropped.add("bandwidth")
+    if given.get("method", "diw") != "diw":
+        dropped.add("ridge")
+    return {**{name: value for name, value in base.items() if name not in dropped}, **given}
+
+
+def _same_task(base: Mapping[str, Any], given: Mapping[str, Any]) -> bool:
+    if "task" not in given:
+        return True
+    # Absolute, since a file may be named by two paths.
+    return "task" in base and os.path.abspath(base["task"]) == os.path.abspath(given["task"])
+
+
+def _has_bandwidth(divergence: Any) -> bool:
+    return isinstance(divergence, str) and divergence in DIVERGENCES and has_bandwidth(divergence)

@@ -53,7 +53,9 @@ class LearningToReweight(Method):
                 )
             direction = dict(zip(parameters, peers.summed(part), strict=True))
             fixed = {name: value.detach() for name, value in parameters.items()}
-            slopes = peers.gathered(_slopes(losses, fixed, direction), len(step.index))
+            with learner.in_user_code("forward-mode differentiation", step.rows):
+                of_share = _slopes(losses, fixed, direction)
+            slopes = peers.gathered(of_share, len(step.index))
         helpful = slopes.detach().clamp_min(0)
         return len(helpful) * helpful / helpful.sum().clamp_min(1e-12)
 
