@@ -212,8 +212,13 @@ class _OwnFile:
             ) from None
 
     def _rows(self, name: str, data_dir: Path | None) -> Given:
-        given = self._call(name, partial(_given_folder, self._names[name], data_dir))
         where = f"{name}() of '{self._path}'"
+        try:
+            given = self._call(name, partial(_given_folder, self._names[name], data_dir))
+        except UserError as error:
+            if data_dir is None and "None" in str(error):  # as of None / "train.csv"
+                raise UserError(f"{error}; for a data directory, give --data-dir") from error
+            raise
         fails = f"{where} gives {type(given).__name__}, which fails"
         # What it asks of an object of the user's, such as its `targets`, is that one's code too.
         with told_as(lambda error: f"{fails} ({why(error, self._file)}): give {ROWS}"):

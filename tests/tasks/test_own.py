@@ -104,6 +104,16 @@ def test_function_with_an_argument_is_given_the_data_directory(tmp_path: Path) -
         task.load(None)
 
 
+def test_a_missing_data_directory_is_named_where_a_function_fails_without_it(
+    tmp_path: Path,
+) -> None:
+    read = "def train(data_dir):\n    return (data_dir / 'rows.csv').read_text()"
+    with pytest.raises(UserError, match=r"fails: TypeError: .*; for a data directory, give --data"):
+        task_of(tmp_path, read).load(None)
+    with pytest.raises(UserError, match=r"fails: FileNotFoundError: [^;]*$"):
+        task_of(tmp_path, read).load(tmp_path)
+
+
 @pytest.mark.parametrize(
     "asking", ["data_dir=None", "*, data_dir", "n=80, *, data_dir=None", "folder", "folder, n=80"]
 )
