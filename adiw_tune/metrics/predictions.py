@@ -26,8 +26,8 @@ class Predictions:
             own       whatever the task's own metric takes
         outputs, targets: as the kind has them, float32 outputs.
         groups: [n], int64, or None where rows have none.
-        row_shape: of the targets of one row, as the task has them: () where they are [n, 1] here
-            and [n] there. None if the same as here.
+        row_shape: shape of one row's targets in the task: () if these are [n] in the task and
+            [n, 1] here. None if it is the same as here.
     """
 
     kind: str

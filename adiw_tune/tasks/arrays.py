@@ -61,7 +61,8 @@ def _converted(value: Any, what: str) -> Tensor:
     except (TypeError, ValueError, OverflowError) as error:
         raise UserError(f"{what} are no numbers ({in_one_line(error)}): give a tensor") from error
     if array.dtype.kind == "f" and array.dtype.itemsize == 8:  # of any byte order
-        array = array.astype(np.float32)  # before any copy: the array may be larger than memory
+        with np.errstate(over="ignore"):
+            array = array.astype(np.float32, order="C")  # the only copy: it may fill the memory
     return from_array(array, what)
 
 

@@ -81,7 +81,7 @@ def _inspected(
     found.remarks.extend(class_remarks(splits))
     for name in task.networks:
         found = _with(found, try_network(task, splits, name))
-    if found.problems:  # such as a number of classes that fills the memory with stand-in outputs
+    if found.problems:  # outputs [rows, classes] of a wrong CLASSES may be larger than the memory
         return found
     try:
         metric = main_metric(None, task, splits)

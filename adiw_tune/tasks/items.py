@@ -72,7 +72,7 @@ def _collated(collate: Any, read: list[Any], items: list[int], name: str) -> Nes
             )
     if _labels_differ(labels, own):
         raise UserError(
-            f"collate_fn of {name} gives labels for {which} that are not theirs: keep the items in "
+            f"collate_fn of {name} gives other labels than those of {which}: keep the items in "
             "order, and their labels unchanged"
         )
     return inputs

@@ -51,7 +51,7 @@ def load_task(path: str) -> Task:
     - ``optimizer(model, config)``: the optimiser, from the module and the configuration.
     - ``scheduler(optimizer, steps)``: the scheduler of ``steps`` updates, stepped after each.
     - ``metric(outputs, targets, groups)``: its own metric, a float, from CPU tensors; of binary and
-      real targets the outputs have the shape of the targets, so that nothing broadcasts.
+      real targets the outputs are reshaped to the shape of the targets.
       ``GREATER_IS_BETTER``, True by default, is its direction.
     - ``METRIC``: the name of the metric that searches use; by default its own, if there is one.
     - ``TARGETS``: the kind of labels, a key of :data:`adiw_tune.tasks.targets.KINDS`, if the labels
@@ -216,8 +216,10 @@ class _OwnFile:
         try:
             given = self._call(name, partial(_given_folder, self._names[name], data_dir))
         except UserError as error:
-            if data_dir is None and "None" in str(error):  # as of None / "train.csv"
-                raise UserError(f"{error}; for a data directory, give --data-dir") from error
+            if data_dir is None and _asks_for_folder(self._names[name]) and "None" in str(error):
+                raise UserError(
+                    f"{error}; data_dir is None: give --data-dir if it is needed"
+                ) from error
             raise
         fails = f"{where} gives {type(given).__name__}, which fails"
         # What it asks of an object of the user's, such as its `targets`, is that one's code too.
@@ -236,9 +238,14 @@ class _OwnFile:
 
 def _given_folder(function: Callable[..., Any], data_dir: Path | None) -> Any:
     """What ``function`` gives, which is called with the data directory if it asks for one."""
-    parameters = inspect.signature(function).parameters
-    if "data_dir" in parameters:
+    if "data_dir" in inspect.signature(function).parameters:
         return function(data_dir=data_dir)
+    return function(data_dir) if _asks_for_folder(function) else function()
+
+
+def _asks_for_folder(function: Callable[..., Any]) -> bool:
+    parameters = inspect.signature(function).parameters
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    asks = any(p.kind in positional and p.default is p.empty for p in parameters.values())
-    return function(data_dir) if asks else function()
+    return "data_dir" in parameters or any(
+        p.kind in positional and p.default is p.empty for p in parameters.values()
+    )

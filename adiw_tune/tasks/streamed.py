@@ -20,6 +20,7 @@ from adiw_tune.tasks.nests import Nest, leaves, mapped
 from adiw_tune.tasks.rows import Split, digest
 
 _LOST = (EOFError, ConnectionError, FileNotFoundError)  # a connection, or its socket
+_FAILS = ("Too many open files", "Pin memory thread")  # what the loader raises says
 _TOLD_BY = 8  # rows whose inputs stand for those of all in a digest
 
 
@@ -154,11 +155,12 @@ def _read_ahead(rows: StreamedSplit, items: Iterator[list[int]]) -> Iterator[Nes
     except (RuntimeError, OSError, EOFError) as error:
         why = " ".join(str(error).split()) or type(error).__name__
         died = isinstance(error, _LOST) or "DataLoader worker" in why
-        if isinstance(error, RuntimeError) and not died and "Too many open files" not in why:
+        if isinstance(error, RuntimeError) and not died and not any(one in why for one in _FAILS):
             raise
-        what = "a reading process died" if died else "reading processes fail"
+        what = "a reading process died" if died else "the reading processes fail"
         raise UserError(
-            f"{what} ({why}): give more memory, /dev/shm or open files, or set ADIW_WORKERS=0"
+            f"{what} ({why}): give more memory or /dev/shm, raise the limit of open files "
+            "(ulimit -n), or set ADIW_WORKERS=0"
         ) from error
     finally:
         del reading  # its processes end now, not when the last traceback with this frame is gone

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from adiw_tune.errors import UserError, in_one_line, told_as
 from adiw_tune.tasks.base import Network, Task
+from adiw_tune.tasks.broadcasting import broadcasts
 from adiw_tune.tasks.nests import Nest, leaves, named, shapes
 from adiw_tune.tasks.predictions import predictions_of
 from adiw_tune.tasks.rows import Split
@@ -223,13 +224,15 @@ class _Trial:
         if not isinstance(losses, Tensor) or losses.shape != (n,):
             got = list(losses.shape) if isinstance(losses, Tensor) else type(losses).__name__
             raise UserError(f"loss gives {got} for {n} rows: give one loss a row, [{n}]")
-        if self.kind.in_columns and outputs.shape != labels.shape and n > 1:
-            alone = loss(outputs[:1], labels[:1])
-            if not torch.allclose(losses[:1], alone, rtol=1e-3, atol=1e-6, equal_nan=True):
-                raise UserError(
-                    f"loss gives a row another loss beside other rows: {told} broadcast against "
-                    "each other; give outputs the shape of the targets in it"
-                )
+        with told_as(lambda error: f"loss fails on {told}: {in_one_line(error)}"):
+            mixed = self.kind.in_columns and broadcasts(
+                loss, outputs, labels, self.splits.targets == "binary"
+            )
+        if mixed:
+            raise UserError(
+                f"the loss of a row depends on the other rows of a mini-batch: {told} broadcast; "
+                "in loss(), use outputs.reshape(targets.shape)"
+            )
         return losses
 
     def _misshapen(self, outputs: object) -> str | None:

@@ -253,12 +253,13 @@ class TrainingRun:
         rows = self._learner.augmented(rows)
         step = Step(self._learner, rows, index, self._learner.forward(rows, len(index)))
         loss = self.method.loss(step) if weighted else self.method.warm_up_loss(step)
-        self.optimizer.zero_grad()
-        self._learner.backward(loss)
+        with self._learner.in_user_code("the gradient", rows):
+            self.optimizer.zero_grad()
+            self._learner.backward(loss)
         sum_gradients(self.network, self.peers)
         if self.config.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip_norm)
-        with self._learner.in_user_code(f"optimizer {self.config.optimizer}", rows):
+        with self._learner.in_user_code("the optimizer", rows):
             self.optimizer.step()
         self._schedule.step()
         return loss.detach()

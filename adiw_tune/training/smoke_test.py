@@ -66,7 +66,7 @@ def _check_update(config: TrialConfig, splits: Splits) -> list[str]:
         optimizer.zero_grad()
         try:
             losses = learner.forward(rows).losses
-        except UserError as error:  # network and loss were tried before: without the optimiser
+        except UserError as error:  # both worked before optimizer() was called
             raise UserError(f"{own} fails in an update ({error})") from error
         losses.mean().backward()
         optimizer.step()
@@ -81,9 +81,10 @@ def _remarks(
     task: str, optimizer: Any, trained: Mapping[str, Tensor], before: list[Tensor]
 ) -> list[str]:
     """A remark on the parameters that the optimiser leaves out; an error if it changes none."""
-    if not isinstance(optimizer, torch.optim.Optimizer):
-        return []
-    updated = {parameter for group in optimizer.param_groups for parameter in group["params"]}
+    groups = getattr(optimizer, "param_groups", [])
+    if not groups or not all(isinstance(one, dict) and "params" in one for one in groups):
+        return []  # not in the form of torch's optimisers
+    updated = {parameter for group in groups for parameter in group["params"]}
     missing = [name for name, parameter in trained.items() if parameter not in updated]
     if not missing:
         return []
@@ -92,7 +93,7 @@ def _remarks(
             f"optimizer() of '{task}' does not update {listed(missing)}: give it "
             "model.parameters() if that is a mistake"
         ]
-    # Its groups may hold copies of the parameters, which the update has then written back.
+    # An optimiser may update copies and write them back.
     if all(map(torch.equal, before, trained.values())):
         raise UserError(
             f"optimizer() of '{task}' updates no parameter of the model: give it model.parameters()"

@@ -108,10 +108,12 @@ def test_a_missing_data_directory_is_named_where_a_function_fails_without_it(
     tmp_path: Path,
 ) -> None:
     read = "def train(data_dir):\n    return (data_dir / 'rows.csv').read_text()"
-    with pytest.raises(UserError, match=r"fails: TypeError: .*; for a data directory, give --data"):
+    with pytest.raises(UserError, match=r"TypeError: .*; data_dir is None: give --data-dir if"):
         task_of(tmp_path, read).load(None)
     with pytest.raises(UserError, match=r"fails: FileNotFoundError: [^;]*$"):
         task_of(tmp_path, read).load(tmp_path)
+    with pytest.raises(UserError, match=r"fails: AttributeError: 'NoneType' [^;]*$"):
+        task_of(tmp_path, "def train():\n    return None.group").load(None)
 
 
 @pytest.mark.parametrize(

@@ -315,6 +315,12 @@ def test_outputs_of_a_single_select_row_are_refused(tmp_path: Path) -> None:
         ),
         ("augment()", "def augment(x):\n    {}\n    return x"),
         (
+            "the gradient",
+            "def hook(gradient):\n    {}\n\nclass Late(nn.Linear):\n    def forward(self, x):\n"
+            "        y = super().forward(x)\n        y.requires_grad and y.register_hook(hook)\n"
+            "        return y\n\ndef model():\n    return Late(4, 1)",
+        ),
+        (
             "the network",
             "class Late(nn.Linear):\n    def forward(self, x):\n        {}\n"
             "        return super().forward(x)\n\ndef model():\n    return Late(4, 1)",
@@ -353,7 +359,7 @@ def model():
 def test_a_network_that_l2rw_cannot_differentiate_is_told_in_one_line(tmp_path: Path) -> None:
     code = VALUES.format(targets="x[:, :1]", k=1) + NO_FORWARD_MODE
     run_of(tmp_path, code).run_epoch()
-    told = r"^forward-mode differentiation of task '.*' fails on a mini-batch of \d+ rows: Run"
+    told = r"^l2rw's forward-mode derivative of task '.*' fails on a mini-batch of \d+ rows: Run"
     with pytest.raises(UserError, match=told) as caught:
         run_of(tmp_path, code, method="l2rw", warmup_epochs=0).run_epoch()
     assert "\n" not in str(caught.value)
@@ -381,20 +387,38 @@ def metric(outputs, targets, groups):
     assert run.metrics(run.splits.select)["metric"] == pytest.approx(float(right), rel=1e-6)
 
 
-@pytest.mark.parametrize(("targets", "outputs"), [("x[:, 0]", "x"), ("x[:, :1]", "x[:, 0]")])
+COLUMN, ROW = ("x[:, 0]", "self.last(x)"), ("x[:, :1]", "self.last(x)[:, 0]")
+BITS = "(x[:, 0] > 9).float()"  # all 0
+
+
+def with_own_loss(folder: Path, targets: str, last: str, loss: str) -> TrainingRun:
+    network = SQUEEZED.format(k=1).replace("self.last(x).squeeze()", last)
+    own = f"\ndef loss(outputs, targets):\n    return {loss}\n"
+    return run_of(folder, VALUES.format(targets=targets, k=1) + network + own)
+
+
+@pytest.mark.parametrize(("targets", "last"), [COLUMN, ROW, (BITS, "self.last(x)")])
+@pytest.mark.parametrize("dim", [0, 1])
 def test_an_own_loss_that_broadcasts_rows_against_each_other_is_refused(
-    tmp_path: Path, targets: str, outputs: str
+    tmp_path: Path, targets: str, last: str, dim: int
 ) -> None:
-    network = SQUEEZED.format(k=1).replace("self.last(x).squeeze()", outputs)
-    network = network.replace("return x", "x = self.last(x); return x")
-    code = VALUES.format(targets=targets, k=1) + network
-    own = "\ndef loss(outputs, targets):\n    return (outputs - targets).square().mean({})\n"
-    with pytest.raises(UserError, match=r"loss gives a row another loss beside other rows: outp"):
-        run_of(tmp_path, code + own.format(1))
-    flat = own.format(1).replace(
-        "(outputs - targets)", "(outputs.view(-1, 1) - targets.view(-1, 1))"
-    )
-    run_of(tmp_path, code + flat).run_epoch()
+    told = r"loss of a row depends on the other rows of a mini-batch: outputs \[8.* broadcast; in"
+    with pytest.raises(UserError, match=told):
+        with_own_loss(tmp_path, targets, last, f"(outputs - targets).square().mean({dim})")
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        "(outputs[:, 0] - targets).square()",
+        "(outputs.squeeze() - targets).square()",  # fails for one row
+        "(outputs.flatten() - targets).square() / targets.var()",
+        "(outputs.flatten() - targets).square() + torch.rand(len(targets))",
+        "(outputs.reshape(targets.shape) - targets).square()",
+    ],
+)
+def test_an_own_loss_that_does_not_broadcast_is_accepted(tmp_path: Path, loss: str) -> None:
+    with_own_loss(tmp_path, *COLUMN, loss).run_epoch()
 
 
 def test_an_own_metric_is_right_beside_the_losses_of_the_kind(tmp_path: Path) -> None:

@@ -123,6 +123,16 @@ def test_an_optimizer_of_another_library_trains(tmp_path: Path) -> None:
             "updates no parameter of the model",
         ),
         (
+            "class Own:\n"
+            "    def __init__(self, inner):\n"
+            "        self.inner, self.param_groups = inner, inner.param_groups\n"
+            "    def __getattr__(self, name):\n"
+            "        return getattr(self.inner, name)\n"
+            "def optimizer(model, config):\n"
+            "    return Own(torch.optim.SGD(torch.nn.Linear(1, 1).parameters(), 0.1))",
+            "updates no parameter of the model",
+        ),
+        (
             "def optimizer(model, config):\n"
             "    return torch.optim.SGD(model.half().parameters(), 0.1)",
             r"^optimizer\(\) of '.*' fails in an update \(the network of .*: RuntimeError: .*dtype",
@@ -188,7 +198,7 @@ def test_an_own_optimizer_that_fails_late_is_told_in_one_line(tmp_path: Path) ->
     assert late != NO_TORCH
     run = TrainingRun(TrialConfig(own(tmp_path, late), batch_size=20))
     run.optimizer.lr = 2
-    told = r"^optimizer own of task '.*' fails on a mini-batch of 20 rows: AssertionError: late"
+    told = r"^the optimizer of task '.*' fails on a mini-batch of 20 rows: AssertionError: late"
     with pytest.raises(UserError, match=told):
         run.run_epoch()
 

@@ -95,6 +95,8 @@ def test_each_choice_can_be_made_beside_a_recipe(name: str, optimizer: str, sche
         ({"divergence": "mmd", "bandwidth": 1.3}, {"divergence": "kl"}, set()),
         ({"method": "diw", "ridge": 0.1}, {"method": "adiw"}, {"ridge"}),
         ({"method": "diw", "ridge": 0.1}, {"steps": 3}, set()),
+        ({}, {"momentum": 0.0}, {"nesterov"}),
+        ({}, {"momentum": 0.5}, set()),
     ],
 )
 def test_what_means_nothing_under_the_new_choice_is_dropped(
@@ -106,9 +108,10 @@ def test_what_means_nothing_under_the_new_choice_is_dropped(
     TrialConfig.from_mapping(values)
 
 
-def test_settings_of_another_tasks_model_are_dropped(tmp_path: Path) -> None:
+def test_what_belongs_to_another_task_is_dropped(tmp_path: Path) -> None:
     base = {"task": str(tmp_path / "mine.py"), "model": {"width": 64}}
-    assert with_changes(base, {"task": "digits"}) == {"task": "digits"}
+    of_task = {"network": "model", "optimizer": "own", "schedule": "own"}
+    assert with_changes({**base, **of_task}, {"task": "digits"}) == {"task": "digits"}
     other = {"task": "other.py", "model": {"depth": 2}}
     assert with_changes(base, other) == other
     same = {"task": os.path.relpath(base["task"]), "model": {"depth": 2}}

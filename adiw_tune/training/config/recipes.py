@@ -9,7 +9,7 @@ from adiw_tune.divergences import DIVERGENCES, has_bandwidth
 from adiw_tune.errors import UserError
 from adiw_tune.ranges import check_whole, shown
 from adiw_tune.training.config.checks import MOST_ROWS
-from adiw_tune.training.config.recipe import CHOICES, SELF_WARMING, Recipe, unread_fields
+from adiw_tune.training.config.recipe import CHOICES, OWN, SELF_WARMING, Recipe, unread_fields
 
 # Methods whose loss is a sum over the mini-batch; of the others it is a mean.
 _SUMMED = ("diw-published",)
@@ -92,10 +92,11 @@ def with_recipe(values: Mapping[str, Any]) -> dict[str, Any]:
 def with_changes(base: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """The values ``base`` of a configuration, with those ``given`` in their place.
 
-    A recipe replaces all fields of the earlier one except the precision. Fields that mean nothing
-    under what is given are dropped: those that an optimiser or a schedule does not read, a
-    bandwidth for a divergence without a kernel, a ridge for a method without one, settings of
-    another task's model. Settings of the model replace those of the same name.
+    A recipe replaces all fields of the earlier one except the precision. Fields of ``base`` that
+    the values given do not use are dropped: those of another optimiser or schedule, the bandwidth
+    for a divergence without a kernel, the ridge for a method other than diw, and network, settings
+    of the model, own optimiser and own schedule of another task. Settings of the model replace
+    those of the same name.
 
     Raises:
         UserError: there is no recipe of the name given.
@@ -107,19 +108,21 @@ def with_changes(base: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str,
                 base.pop(field.name, None)
     method = {"method": base["method"]} if "method" in base else {}
     given = with_recipe({**method, **given})
-    values = _over(base, given)
-    values.pop("model", None)
-    known = [base, given] if _same_task(base, given) else [given]
-    model = {name: value for one in known for name, value in (one.get("model") or {}).items()}
-    return {**values, **({"model": model} if model else {})}
+    if not _same_task(base, given):
+        of_task = {"network", "model", *(choice for choice in CHOICES if base.get(choice) == OWN)}
+        base = {name: value for name, value in base.items() if name not in of_task}
+    model = {**(base.get("model") or {}), **(given.get("model") or {})}
+    return {**_over(base, given), **({"model": model} if model else {})}
 
 
 def _over(base: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """``base`` with the values ``given`` in its place, less what these leave without a meaning."""
+    """``base`` updated by ``given``, without the fields that the new values do not use."""
     dropped: set[str] = set()
     for choice in CHOICES:
         if isinstance(chosen := given.get(choice), str):
             dropped.update(unread_fields(choice, chosen))
+    if given.get("momentum") == 0:
+        dropped.add("nesterov")
     if given.get("schedule") in SELF_WARMING:
         dropped.add("lr_warmup_epochs")
     if "divergence" in given and not _has_bandwidth(given["divergence"]):
