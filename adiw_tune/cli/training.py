@@ -147,7 +147,7 @@ def train(
 
     from adiw_tune.record.record import SearchRecord
     from adiw_tune.search.picking import picked_config
-    from adiw_tune.tasks import find_task, main_metric
+    from adiw_tune.tasks import check_has_metric, find_task, main_metric
     from adiw_tune.training import TrainingRun, TrialConfig, load_splits
     from adiw_tune.training.config import with_changes
     from adiw_tune.training.saving import check_output, save_network
@@ -175,6 +175,7 @@ def train(
     config = TrialConfig.from_mapping(with_changes(base, given))
     torch.set_num_threads(threads)
     splits = load_splits(config, data_dir)
+    check_has_metric(find_task(config.task), splits)
     run = TrainingRun(config, found, data_dir, splits=splits)
     judged_by = main_metric(metric, find_task(config.task), splits)
     _train(run, judged_by)

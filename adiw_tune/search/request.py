@@ -27,7 +27,7 @@ from adiw_tune.record.record import (
 )
 from adiw_tune.search.space import SpaceFile
 from adiw_tune.search.starting_points import check_space
-from adiw_tune.tasks import find_task, main_metric
+from adiw_tune.tasks import check_has_metric, find_task, main_metric
 from adiw_tune.tracking.check import absolute_uri, check_tracking_form
 from adiw_tune.tracking.preflight import check_recordable
 from adiw_tune.training import TrialConfig, check_own_files, check_seeded, load_splits
@@ -310,6 +310,7 @@ def check_data(
     for of_the_same_data in alike.values():
         first = next(iter(of_the_same_data.values()))
         splits = load_splits(first, data_dir)
+        check_has_metric(find_task(first.task), splits)
         for config in of_the_same_data.values():
             remarks += check_own_files(config, splits)
         metric = main_metric(asked, find_task(first.task), splits)

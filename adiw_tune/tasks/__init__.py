@@ -7,7 +7,7 @@ from adiw_tune.tasks.checks import other_rows, unlike_twice
 from adiw_tune.tasks.contract import check_task
 from adiw_tune.tasks.coverage import class_remarks
 from adiw_tune.tasks.data import Data
-from adiw_tune.tasks.main_metric import main_metric
+from adiw_tune.tasks.main_metric import check_has_metric, main_metric
 from adiw_tune.tasks.own import load_task
 from adiw_tune.tasks.predictions import predictions_of
 from adiw_tune.tasks.rows import Rows, Split, concatenated, in_order
@@ -44,6 +44,7 @@ __all__ = [
     "Splits",
     "StreamedSplit",
     "Task",
+    "check_has_metric",
     "check_network",
     "check_task",
     "class_remarks",

@@ -10,7 +10,7 @@ from adiw_tune.tasks.base import Task
 from adiw_tune.tasks.checks import not_finite, other_rows, row_problems, unlike_twice
 from adiw_tune.tasks.coverage import class_remarks, listed
 from adiw_tune.tasks.data import Data
-from adiw_tune.tasks.main_metric import main_metric
+from adiw_tune.tasks.main_metric import check_has_metric, main_metric
 from adiw_tune.tasks.nests import named
 from adiw_tune.tasks.overlap import clean_source, overlaps, row_digests
 from adiw_tune.tasks.rows import Rows, at_once
@@ -81,9 +81,10 @@ def _inspected(
     found.remarks.extend(class_remarks(splits))
     for name in task.networks:
         found = _with(found, try_network(task, splits, name))
-    if found.problems:  # outputs [rows, classes] of a wrong CLASSES may be larger than the memory
-        return found
     try:
+        check_has_metric(task, splits)
+        if found.problems:
+            return found
         metric = main_metric(None, task, splits)
         if task.metric is not None:
             direction = "greater" if metric.greater_is_better else "lower"

@@ -22,8 +22,20 @@ from adiw_tune.tasks.rows import Rows
 from adiw_tune.tasks.splits import Splits
 
 
+def check_has_metric(task: Task, splits: Splits) -> None:
+    """Refuse targets that only the task's loss knows, if it has no metric of its own for them."""
+    if splits.targets == OWN_TARGETS and task.own_metric is None:
+        raise UserError(
+            f"task '{task.name}' has targets that only its loss knows: define "
+            "metric(outputs, targets, groups) too"
+        )
+
+
 def main_metric(asked: str | None, task: Task, splits: Splits) -> Metric:
     """The metric ``asked`` for; else the task's, or the default for its kind of targets.
+
+    It is tried on outputs that are 0, [rows, classes], so try the network first: a wrong number of
+    classes may be larger than the memory.
 
     Args:
         asked: its name, or None.
@@ -34,12 +46,8 @@ def main_metric(asked: str | None, task: Task, splits: Splits) -> Metric:
         UserError: there is no such metric, or it is undefined on these rows; the message names
             those that are defined.
     """
+    check_has_metric(task, splits)
     own = task.own_metric
-    if splits.targets == OWN_TARGETS and own is None:
-        raise UserError(
-            f"task '{task.name}' has targets that only its loss knows: define "
-            "metric(outputs, targets, groups) too"
-        )
     # Only targets and groups of the test rows are used, not a network's outputs: no reading of the
     # test split. Without this a search could turn out not to be finalizable at its end.
     zeros = cache(lambda role: _zero_predictions(getattr(splits, role), splits))
