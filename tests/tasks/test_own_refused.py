@@ -186,7 +186,7 @@ rows = Sentences
     [
         (
             "torch.tensor([label for _, label in items])",
-            "that are not theirs: keep the items in order, and their labels unchanged",
+            "others: keep the items in order, and their labels unchanged",
         ),
         (
             "None",
