@@ -16,12 +16,14 @@ from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from adiw_tune.cli import main
 
 Event = dict[str, Any]
 
 COMMAND = str(Path(sys.executable).with_name("adiw-tune"))
-_SECONDS_TO_WAIT = 240.0
+_SECONDS_TO_WAIT = 300.0
 
 
 def environment() -> dict[str, str]:
@@ -31,10 +33,22 @@ def environment() -> dict[str, str]:
 
 
 def adiw_tune(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a command in ``folder`` to its end."""
-    return subprocess.run(
-        [COMMAND, *arguments], cwd=folder, env=environment(), text=True, capture_output=True
-    )
+    """Run a command in ``folder`` to its end; one that hangs tells where its threads stand."""
+    with subprocess.Popen(
+        [COMMAND, *arguments],
+        cwd=folder,
+        env={**environment(), "PYTHONFAULTHANDLER": "1"},  # which SIGABRT has write all stacks
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        try:
+            out, err = process.communicate(timeout=_SECONDS_TO_WAIT)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGABRT)
+            out, err = process.communicate()
+            pytest.fail(f"no end after {_SECONDS_TO_WAIT:.0f} s: {arguments}\n{out}\n{err}")
+    return subprocess.CompletedProcess(list(arguments), process.returncode, out, err)
 
 
 def called(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
