@@ -26,8 +26,8 @@ class Predictions:
             own       whatever the task's own metric takes
         outputs, targets: as the kind has them, float32 outputs.
         groups: [n], int64, or None where rows have none.
-        row_shape: shape of one row's targets in the task: () if these are [n] in the task and
-            [n, 1] here. None if it is the same as here.
+        row_shape: shape that the targets of one row have in the task, such as () where the task
+            has [n] and ``targets`` is [n, 1]. None: ``targets`` has the shape that it has there.
     """
 
     kind: str

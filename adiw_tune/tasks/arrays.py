@@ -62,7 +62,8 @@ def _converted(value: Any, what: str) -> Tensor:
         raise UserError(f"{what} are no numbers ({in_one_line(error)}): give a tensor") from error
     if array.dtype.kind == "f" and array.dtype.itemsize == 8:  # of any byte order
         with np.errstate(over="ignore"):
-            array = array.astype(np.float32, order="C")  # the only copy: it may fill the memory
+            # In C order, of which from_array() needs no second copy: one may fill the memory.
+            array = array.astype(np.float32, order="C")
     return from_array(array, what)
 
 

@@ -72,8 +72,8 @@ def _collated(collate: Any, read: list[Any], items: list[int], name: str) -> Nes
             )
     if _labels_differ(labels, own):
         raise UserError(
-            f"collate_fn of {name} gives other labels than those of {which}: keep the items in "
-            "order, and their labels unchanged"
+            f"the labels that collate_fn of {name} makes of {which} are not the labels of these "
+            "items: keep the items in order, and their labels unchanged"
         )
     return inputs
 

@@ -126,11 +126,11 @@ def _named(values: Any, what: str, data: Data) -> Tensor:
         raise UserError(f"{what} has shape {list(values.shape)}: give one name for each row")
     places = {name: place for place, name in enumerate(data.names)}
     names = [str(value) for value in values.tolist()]  # a number matches the name with its digits
-    unknown = next((name for name in names if name not in places), None)
+    unknown = next((row for row, name in enumerate(names) if name not in places), None)
     if unknown is not None:
         raise UserError(
-            f"{what} has {reprlib.repr(unknown)}, which is none of the task's names: they are "
-            f"{listed(data.names)}"
+            f"{what} has {reprlib.repr(names[unknown])} in row {unknown} of 0 .. {len(names) - 1}, "
+            f"which is none of the task's names: they are {listed(data.names)}"
         )
     return torch.tensor([places[name] for name in names])
 

@@ -23,19 +23,19 @@ from adiw_tune.tasks.splits import Splits
 
 
 def check_has_metric(task: Task, splits: Splits) -> None:
-    """Refuse targets that only the task's loss knows, if it has no metric of its own for them."""
+    """Refuse targets of kind own if the task defines no metric."""
     if splits.targets == OWN_TARGETS and task.own_metric is None:
         raise UserError(
-            f"task '{task.name}' has targets that only its loss knows: define "
-            "metric(outputs, targets, groups) too"
+            f"task '{task.name}' has targets of kind own, to which no built-in metric applies: "
+            "define metric(outputs, targets, groups)"
         )
 
 
 def main_metric(asked: str | None, task: Task, splits: Splits) -> Metric:
     """The metric ``asked`` for; else the task's, or the default for its kind of targets.
 
-    It is tried on outputs that are 0, [rows, classes], so try the network first: a wrong number of
-    classes may be larger than the memory.
+    Unless it is the task's own, the metric is computed on outputs of zeros. Try the network first:
+    if the number of classes is wrong and very large, computing the metric may run out of memory.
 
     Args:
         asked: its name, or None.

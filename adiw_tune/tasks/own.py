@@ -50,8 +50,8 @@ def load_task(path: str) -> Task:
       module's outputs as they are.
     - ``optimizer(model, config)``: the optimiser, from the module and the configuration.
     - ``scheduler(optimizer, steps)``: the scheduler of ``steps`` updates, stepped after each.
-    - ``metric(outputs, targets, groups)``: its own metric, a float, from CPU tensors; of binary and
-      real targets the outputs are reshaped to the shape of the targets.
+    - ``metric(outputs, targets, groups)``: its own metric, a float, from CPU tensors. For
+      binary and real targets the outputs are reshaped to the shape of the targets.
       ``GREATER_IS_BETTER``, True by default, is its direction.
     - ``METRIC``: the name of the metric that searches use; by default its own, if there is one.
     - ``TARGETS``: the kind of labels, a key of :data:`adiw_tune.tasks.targets.KINDS`, if the labels
@@ -218,7 +218,7 @@ class _OwnFile:
         except UserError as error:
             if data_dir is None and _asks_for_folder(self._names[name]) and "None" in str(error):
                 raise UserError(
-                    f"{error}; data_dir is None: give --data-dir if it is needed"
+                    f"{error}; data_dir is None: if {name}() needs a directory, give --data-dir"
                 ) from error
             raise
         fails = f"{where} gives {type(given).__name__}, which fails"

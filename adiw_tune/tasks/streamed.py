@@ -20,7 +20,7 @@ from adiw_tune.tasks.nests import Nest, leaves, mapped
 from adiw_tune.tasks.rows import Split, digest
 
 _LOST = (EOFError, ConnectionError, FileNotFoundError)  # a connection, or its socket
-_FAILS = ("Too many open files", "Pin memory thread")  # what the loader raises says
+_FAILS = ("Too many open files", "Pin memory thread")  # in what the loader itself raises
 _TOLD_BY = 8  # rows whose inputs stand for those of all in a digest
 
 
@@ -157,9 +157,9 @@ def _read_ahead(rows: StreamedSplit, items: Iterator[list[int]]) -> Iterator[Nes
         died = isinstance(error, _LOST) or "DataLoader worker" in why
         if isinstance(error, RuntimeError) and not died and not any(one in why for one in _FAILS):
             raise
-        what = "a reading process died" if died else "the reading processes fail"
+        what = "a reading process died" if died else "reading ahead fails"
         raise UserError(
-            f"{what} ({why}): give more memory or /dev/shm, raise the limit of open files "
+            f"{what} ({why}): give more memory or a larger /dev/shm, raise the limit on open files "
             "(ulimit -n), or set ADIW_WORKERS=0"
         ) from error
     finally:

@@ -230,8 +230,8 @@ class _Trial:
             )
         if mixed:
             raise UserError(
-                f"the loss of a row depends on the other rows of a mini-batch: {told} broadcast; "
-                "in loss(), use outputs.reshape(targets.shape)"
+                f"{told} broadcast against each other in loss(), so that the loss of a row depends "
+                "on other rows: use outputs.reshape(targets.shape) there"
             )
         return losses
 

@@ -253,7 +253,7 @@ class TrainingRun:
         rows = self._learner.augmented(rows)
         step = Step(self._learner, rows, index, self._learner.forward(rows, len(index)))
         loss = self.method.loss(step) if weighted else self.method.warm_up_loss(step)
-        with self._learner.in_user_code("the gradient", rows):
+        with self._learner.in_user_code("the backward pass", rows):
             self.optimizer.zero_grad()
             self._learner.backward(loss)
         sum_gradients(self.network, self.peers)

@@ -98,7 +98,7 @@ class Peers:
 
 
 def is_broken_connection(error: Exception) -> bool:
-    """Whether ``error`` comes from the connection to peers, for example since one has died."""
+    """Whether ``error`` comes from the connection to peers, for example after one has died."""
     return isinstance(error, dist.DistError) or (
         type(error) is RuntimeError and ("gloo" in str(error) or "NCCL" in str(error))
     )

@@ -66,7 +66,7 @@ def _check_update(config: TrialConfig, splits: Splits) -> list[str]:
         optimizer.zero_grad()
         try:
             losses = learner.forward(rows).losses
-        except UserError as error:  # both worked before optimizer() was called
+        except UserError as error:  # network and loss worked before these
             raise UserError(f"{own} fails in an update ({error})") from error
         losses.mean().backward()
         optimizer.step()
@@ -83,7 +83,7 @@ def _remarks(
     """A remark on the parameters that the optimiser leaves out; an error if it changes none."""
     groups = getattr(optimizer, "param_groups", [])
     if not groups or not all(isinstance(one, dict) and "params" in one for one in groups):
-        return []  # not in the form of torch's optimisers
+        return []  # not as torch's optimisers have them: what is updated is unknown
     updated = {parameter for group in groups for parameter in group["params"]}
     missing = [name for name, parameter in trained.items() if parameter not in updated]
     if not missing:
@@ -93,7 +93,7 @@ def _remarks(
             f"optimizer() of '{task}' does not update {listed(missing)}: give it "
             "model.parameters() if that is a mistake"
         ]
-    # An optimiser may update copies and write them back.
+    # An optimiser may update copies of the parameters and write those back: values tell.
     if all(map(torch.equal, before, trained.values())):
         raise UserError(
             f"optimizer() of '{task}' updates no parameter of the model: give it model.parameters()"

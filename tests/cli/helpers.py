@@ -23,7 +23,7 @@ from adiw_tune.cli import main
 Event = dict[str, Any]
 
 COMMAND = str(Path(sys.executable).with_name("adiw-tune"))
-_SECONDS_TO_WAIT = 300.0
+_SECONDS_TO_WAIT = 500.0
 
 
 def environment() -> dict[str, str]:

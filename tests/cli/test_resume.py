@@ -85,6 +85,7 @@ def assert_whole(folder: Path, through: list[Event]) -> None:
     assert f"{decision['trial']}-winner" in trials_in(events, "end")
 
 
+@pytest.mark.timeout(1200)  # four searches one after the other, and others beside them
 def test_ctrl_c_then_a_kill_just_after_a_trial_ended(tmp_path: Path, through: list[Event]) -> None:
     make(tmp_path)
     with Running(tmp_path, *SEARCH) as search:

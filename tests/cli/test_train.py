@@ -170,6 +170,6 @@ def test_targets_without_a_metric_are_told_before_the_network_is_tried(tmp_path:
     ran = called(tmp_path, "train", "--task", "mine.py", *QUICK)
     assert ran.returncode == 2
     assert ran.stderr == (
-        "error: task 'mine.py' has targets that only its loss knows: define "
-        "metric(outputs, targets, groups) too\n"
+        "error: task 'mine.py' has targets of kind own, to which no built-in metric applies: "
+        "define metric(outputs, targets, groups)\n"
     )

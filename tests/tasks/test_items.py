@@ -238,8 +238,8 @@ def test_a_collate_fn_that_moves_items_to_other_rows_is_refused(of: str) -> None
         with pytest.raises(UserError) as caught:
             read_inputs(moved, [0, 1, 3], "Sorted")
         assert str(caught.value) == (
-            "collate_fn of Sorted gives other labels than those of item 0 and 2 others: keep the "
-            "items in order, and their labels unchanged"
+            "the labels that collate_fn of Sorted makes of item 0 and 2 others are not the "
+            "labels of these items: keep the items in order, and their labels unchanged"
         )
 
 
@@ -248,7 +248,7 @@ def test_real_labels_that_are_close_are_told_apart() -> None:
         return padded(items), torch.tensor([label for _, label in items])
 
     years = Relabelled([1990.0, 2005.0, 2001.0, 1994.0], lambda items: collated(items[::-1]))
-    with pytest.raises(UserError, match="other labels than those of item 0 and 1 other: keep"):
+    with pytest.raises(UserError, match="of item 0 and 1 other are not the labels of these"):
         read_inputs(years, [0, 1], "Years")
 
 

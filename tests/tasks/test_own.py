@@ -108,7 +108,7 @@ def test_a_missing_data_directory_is_named_where_a_function_fails_without_it(
     tmp_path: Path,
 ) -> None:
     read = "def train(data_dir):\n    return (data_dir / 'rows.csv').read_text()"
-    with pytest.raises(UserError, match=r"TypeError: .*; data_dir is None: give --data-dir if"):
+    with pytest.raises(UserError, match=r"TypeError: .*; data_dir is None: if train\(\) needs"):
         task_of(tmp_path, read).load(None)
     with pytest.raises(UserError, match=r"fails: FileNotFoundError: [^;]*$"):
         task_of(tmp_path, read).load(tmp_path)

@@ -202,8 +202,8 @@ def test_readers_that_cannot_start_are_told_in_one_line() -> None:
     process.start()
     told = queue.get(timeout=60)
     process.join()
-    assert re.match(r"the reading processes fail \(.*Too many open files\): give more ", told)
-    assert told.endswith("raise the limit of open files (ulimit -n), or set ADIW_WORKERS=0")
+    assert re.match(r"reading ahead fails \(.*Too many open files\): give more ", told)
+    assert told.endswith("raise the limit on open files (ulimit -n), or set ADIW_WORKERS=0")
 
 
 def closing_and_dying(item: int, x: Tensor) -> tuple[Tensor, int]:

@@ -203,7 +203,7 @@ def test():
         (
             "TARGETS = 'own'\ndef loss(outputs, targets):\n"
             "    return nn.functional.cross_entropy(outputs, targets, reduction='none')\n",
-            "has targets that only its loss knows: define metric(outputs, targets, groups) too",
+            "has targets of kind own, to which no built-in metric applies: define metric(outputs, ",
         ),
     ],
 )

@@ -51,7 +51,7 @@ def test_outputs_of_a_single_select_row_are_refused(tmp_path: Path) -> None:
         ),
         ("augment()", "def augment(x):\n    {}\n    return x"),
         (
-            "the gradient",
+            "the backward pass",
             "def hook(gradient):\n    {}\n\nclass Late(nn.Linear):\n    def forward(self, x):\n"
             "        y = super().forward(x)\n        y.requires_grad and y.register_hook(hook)\n"
             "        return y\n\ndef model():\n    return Late(4, 1)",
@@ -95,7 +95,7 @@ def model():
 def test_a_network_that_l2rw_cannot_differentiate_is_told_in_one_line(tmp_path: Path) -> None:
     code = VALUES.format(targets="x[:, :1]", k=1) + NO_FORWARD_MODE
     run_of(tmp_path, code).run_epoch()
-    told = r"^l2rw's forward-mode derivative of task '.*' fails on a mini-batch of \d+ rows: Run"
+    told = r"^l2rw's forward-mode differentiation of task '.*' fails on a mini-batch of \d+ rows"
     with pytest.raises(UserError, match=told) as caught:
         run_of(tmp_path, code, method="l2rw", warmup_epochs=0).run_epoch()
     assert "\n" not in str(caught.value)
@@ -138,7 +138,7 @@ def with_own_loss(folder: Path, targets: str, last: str, loss: str) -> TrainingR
 def test_an_own_loss_that_broadcasts_rows_against_each_other_is_refused(
     tmp_path: Path, targets: str, last: str, dim: int
 ) -> None:
-    told = r"loss of a row depends on the other rows of a mini-batch: outputs \[8.* broadcast; in"
+    told = r"outputs \[8.* broadcast against each other in loss\(\), so that the loss of a row"
     with pytest.raises(UserError, match=told):
         with_own_loss(tmp_path, targets, last, f"(outputs - targets).square().mean({dim})")
 

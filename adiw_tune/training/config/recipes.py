@@ -92,11 +92,12 @@ def with_recipe(values: Mapping[str, Any]) -> dict[str, Any]:
 def with_changes(base: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """The values ``base`` of a configuration, with those ``given`` in their place.
 
-    A recipe replaces all fields of the earlier one except the precision. Fields of ``base`` that
-    the values given do not use are dropped: those of another optimiser or schedule, the bandwidth
-    for a divergence without a kernel, the ridge for a method other than diw, and network, settings
-    of the model, own optimiser and own schedule of another task. Settings of the model replace
-    those of the same name.
+    A recipe replaces all fields of the earlier one except the precision. Fields of ``base`` that no
+    longer apply are dropped: those that the new optimiser or schedule does not read, nesterov if
+    momentum is 0, lr_warmup_epochs if the new schedule has a warm-up of its own, the bandwidth if
+    the new divergence has no kernel, and the ridge if the new method is not diw. If the task
+    changes, the network, the settings of the model and the choice ``own`` of optimiser or schedule
+    are dropped too. Settings of the model replace those of the same name.
 
     Raises:
         UserError: there is no recipe of the name given.
@@ -116,7 +117,7 @@ def with_changes(base: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str,
 
 
 def _over(base: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """``base`` updated by ``given``, without the fields that the new values do not use."""
+    """``base`` updated by ``given``, without the fields of ``base`` that no longer apply."""
     dropped: set[str] = set()
     for choice in CHOICES:
         if isinstance(chosen := given.get(choice), str):

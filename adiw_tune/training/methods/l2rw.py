@@ -53,7 +53,7 @@ class LearningToReweight(Method):
                 )
             direction = dict(zip(parameters, peers.summed(part), strict=True))
             fixed = {name: value.detach() for name, value in parameters.items()}
-            with learner.in_user_code("l2rw's forward-mode derivative", step.rows):
+            with learner.in_user_code("l2rw's forward-mode differentiation", step.rows):
                 of_share = _slopes(losses, fixed, direction)
             slopes = peers.gathered(of_share, len(step.index))
         helpful = slopes.detach().clamp_min(0)
