@@ -186,7 +186,7 @@ rows = Sentences
     [
         (
             "torch.tensor([label for _, label in items])",
-            "are not the labels of these items: keep the items in order, and their labels unchanged",
+            "the labels of these items: keep the items in order, and their labels unchanged",
         ),
         (
             "None",
