@@ -26,7 +26,7 @@ from adiw_tune.record.record import DEFAULT_STORAGE
 
 if TYPE_CHECKING:
     from adiw_tune.metrics import Metric
-    from adiw_tune.training import TrainingRun
+    from adiw_tune.training import TrainingRun, TrialConfig
 
 # Written out, since importing the choices would import torch for every command.
 _TASK_HELP = "A task's name, such as digits or fashion-mnist, or the Python file of your own."
@@ -272,8 +272,16 @@ def _train(run: "TrainingRun", metric: "Metric") -> None:
         try:
             report = run.run_epoch()
         except TrainingDivergedError as error:
-            raise UserError(f"{error}: try a smaller --learning-rate or --step-size") from error
+            raise UserError(f"{error}: {_remedy(config)}") from error
         err.print(epoch_line(report, config.epochs, metric), style="dim", markup=False)
+
+
+def _remedy(config: "TrialConfig") -> str:
+    """What may keep such a run from diverging."""
+    names = {"optimizer": config.optimizer, "scheduler": config.schedule}
+    own = [f"{function}()" for function, choice in names.items() if choice == "own"]
+    rate = f"smaller rates in {' and '.join(own)} of '{config.task}'" if own else ""
+    return f"try {rate or 'a smaller --learning-rate'}, or a smaller --step-size"
 
 
 def _print_training(

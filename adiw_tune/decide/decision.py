@@ -134,7 +134,8 @@ def _verdict(evidence: Evidence, rerun: pd.DataFrame, policy: Policy) -> str:
     over_seeds = f"over {winner['seeds']} paired seeds it"
     if evidence.tied:
         others = ", ".join(rerun.loc[evidence.tied, "divergence"])
-        if winner["work_s"] == rerun.loc[[evidence.winner, *evidence.tied], "work_s"].min():
+        scores = policy.metric.score(rerun[policy.metric.name])
+        if scores.loc[evidence.winner] <= scores.loc[evidence.tied].max():
             return f"a tie: the faster one taken, as {over_seeds} cannot be told from {others}"
         return f"{over_seeds} is ahead by the mean, but cannot be told from {others}: a tie"
     if len(rerun) == 1:

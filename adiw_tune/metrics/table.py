@@ -53,16 +53,13 @@ def applicable(predictions: Predictions, own: Metric | None = None) -> list[Metr
 
 
 def measure(predictions: Predictions, own: Metric | None = None) -> dict[str, float | None]:
-    """Name -> value of each metric that applies; None where these rows have no value.
-
-    Where an output is NaN or infinite, only the accuracy and the task's own metric have one.
-    """
+    """Name -> value of each metric that applies; None where these rows have no value."""
     return {one.name: value_of(one, predictions) for one in applicable(predictions, own)}
 
 
 def value_of(metric: Metric, predictions: Predictions) -> float | None:
-    """The metric's value, None where these rows have none."""
-    if metric.compute is None or not (predictions.finite or metric.name in (ACCURACY.name, OWN)):
+    """The metric's value, None where these rows have none or an output is NaN or infinite."""
+    if metric.compute is None or not predictions.finite:
         return None
     value = metric.compute(predictions)
     return value if math.isfinite(value) else None

@@ -5,7 +5,7 @@ from adiw_tune.tasks.base import Network, Task
 from adiw_tune.tasks.catalogue import TASKS
 from adiw_tune.tasks.checks import other_rows, unlike_twice
 from adiw_tune.tasks.contract import check_task
-from adiw_tune.tasks.coverage import class_remarks
+from adiw_tune.tasks.coverage import coverage_remarks
 from adiw_tune.tasks.data import Data
 from adiw_tune.tasks.main_metric import check_has_metric, main_metric
 from adiw_tune.tasks.own import load_task
@@ -47,8 +47,8 @@ __all__ = [
     "check_has_metric",
     "check_network",
     "check_task",
-    "class_remarks",
     "concatenated",
+    "coverage_remarks",
     "find_task",
     "in_order",
     "located_shift",

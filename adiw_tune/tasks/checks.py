@@ -104,10 +104,11 @@ def _class_problems(role: str, labels: Tensor, classes: int) -> Iterator[str]:
     if labels.dtype != torch.int64:
         yield f"labels of {role} are {labels.dtype}: give int64"
     if not 0 <= low <= high < classes:
-        yield (
+        told = (
             f"labels of {role} run from {low} to {high}: with {classes} classes they must lie in "
-            f"0 .. {classes - 1}"
         )
+        real = '; give real values as floats, or set TARGETS = "real"' * (low < 0)
+        yield f"{told}0 .. {classes - 1}{real}"
 
 
 def _unlike(roles: Mapping[str, Rows]) -> Iterator[str]:

@@ -8,7 +8,7 @@ import torch
 from adiw_tune.errors import UserError
 from adiw_tune.tasks.base import Task
 from adiw_tune.tasks.checks import not_finite, other_rows, row_problems, unlike_twice
-from adiw_tune.tasks.coverage import class_remarks, listed
+from adiw_tune.tasks.coverage import coverage_remarks, listed
 from adiw_tune.tasks.data import Data
 from adiw_tune.tasks.main_metric import check_has_metric, main_metric
 from adiw_tune.tasks.nests import named
@@ -78,7 +78,7 @@ def _inspected(
     except UserError as error:
         found.problems.append(str(error))
         return found
-    found.remarks.extend(class_remarks(splits))
+    found.remarks.extend(coverage_remarks(splits))
     for name in task.networks:
         found = _with(found, try_network(task, splits, name))
     try:

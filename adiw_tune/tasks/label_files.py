@@ -1,5 +1,6 @@
 """Labels in a file beside the data: a column of a CSV, TSV, parquet or NumPy file."""
 
+import codecs
 import io
 import os
 import reprlib
@@ -76,6 +77,8 @@ def _check_column(column: str, known: Sequence[str], file: Path) -> None:
             f"'{file}' has no column '{column}': name one of {listed(known)}, as in "
             f"labels:{file.name}#{known[0]}"
         )
+    if (count := known.count(column)) > 1:
+        raise UserError(f"'{file}' has {count} columns '{column}': name each column differently")
 
 
 def _text(file: Path, column: str, names: bool) -> Any:
@@ -88,14 +91,15 @@ def _text(file: Path, column: str, names: bool) -> Any:
     parsing.ignore_empty_lines = False  # in a file of one column such a line is a missing value
     types = {column: pyarrow.string()} if names else {}  # a name may look like a number
     empty = csv.ConvertOptions(null_values=[""], strings_can_be_null=True, column_types=types)
-    text = file.read_bytes().strip(b"\r\n") + b"\n"  # blank lines at the start and end are no rows
+    # Blank lines at the start and end are no rows; a byte order mark may stand before them.
+    text = file.read_bytes().removeprefix(codecs.BOM_UTF8).strip(b"\r\n") + b"\n"
     return csv.read_csv(io.BytesIO(text), parse_options=parsing, convert_options=empty)
 
 
 def _parquet(file: Path) -> Any:
     from pyarrow import parquet
 
-    return parquet.read_table(file)
+    return parquet.ParquetFile(file).read()  # read_table refuses two columns of one name
 
 
 def _column(array: Any, file: Path, column: str) -> Any:

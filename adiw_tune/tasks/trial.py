@@ -12,7 +12,7 @@ from torch import Tensor
 from adiw_tune.errors import UserError, in_one_line, told_as
 from adiw_tune.tasks.base import Network, Task
 from adiw_tune.tasks.broadcasting import broadcasts
-from adiw_tune.tasks.nests import Nest, leaves, named, shapes
+from adiw_tune.tasks.nests import Nest, leaves, mapped, named, shapes
 from adiw_tune.tasks.predictions import predictions_of
 from adiw_tune.tasks.rows import Split
 from adiw_tune.tasks.splits import Splits
@@ -136,7 +136,14 @@ class _Trial:
     def training(self) -> Iterator[str]:
         """What is wrong in training mode."""
         augment, inputs = self.task.augment, self.rows.inputs
-        inputs = inputs if augment is None else _augmented(augment, inputs)
+        if augment is not None:
+            inputs, again = (_with_seed_0(augment, inputs) for _ in range(2))
+            if not all(map(_same, leaves(inputs), leaves(again))):
+                yield (
+                    "augment() gives other inputs with the same seed, so no run can be repeated: "
+                    "draw random numbers by torch alone, also a seed for NumPy or random"
+                )
+                return
         self.network.train()
         outputs = self.network(inputs)
         if told := self._misshapen(outputs):
@@ -252,6 +259,8 @@ class _Trial:
         one_logit = isinstance(outputs, Tensor) and outputs.numel() == len(self.rows)
         if one_logit and self.splits.classes == 2:
             return ' (for one logit a row and labels 0 and 1, set TARGETS = "binary")'
+        if one_logit and self.splits.classes > 2:
+            return " (is the number of classes right? give real values as floats)"
         return " (is the number of classes right?)"
 
     @property
@@ -264,6 +273,16 @@ def _is_softmax(logits: Tensor) -> bool:
     return bool((logits >= 0).all()) and any(
         torch.allclose(s, torch.ones_like(s), atol=1e-4) for s in sums
     )
+
+
+def _with_seed_0(augment: Callable[[Nest], Nest], inputs: Nest) -> Nest:
+    """Copies of ``inputs``, which it may change in place, augmented."""
+    torch.manual_seed(0)
+    return _augmented(augment, mapped(Tensor.clone, inputs))
+
+
+def _same(x: Tensor, other: Tensor) -> bool:
+    return torch.allclose(x, other, equal_nan=True)
 
 
 def _augmented(augment: Callable[[Nest], Nest], inputs: Nest) -> Nest:

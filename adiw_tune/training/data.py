@@ -8,7 +8,7 @@ from adiw_tune.errors import UserError
 from adiw_tune.tasks import (
     Splits,
     check_network,
-    class_remarks,
+    coverage_remarks,
     find_task,
     other_rows,
     parse_shift,
@@ -39,7 +39,7 @@ def check_own_files(config: TrialConfig, splits: Splits) -> list[str]:
         features = config.representation == "feature"
         of_network = check_network(task, splits, config.network, features, config.model)
         of_recipe = check_own_recipe(config, splits)
-        remarks = [*task.remarks, *class_remarks(splits), *of_network, *of_recipe]
+        remarks = [*task.remarks, *coverage_remarks(splits), *of_network, *of_recipe]
     if is_file(config.divergence):
         require_form(make_divergence(config.divergence), config.divergence)
     return [f"{Path(config.task).name}: {remark}" for remark in remarks]

@@ -163,10 +163,20 @@ class TrainingRun:
         return self.report()
 
     def report(self) -> EpochReport:
-        """Measure on the select split where the run stands."""
+        """Measure on the select split where the run stands.
+
+        Raises:
+            TrainingDivergedError: the network's outputs are NaN or infinite. An epoch's loss does
+                not show that of its last update.
+        """
+        predictions = self.predictions(self.splits.select)
+        if not predictions.finite:
+            raise TrainingDivergedError(
+                f"outputs for select rows became NaN or infinite in epoch {self.epoch}"
+            )
         return EpochReport(
             self.epoch,
-            self.metrics(self.splits.select),
+            measure(predictions, self._own_metric),
             self.train_seconds,
             self.loss,
             self.method.shares(),

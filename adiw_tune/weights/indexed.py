@@ -1,5 +1,6 @@
 """Row numbers in the items of a data set: what the memory of weights goes by."""
 
+import operator
 from collections.abc import Mapping
 from typing import Any
 
@@ -42,13 +43,18 @@ class IndexedDataset(Dataset[Any]):
         return len(self.dataset)
 
     def __getitem__(self, row: int) -> Any:
-        row = range(len(self))[row]  # of a negative number the row that it means
+        row = self._counted(row)
         return self._numbered(self.dataset[row], row)
 
     def __getitems__(self, rows: list[int]) -> list[Any]:
+        rows = [self._counted(row) for row in rows]
         read = getattr(self.dataset, "__getitems__", None)
         items = read(rows) if read else [self.dataset[row] for row in rows]
         return [self._numbered(item, row) for item, row in zip(items, rows, strict=True)]
+
+    def _counted(self, row: int) -> int:
+        """From the start: a negative number counts from the end."""
+        return range(len(self))[operator.index(row)]
 
     def _numbered(self, item: Any, row: int) -> Any:
         if not isinstance(item, Mapping):

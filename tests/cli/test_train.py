@@ -173,3 +173,15 @@ def test_targets_without_a_metric_are_told_before_the_network_is_tried(tmp_path:
         "error: task 'mine.py' has targets of kind own, to which no built-in metric applies: "
         "define metric(outputs, targets, groups)\n"
     )
+
+
+def test_training_that_diverges_by_its_own_optimiser_names_it(tmp_path: Path) -> None:
+    more = (
+        "\ndef optimizer(model, config):\n"
+        "    return torch.optim.SGD(model.parameters(), lr=float('inf'))\n"
+    )
+    (tmp_path / "mine.py").write_text(EXAMPLE_TASK.read_text() + more)
+    ran = called(tmp_path, "train", "--task", "mine.py", *QUICK)
+    assert ran.returncode == 2
+    told = ": try smaller rates in optimizer() of 'mine.py', or a smaller --step-size"
+    assert ran.stderr.splitlines()[-1].endswith(told)

@@ -133,6 +133,10 @@ def test_speed_settles_a_tie_only_where_the_means_are_about_equal() -> None:
     decision = decide(THREE, parse_policy("fastest-within=0.01"), reruns(THREE, wide))
     assert (decision.divergence, decision.tie) == ("mmd", True)
     assert decision.reason.startswith("over 3 paired seeds it is ahead by the mean, but cannot be")
+    ahead = dict(zip(wide, [wide["t1"], wide["t2"], wide["t0"]], strict=True))
+    decision = decide(THREE, parse_policy("fastest-within=0.01"), reruns(THREE, ahead))
+    assert (decision.divergence, decision.tie) == ("energy", True)  # the fastest, as it happens
+    assert decision.reason.startswith("over 3 paired seeds it is ahead by the mean, but cannot be")
     close = {"t0": [0.92, 0.90, 0.93], "t1": [0.90, 0.91, 0.90], "t2": [0.91, 0.92, 0.90]}
     assert decide(THREE, BEST, reruns(THREE, close)).divergence == "energy"
 

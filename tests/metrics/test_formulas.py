@@ -163,12 +163,13 @@ def test_targets_that_are_all_the_same_have_no_r2() -> None:
     assert measure(some) == {"rmse": pytest.approx(math.sqrt(2.5)), "mae": 1.5, "r2": None}
 
 
-def test_outputs_that_are_not_finite_leave_the_accuracy_alone() -> None:
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_outputs_that_are_not_finite_have_no_metric(wrong: float) -> None:
+    own = Metric("metric", compute=lambda one: float(len(one.outputs)))
+    assert None not in measure(of_classes(3, 0), own).values()
     some = of_classes(3, 0)
-    some.outputs[0] = np.nan
-    values = measure(some)
-    assert values.pop("accuracy") is not None
-    assert set(values.values()) == {None}
+    some.outputs[0, 0] = wrong
+    assert set(measure(some, own).values()) == {None}
 
 
 def test_which_apply_follows_from_the_targets_and_the_groups() -> None:

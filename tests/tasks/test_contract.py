@@ -59,7 +59,8 @@ class Mine(Mine):
         ("def test():\n    return torch.zeros(0, 4), torch.zeros(0).long()", "test has no rows"),
         (
             "def test():\n    x, y = rows(30, 1)\n    return x, y - 1",
-            "labels of test run from -1 to 0: with 2 classes they must lie in 0 .. 1",
+            "labels of test run from -1 to 0: with 2 classes they must lie in 0 .. 1; give real "
+            'values as floats, or set TARGETS = "real"',
         ),
         ("CLASSES = 1", "the number of classes is 1: at least 2 are needed"),
         ("CLASSES = 1", "labels of train run from 0 to 1: with 1 classes they must lie in 0 .. 0"),

@@ -1,5 +1,6 @@
 """Shift ``labels``: the training rows' labels from a file."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -272,3 +273,24 @@ def test_a_task_of_ones_own_takes_labels_by_name(tmp_path: Path) -> None:
     found = task.splits(parse_shift(text), 0)
     assert found.train.labels.tolist() == [1] * 50
     assert set(found.select.labels.tolist()) == {0, 1}
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_two_columns_of_one_name_are_told(tmp_path: Path, ending: str) -> None:
+    file = tmp_path / f"labels{ending}"
+    if ending == ".csv":
+        file.write_text("noisy,noisy\n" + "0,1\n" * 60)
+    else:
+        column = pa.array([0] * 60)
+        parquet.write_table(pa.Table.from_arrays([column, column], ["noisy", "noisy"]), file)
+    told = f"'{file}' has 2 columns 'noisy': name each column differently"
+    with pytest.raises(UserError, match=re.escape(told)):
+        splits(f"labels:{file}#noisy")
+
+
+def test_blank_lines_may_stand_behind_a_byte_order_mark(tmp_path: Path) -> None:
+    file = tmp_path / "labels.csv"
+    lines = "\r\n".join(["", "noisy", *map(str, OTHER.tolist()), "", ""])
+    file.write_text(lines, encoding="utf-8-sig", newline="")
+    found = splits(f"labels:{file}#noisy")
+    assert torch.equal(found.train.labels, of(found.train, OTHER))

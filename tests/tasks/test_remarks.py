@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from adiw_tune.tasks import TASKS, Split, Task, check_task, class_remarks, find_task, parse_shift
+from adiw_tune.tasks import TASKS, Split, Task, check_task, coverage_remarks, find_task, parse_shift
 from adiw_tune.tasks.contract import inspect_task
 from adiw_tune.tasks.splits import Splits
 from adiw_tune.training import TrainingRun, TrialConfig
@@ -30,7 +30,7 @@ def rows(n, seed):
     return inputs, (inputs[:, 0] > 0).long()
 
 def train():
-    return rows(1080, 0)
+    return rows(2000, 0)
 
 def test():
     return rows(30, 1)
@@ -159,13 +159,13 @@ NAMED += "    return x, [('cat', 'dog')[label] for label in y]"
 def test_classes_without_rows_are_told(tmp_path: Path, code: list[str], remarks: list[str]) -> None:
     model = "def model():\n    return nn.Linear(4, globals().get('CLASSES', 2))"
     task = task_of(tmp_path, *code, model)
-    assert list(class_remarks(task.splits(parse_shift("none"), 0))) == remarks
+    assert list(coverage_remarks(task.splits(parse_shift("none"), 0))) == remarks
     assert remarks_on(task) == remarks
 
 
 def test_of_many_classes_without_rows_some_are_named(tmp_path: Path) -> None:
     splits = task_of(tmp_path, "CLASSES = 10**12").splits(parse_shift("none"), 0)
-    (told,) = class_remarks(splits)
+    (told,) = coverage_remarks(splits)
     assert told.endswith("rows are of classes 2, 3, 4, 5, 6 and 999999999993 more")
 
 
@@ -181,7 +181,7 @@ def test_a_class_that_noise_fills_is_told_before_training(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("shift", ["class-prior:100", "symmetric:0.5", "pair:0.9"])
 def test_shifts_leave_no_class_without_rows(shift: str) -> None:
-    assert list(class_remarks(TASKS["digits"].splits(parse_shift(shift), 0))) == []
+    assert list(coverage_remarks(TASKS["digits"].splits(parse_shift(shift), 0))) == []
 
 
 def test_rows_of_all_roles_are_looked_at() -> None:
@@ -189,7 +189,7 @@ def test_rows_of_all_roles_are_looked_at() -> None:
         return Split(torch.zeros(len(labels), 1), torch.tensor(labels))
 
     splits = Splits(split(0, 1, 2), split(0, 2), split(1), split(0, 1, 2, 2), classes=3)
-    assert list(class_remarks(splits)) == ["no reference rows, of 2, are of class 1"]
+    assert list(coverage_remarks(splits)) == ["no reference rows, of 2, are of class 1"]
 
 
 def network(last: str, base: str = "nn.Linear") -> str:
@@ -264,3 +264,33 @@ def model():
 """
     (remark,) = remarks_on(task_of(tmp_path, code))
     assert remark.startswith("model: it fails on one row, which the last mini-batch may have (")
+
+
+def test_few_training_rows_are_told() -> None:
+    def rows(n: int) -> Split:
+        return Split(torch.zeros(n, 1), torch.arange(n) % 2)
+
+    assert [*coverage_remarks(Splits(rows(7), rows(3), rows(4), rows(2), classes=2))] == []
+    (told,) = coverage_remarks(Splits(rows(6), rows(3), rows(4), rows(2), classes=2))
+    assert told.startswith("6 training rows are left, beside 3 reference and 4 select rows: lower ")
+
+
+@pytest.mark.parametrize(
+    ("select", "test", "told"),
+    [
+        ([0, 1], [1, 0], []),
+        ([0, 0], [0, 1], ["no select rows are of group 1: worst_group_accuracy leaves out what"]),
+        ([0, 2], [1, 0], ["no select rows are of group 1: ", "no test rows are of group 2: "]),
+    ],
+)
+def test_groups_that_are_missing_are_told(
+    select: list[int], test: list[int], told: list[str]
+) -> None:
+    every = ([7, 8] * 2, [7, 7], select, test)  # of train, reference, select and test
+    rows = [
+        Split(torch.zeros(len(groups), 1), torch.arange(len(groups)) % 2, torch.tensor(groups))
+        for groups in every
+    ]
+    found = [*coverage_remarks(Splits(*rows, classes=2))]
+    assert len(found) == len(told)
+    assert all(map(str.startswith, found, told))

@@ -113,7 +113,8 @@ WRONG_INPUTS = torch.full((50, 1), float("nan"))
         ),
         (
             {"trusted": Split(torch.zeros(5, 1), torch.arange(5) - 1)},
-            "labels of reference run from -1 to 3: with 10 classes they must lie in 0 .. 9",
+            "labels of reference run from -1 to 3: with 10 classes they must lie in 0 .. 9; give "
+            'real values as floats, or set TARGETS = "real"',
         ),
         (
             {"test": Split(WRONG_INPUTS, torch.arange(50) % 10)},

@@ -29,7 +29,7 @@ def check(task: Task, name: str | None = None, features: bool = False) -> None:
         (
             "CLASSES = 3\n\ndef model():\n    return nn.Linear(4, 1)",
             "model: logits of 8 rows must be [8, 3]; they are [8, 1] (is the number of classes "
-            "right?)",
+            "right? give real values as floats)",
         ),
         (
             "def model():\n    return nn.Sequential(nn.Linear(4, 2), nn.Flatten(0))",
@@ -153,3 +153,29 @@ def test_trying_leaves_the_global_generator_alone(tmp_path: Path) -> None:
     before = torch.get_rng_state()
     check(task)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(
+    ("code", "repeats"),
+    [
+        ("inputs + torch.rand_like(inputs)", True),
+        ("inputs.add_(torch.rand_like(inputs))", True),
+        ("inputs * random.random()", False),
+        ("inputs + torch.from_numpy(np.random.rand(*inputs.shape)).float()", False),
+        (
+            "inputs * np.random.default_rng(int(torch.randint(9999, ()))).random()",
+            True,
+        ),
+    ],
+)
+def test_augmentation_that_the_seed_does_not_fix_is_refused(
+    tmp_path: Path, code: str, repeats: bool
+) -> None:
+    imports = "import random\nimport numpy as np\n"
+    task = task_of(tmp_path, f"{imports}def augment(inputs):\n    return {code}")
+    if repeats:
+        check(task)
+        return
+    told = r"model: augment\(\) gives other inputs with the same seed, .*: draw random numbers by"
+    with pytest.raises(UserError, match=told):
+        check(task)

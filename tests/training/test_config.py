@@ -258,5 +258,8 @@ def test_a_record_from_before_there_was_a_ridge_still_loads() -> None:
     ],
 )
 def test_a_warm_up_as_long_as_the_run_is_remarked_on(values: dict[str, Any], told: bool) -> None:
-    line = "warmup_epochs is not below epochs: no mini-batch is weighted; choose fewer of them"
+    line = (
+        "warmup_epochs is not below epochs: no mini-batch is weighted; give fewer of them, "
+        "0 for none, or more epochs"
+    )
     assert TrialConfig(**values).remarks() == [line] * told

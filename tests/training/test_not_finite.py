@@ -1,5 +1,6 @@
 """Reference rows whose loss is no number: counted and told with the epoch, or training ends."""
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -44,7 +45,9 @@ def task_with_huge_reference_rows(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def run_of(**values: Any) -> TrainingRun:
     sizes = {"reference_size": 10, "select_size": 10, "batch_size": 32, "epochs": 3}
-    return TrainingRun(TrialConfig.from_mapping({"task": "huge", **sizes, **values}))
+    run = TrainingRun(TrialConfig.from_mapping({"task": "huge", **sizes, **values}))
+    run.splits = replace(run.splits, select=small.rows(10, seed=3))  # drawn from the huge ones
+    return run
 
 
 @pytest.mark.usefixtures("task_with_huge_reference_rows")
@@ -86,3 +89,13 @@ def test_methods_that_cannot_leave_it_out_end_and_say_so(method: str) -> None:
     run = run_of(method=method)
     with pytest.raises(TrainingDivergedError, match="the training loss became nan in epoch 2"):
         [run.run_epoch() for _ in range(3)]
+
+
+def test_outputs_that_the_last_update_of_an_epoch_made_infinite_end_the_run() -> None:
+    # One update an epoch, and its loss is that before the update.
+    values = {"optimizer": "sgd", "learning_rate": 1e38, "batch_size": 2000, "epochs": 1}
+    run = TrainingRun(TrialConfig(task="digits", method="erm", **values))
+    told = "outputs for select rows became NaN or infinite in epoch 1"
+    with pytest.raises(TrainingDivergedError, match=told):
+        run.run_epoch()
+    assert math.isfinite(run.loss)

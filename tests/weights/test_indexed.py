@@ -105,3 +105,15 @@ def test_the_key_of_a_number_may_be_chosen() -> None:
 def test_what_has_no_rows_by_number_is_refused(dataset: Any) -> None:
     with pytest.raises(UserError, match="dataset must give rows by number, with __len__ and __get"):
         IndexedDataset(dataset)
+
+
+@pytest.mark.parametrize("dataset", [TensorDataset(X, Y), InBatches()])
+def test_a_negative_number_in_a_mini_batch_is_told_from_the_start(dataset: Any) -> None:
+    (batch,) = DataLoader(IndexedDataset(dataset), batch_sampler=[[-1, 0]])
+    assert batch[-1].tolist() == [4, 0]
+    assert torch.equal(batch[-2], Y[[4, 0]])
+
+
+def test_a_slice_is_no_row() -> None:
+    with pytest.raises(TypeError, match="slice"):
+        IndexedDataset(TensorDataset(X, Y))[1:3]  # type: ignore[index]

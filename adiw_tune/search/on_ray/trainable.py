@@ -57,7 +57,7 @@ def trainable(config: dict[str, Any], data_dir: Path | None = None) -> None:
 
     Raises:
         UserError: ``config`` is not a valid configuration, or the data is not there.
-        TrainingDivergedError: the loss became NaN or infinite.
+        TrainingDivergedError: the loss, or an output, became NaN or infinite.
     """
     from ray import tune
 

@@ -44,12 +44,13 @@ class TrialConfig(Recipe, WeightConfig, DataConfig):
         found = []
         if self.method not in ("erm", "clean-only") and self.warmup_epochs >= self.epochs:
             found.append(
-                "warmup_epochs is not below epochs: no mini-batch is weighted; choose fewer of them"
+                "warmup_epochs is not below epochs: no mini-batch is weighted; give fewer of them, "
+                "0 for none, or more epochs"
             )
         if self.lr_warmup_epochs >= self.schedule_epochs:
             found.append(
                 "lr_warmup_epochs is not below the epochs of the schedule: the learning rate only "
-                "rises; choose fewer of them"
+                "rises; give fewer of them, or more epochs"
             )
         return found
 
