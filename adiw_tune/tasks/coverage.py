@@ -15,8 +15,9 @@ def coverage_remarks(splits: Splits) -> Iterator[str]:
     train, reference, select = map(len, (splits.train, splits.reference, splits.select))
     if train < reference + select:
         yield (
-            f"{train} training rows are left, beside {reference} reference and {select} select "
-            "rows: lower REFERENCE_SIZE and SELECT_SIZE, or --reference-size and --select-size"
+            f"there are only {train} training rows, beside {reference} reference and {select} "
+            "select rows: if these are taken from the training rows, lower REFERENCE_SIZE and "
+            "SELECT_SIZE, or --reference-size and --select-size"
         )
     yield from _group_remarks(splits)
     if splits.targets == "classes":

@@ -141,7 +141,7 @@ class _Trial:
             if not all(map(_same, leaves(inputs), leaves(again))):
                 yield (
                     "augment() gives other inputs with the same seed, so no run can be repeated: "
-                    "draw random numbers by torch alone, also a seed for NumPy or random"
+                    "draw random numbers with torch, and with torch a seed for NumPy or random"
                 )
                 return
         self.network.train()
@@ -277,7 +277,7 @@ def _is_softmax(logits: Tensor) -> bool:
 
 def _with_seed_0(augment: Callable[[Nest], Nest], inputs: Nest) -> Nest:
     """Copies of ``inputs``, which it may change in place, augmented."""
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)  # not the GPUs', which nobody would put back
     return _augmented(augment, mapped(Tensor.clone, inputs))
 
 

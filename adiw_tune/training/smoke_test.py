@@ -83,7 +83,7 @@ def _remarks(
     """A remark on the parameters that the optimiser leaves out; an error if it changes none."""
     groups = getattr(optimizer, "param_groups", [])
     if not groups or not all(isinstance(one, dict) and "params" in one for one in groups):
-        return []  # not as torch's optimisers have them: what is updated is unknown
+        return []  # no groups as torch's optimisers have them: what is updated is unknown
     updated = {parameter for group in groups for parameter in group["params"]}
     missing = [name for name, parameter in trained.items() if parameter not in updated]
     if not missing:
@@ -93,7 +93,7 @@ def _remarks(
             f"optimizer() of '{task}' does not update {listed(missing)}: give it "
             "model.parameters() if that is a mistake"
         ]
-    # An optimiser may update copies of the parameters and write those back: values tell.
+    # An optimiser may update copies of the parameters and write them back, so values are compared.
     if all(map(torch.equal, before, trained.values())):
         raise UserError(
             f"optimizer() of '{task}' updates no parameter of the model: give it model.parameters()"

@@ -272,7 +272,7 @@ def test_few_training_rows_are_told() -> None:
 
     assert [*coverage_remarks(Splits(rows(7), rows(3), rows(4), rows(2), classes=2))] == []
     (told,) = coverage_remarks(Splits(rows(6), rows(3), rows(4), rows(2), classes=2))
-    assert told.startswith("6 training rows are left, beside 3 reference and 4 select rows: lower ")
+    assert told.startswith("there are only 6 training rows, beside 3 reference and 4 select rows: ")
 
 
 @pytest.mark.parametrize(

@@ -176,6 +176,6 @@ def test_augmentation_that_the_seed_does_not_fix_is_refused(
     if repeats:
         check(task)
         return
-    told = r"model: augment\(\) gives other inputs with the same seed, .*: draw random numbers by"
+    told = r"model: augment\(\) gives other inputs with the same seed, .*: draw random numbers with"
     with pytest.raises(UserError, match=told):
         check(task)
