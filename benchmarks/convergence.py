@@ -89,7 +89,7 @@ class Observer:
     @torch.no_grad()
     def __call__(self, step: Step) -> Tensor:
         """The weights of mmd by 5 steps with decay, all others having been measured."""
-        target = step.learner.look(self.run.method.estimator.reference.draw())
+        target = step.learner.look(self.run.method.reference.draw())
         self.last = represent("loss", step.forward, target)
         measure = self.seen % EVERY == 0
         self.seen += 1

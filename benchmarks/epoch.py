@@ -31,7 +31,6 @@ from adiw_tune.tasks import Data, Split, Task, find_task
 from adiw_tune.training import TrainingRun, TrialConfig
 from adiw_tune.training.methods import Method, Step
 from adiw_tune.training.methods.diw import Diw
-from adiw_tune.training.stream import BatchStream
 
 RESULTS = Path(__file__).with_suffix(".json")
 ROUNDS = 25
@@ -56,15 +55,13 @@ COMPARED = ("mmd", "floor", "diw", "diw, dense bounds", "diw-published")
 
 
 class Floor(Method):
-    """Weights 1 after a look at the reference rows."""
+    """Weights 1 after a look at the reference rows, which are trained on if the run does so."""
 
-    def __init__(self, run: TrainingRun) -> None:
-        super().__init__(run.config, run.splits)
-        self.reference = BatchStream(run.splits.reference, run.config.reference_batch_size, 0)
+    estimates = True
 
     def weigh(self, step: Step) -> None:
         """None: all 1."""
-        step.learner.look(self.reference.draw())
+        self.look(step)
 
 
 def quantile_as_published(losses: Tensor) -> float:
@@ -85,7 +82,7 @@ class DenseDiw(Diw):
 
     def weigh(self, step: Step) -> Tensor:
         """The same weights, more slowly."""
-        target = step.learner.look(self.reference.draw())
+        target = self.look(step)
         return solve_as_published(step.forward.losses.detach(), target.losses)
 
 
@@ -97,7 +94,7 @@ class Batches:
         self.run = TrainingRun(config, device)
         self.run.network.train()
         if name == "floor":
-            self.run.method = Floor(self.run).to(self.run.device)
+            self.run.method = Floor(self.run.config, self.run.splits).to(self.run.device)
         if name == "diw, dense bounds":
             self.run.method = DenseDiw(config, self.run.splits).to(self.run.device)
         self.published = name == "diw-published"

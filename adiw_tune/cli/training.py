@@ -36,7 +36,7 @@ _SHIFT_HELP = (
     "and image-folder, group-prior:inf for color-fashion, labels:#worst for cifar10n, "
     "symmetric:0.4 for the others."
 )
-_METHOD_HELP = "adiw, giw, diw, diw-published, l2rw, static, random, erm or clean-only."
+_METHOD_HELP = "adiw, giw, diw, diw-published, l2rw, static, random, erm, pooled or clean-only."
 _RECIPE_HELP = "Named training settings: diw, giw or resnet; other options override them."
 _DIVERGENCE_HELP = (
     "mmd, kl, squared, wasserstein, energy or pearson; auto, which mixes several by what helps; "
@@ -81,6 +81,10 @@ def train(
     cap: Annotated[float | None, typer.Option(help="Largest weight.")] = None,
     slack: Annotated[float | None, typer.Option(help="Of the mean weight, in [0, 1).")] = None,
     reference_batch_size: Annotated[int | None, typer.Option()] = None,
+    reference_weight: Annotated[
+        float | None,
+        typer.Option(help="Train on the reference rows, too: their loss counts so many times."),
+    ] = None,
     recipe: Annotated[str | None, typer.Option(help=_RECIPE_HELP)] = None,
     epochs: Annotated[int | None, typer.Option()] = None,
     batch_size: Annotated[int | None, typer.Option()] = None,

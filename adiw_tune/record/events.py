@@ -97,6 +97,7 @@ class Setup(_Any):
     device: str
     plain_s: _Factor
     ratio: _Factor
+    warm_up_ratio: NotRequired[_Factor]
     splits: NotRequired[dict[str, str]]
     speed: NotRequired[_Factor]
     extra_speed: NotRequired[_Factor | None]

@@ -20,6 +20,8 @@ _GIVEN = ("trial", "number", "kind", "of", "config", "params", "distributions")
 _PLAIN = ("task", "network", "model", "precision", "batch_size", "optimizer")
 _CLEARLY_MORE = 1.05  # plain steps that one takes: with fewer, timings tell nothing of the rest
 _BETWEEN_SESSIONS = ("extended", "test_read")
+# What the configurations of earlier versions mean by leaving a field out.
+_OF_EARLIER_VERSIONS = {"reference_weight": 0.0}
 
 
 @dataclass
@@ -92,6 +94,7 @@ class History:
         if event["kind"] != "search":
             self._begun(event["of"])
         fields = {name: event[name] for name in _GIVEN}
+        fields["config"] = {**_OF_EARLIER_VERSIONS, **fields["config"]}
         run = Run(**fields, session=len(self._sessions) - 1)
         if self.runs.setdefault(event["trial"], run) is not run:
             return
@@ -179,7 +182,14 @@ class History:
 
     @staticmethod
     def _measured(run: Run) -> dict[str, float] | None:
-        return {name: run.setup[name] for name in ("plain_s", "ratio")} if run.setup else None
+        if run.setup is None:
+            return None
+        warm_up = run.setup.get("warm_up_ratio", 1.0)  # not told by earlier versions
+        return {
+            "plain_s": run.setup["plain_s"],
+            "ratio": run.setup["ratio"],
+            "warm_up_ratio": warm_up,
+        }
 
     def speeds(self) -> dict[str, tuple[float, float | None]]:
         """Kind of device -> its speeds, in units of the search's first kind of device.

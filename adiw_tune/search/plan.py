@@ -116,7 +116,7 @@ class _Measured:
     def trial_s(self, config: TrialConfig) -> float:
         """Wall seconds of a trial alone: its work, its set-up, and a look at the select split."""
         warm_up = min(config.warmup_epochs, config.epochs)
-        plain = warm_up + (config.epochs - warm_up) * self.cost.ratio
+        plain = warm_up * self.cost.warm_up_ratio + (config.epochs - warm_up) * self.cost.ratio
         work = self.cost.plain_s * -(-self.rows // config.batch_size) * plain
         return work + self.setup_s + self.evaluation_s * config.epochs
 

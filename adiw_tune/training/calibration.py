@@ -1,13 +1,16 @@
-"""Measuring what a step costs: plain steps and the configuration's own, in turns."""
+"""Measuring what a step costs: plain steps, the warm-up's and the configuration's own, in turns."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING
 
-from adiw_tune.training.preparation import held_mini_batches, steps_are_plain
+from torch import Tensor
+
+from adiw_tune.training.methods import Step
+from adiw_tune.training.preparation import held_mini_batches, kinds_of_step
 from adiw_tune.training.work import StepCost
 
 if TYPE_CHECKING:
@@ -16,11 +19,10 @@ if TYPE_CHECKING:
 Alone = Callable[[], AbstractContextManager[object]]
 
 _HELD = 8  # mini-batches that the steps go through, over and over
-_HELD = 8  # mini-batches that the steps go through, over and over
 _UNMEASURED = 5  # steps of each kind first: memory is allocated, losses spread out
 _AT_ONCE_ON_CUDA = 8  # steps timed together: to wait for each would time the waiting
-_LEAST, _MOST = 8, 60  # pairs of timings
-_SECONDS = 1.5  # after which no pair begins, once there are enough
+_LEAST, _MOST = 8, 60  # rounds of timings, one of each kind of step
+_SECONDS = 1.5  # after which no round begins, once there are enough
 _LOW = 0.2  # share of the plain timings that are below the one that counts
 
 
@@ -35,52 +37,45 @@ def measure_step_cost(run: "TrainingRun", alone: Alone) -> StepCost:
     run.network.train()
     mini_batches = itertools.cycle(held_mini_batches(run, _HELD))
 
-    def take(count: int, weighted: bool) -> None:
+    def take(count: int, loss: Callable[[Step], Tensor]) -> None:
         for index, rows in itertools.islice(mini_batches, count):
-            run._step(index, rows(), weighted)
+            run._step(index, rows(), loss)
 
     count = _AT_ONCE_ON_CUDA if run.device.type == "cuda" else 1
-    plain, own = partial(take, count, False), partial(take, count, True)
-    if steps_are_plain(run.method):
-        own = plain
-    for steps in (plain, own):
+    kinds = [partial(take, count, loss) for loss in kinds_of_step(run.method)]
+    for steps in kinds:
         for _ in range(_UNMEASURED):
             steps()
     with alone():
-        cost = compare(plain, own, run._work_clock, run.peers.agreed)
-    return StepCost(cost.plain_s / count, cost.ratio)
+        plain_s, ratios = compare(kinds, run._work_clock, run.peers.agreed)
+    warm_up_ratio = ratios[1] if run.method.reference_weight else 1.0
+    return StepCost(plain_s / count, ratios[-1], warm_up_ratio=warm_up_ratio)
 
 
 def compare(
-    plain: Callable[[], object],
-    own: Callable[[], object],
+    kinds: Sequence[Callable[[], object]],
     now: Callable[[], float],
     agreed: Callable[[bool], bool] = bool,
-) -> StepCost:
-    """Time both in turns: at least 8 times, then until there are 60 pairs or 1.5 s have passed.
+) -> tuple[float, list[float]]:
+    """Time all kinds in turns: at least 8 rounds, then until there are 60 or 1.5 s have passed.
 
     Args:
-        plain: takes plain steps.
-        own: takes as many steps of the configuration; ``plain`` itself where there is no other.
+        kinds: take as many steps each; the first takes plain ones.
         now: seconds, read after everything begun on the device is done.
         agreed: makes one decision of several peers', whose clocks differ.
 
     Returns:
-        The cost of a call.
+        Seconds of a call of the first, and the ratio of each kind to it, as of :class:`StepCost`.
     """
     start = now()
-    pairs: list[tuple[float, float]] = []
-    while len(pairs) < _LEAST or (len(pairs) < _MOST and agreed(now() - start < _SECONDS)):
-        if own is plain:
-            pairs.append((_seconds(plain, now),) * 2)
-        elif len(pairs) % 2:  # each goes first as often
-            of_own = _seconds(own, now)
-            pairs.append((_seconds(plain, now), of_own))
-        else:
-            pairs.append((_seconds(plain, now), _seconds(own, now)))
-    of_plain = sorted(pair[0] for pair in pairs)
-    ratio = median(own_s / plain_s for plain_s, own_s in pairs)
-    return StepCost(of_plain[int(_LOW * len(pairs))], ratio)
+    rounds: list[list[float]] = []
+    while len(rounds) < _LEAST or (len(rounds) < _MOST and agreed(now() - start < _SECONDS)):
+        first = len(rounds) % len(kinds)  # each goes first as often
+        timed = [_seconds(kind, now) for kind in (*kinds[first:], *kinds[:first])]
+        rounds.append(timed[-first:] + timed[:-first] if first else timed)
+    of_plain = sorted(seconds[0] for seconds in rounds)
+    ratios = [median(some[kind] / some[0] for some in rounds) for kind in range(len(kinds))]
+    return of_plain[int(_LOW * len(rounds))], ratios
 
 
 def _seconds(call: Callable[[], object], now: Callable[[], float]) -> float:

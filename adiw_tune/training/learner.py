@@ -176,13 +176,12 @@ class Learner:
         with fast_kernels(loss.device):
             loss.backward()
 
-    @torch.no_grad()
-    def look(self, rows: Split, n: int | None = None) -> Forward:
+    def look(self, rows: Split, n: int | None = None, gradient: bool = False) -> Forward:
         """A pass like that of training rows, augmentation and batch statistics included.
 
-        Without gradient, and without these rows entering the running statistics of batch norm.
+        These rows do not enter the running statistics of batch norm. ``n`` as in ``forward``.
         """
-        with self.statistics_frozen():
+        with torch.set_grad_enabled(gradient), self.statistics_frozen():
             return self.forward(self.augmented(rows), n)
 
     @torch.no_grad()

@@ -3,7 +3,7 @@
 import io
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -205,6 +205,7 @@ class TrainingRun:
         if self.epoch == self.config.warmup_epochs:
             self._begin()
         weighted = self.epoch >= self.config.warmup_epochs
+        loss_of = self.method.loss if weighted else self.method.warm_up_loss
         total = torch.zeros((), device=self.device)
         order = self._epoch_order()
         # Where they are needed, once for the epoch: a copy in each step would make the host wait.
@@ -214,7 +215,7 @@ class TrainingRun:
         )
         shares = (chunk[self.peers.share(len(chunk))] for chunk in chunks)
         for index, rows in zip(indices, self.method.rows.batches(shares), strict=True):
-            total += self._step(index, rows, weighted) * len(index)
+            total += self._step(index, rows, loss_of) * len(index)
             self._work.count(weighted)
             if between is not None:
                 self.train_seconds -= between()
@@ -255,14 +256,17 @@ class TrainingRun:
         """Of an epoch."""
         return -(-self._rows_of_an_epoch // self.config.batch_size)
 
-    def _step(self, index: Tensor, rows: Split, weighted: bool = True) -> Tensor:
+    def _step(
+        self, index: Tensor, rows: Split, loss_of: Callable[[Step], Tensor] | None = None
+    ) -> Tensor:
         """One update on the mini-batch ``index``, of which ``rows`` are this process's share.
 
-        Returns this process's part of its loss, still on the device.
+        ``loss_of`` is what is descended; None for the method's loss after the warm-up. Returns
+        this process's part of it, still on the device.
         """
         rows = self._learner.augmented(rows)
         step = Step(self._learner, rows, index, self._learner.forward(rows, len(index)))
-        loss = self.method.loss(step) if weighted else self.method.warm_up_loss(step)
+        loss = (loss_of or self.method.loss)(step)
         with self._learner.in_user_code("the backward pass", rows):
             self.optimizer.zero_grad()
             self._learner.backward(loss)
@@ -365,6 +369,14 @@ class TrainingRun:
         load_optimizer(self.optimizer, state["optimizer"])
         if "schedule" in state:  # not in the states of earlier versions, whose rate was constant
             self._schedule.load_state_dict(state["schedule"])
-        self.method.load_state_dict(state["method"])
+        self.method.load_state_dict(_as_now(state["method"]))
         self._order.set_state(state["order"])
         self._streams.load_state_dict(state)
+
+
+def _as_now(method: Mapping[str, Any]) -> dict[str, Any]:
+    """The state of a method, also as earlier versions named its parts."""
+    return {
+        name.removeprefix("estimator.") if ".reference." in name else name: part
+        for name, part in method.items()
+    }

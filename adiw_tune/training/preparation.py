@@ -10,7 +10,7 @@ from torch import Tensor
 from adiw_tune.tasks import Split
 from adiw_tune.tasks.rows import at_once, loaded
 from adiw_tune.training.memory import begin_measuring_memory
-from adiw_tune.training.methods import Method
+from adiw_tune.training.methods import Method, Step
 
 if TYPE_CHECKING:
     from adiw_tune.training.loop import TrainingRun
@@ -28,15 +28,14 @@ def prepare(run: "TrainingRun") -> None:
     """
     run.network.train()
     mini_batches = held_mini_batches(run, 1) + _short_mini_batch(run)
-    kinds = (False,) if steps_are_plain(run.method) else (False, True)
     some = torch.arange(min(len(run.splits.select), at_once(run.splits.select)))
     evaluated = loaded(run.splits.select.take(some.to(run.splits.select.labels.device)))
 
     def take(count: int) -> None:
-        for weighted in kinds:
+        for loss in kinds_of_step(run.method):
             for index, rows in mini_batches:
                 for _ in range(count):
-                    run._step(index, rows(), weighted)
+                    run._step(index, rows(), loss)
         run._learner.evaluate(evaluated)
 
     take(_FIRST)
@@ -44,10 +43,15 @@ def prepare(run: "TrainingRun") -> None:
     take(1)
 
 
-def steps_are_plain(method: Method) -> bool:
-    """Whether all weights are 1, and the loss is their mean."""
+def kinds_of_step(method: Method) -> list[Callable[[Step], Tensor]]:
+    """Losses of the kinds of steps, without repetition: plain, of the warm-up, the method's own."""
     kind = type(method)
-    return kind.weigh is Method.weigh and kind.loss is Method.loss
+    kinds: list[Callable[[Step], Tensor]] = [method.plain_loss]
+    if method.reference_weight:
+        kinds.append(method.warm_up_loss)
+    if kind.weigh is not Method.weigh or kind.weighted_loss is not Method.weighted_loss:
+        kinds.append(method.loss)
+    return kinds
 
 
 def held_mini_batches(run: "TrainingRun", most: int) -> list[MiniBatch]:

@@ -21,6 +21,8 @@ class StepCost:
         ratio: of a step of this configuration, weights included, to a plain one: the median over
             pairs that ran one right after the other, so that a clock that drifts cancels. 1 for
             methods whose steps are plain.
+        warm_up_ratio: of a step of the warm-up epochs to a plain one: more than 1 where reference
+            rows are trained on. Earlier versions did not, and had 1.
         speed: of the device that measured, in units of the one in whose seconds the cost is told:
             1 on that one, 0.5 where a plain step takes twice as long.
         extra_speed: the same for what a step of the configuration takes beyond a plain one: where
@@ -32,6 +34,7 @@ class StepCost:
     ratio: float
     speed: float = 1.0
     extra_speed: float | None = 1.0
+    warm_up_ratio: float = 1.0
 
     def speeds(self, there: Self) -> tuple[float, float | None]:
         """Of the device that measured this, in units of the one where the step costs ``there``.
@@ -46,7 +49,9 @@ class StepCost:
     def told_with(self, speed: float, extra_speed: float | None) -> Self:
         """What was measured on a device of these speeds, in seconds of the one of speed 1."""
         ratio = 1 + (self.ratio - 1) * (extra_speed or speed) / speed
-        return type(self)(self.plain_s * speed, ratio, speed, extra_speed)
+        return replace(
+            self, plain_s=self.plain_s * speed, ratio=ratio, speed=speed, extra_speed=extra_speed
+        )
 
     def as_dict(self) -> dict[str, float]:
         """For records; ``StepCost(**it)`` is the same again."""
@@ -57,11 +62,11 @@ class StepCost:
 class Work:
     """What a run has done, and what that cost.
 
-        seconds = plain_s (plain_steps + ratio weighted_steps) + speed begin_s
+        seconds = plain_s (warm_up_ratio warm_up_steps + ratio weighted_steps) + speed begin_s
 
     Args:
         cost: of a step; None until it has been measured.
-        plain_steps: taken in the warm-up. A last short mini-batch counts as a whole one.
+        warm_up_steps: taken in the warm-up. A last short mini-batch counts as a whole one.
         weighted_steps: taken after it.
         begin_s: what the method did once after the warm-up (static's weights, giw's SVM), which
             is no step, and is timed where it happens: seconds of CPU time; with several threads
@@ -69,7 +74,7 @@ class Work:
     """
 
     cost: StepCost | None = None
-    plain_steps: int = 0
+    warm_up_steps: int = 0
     weighted_steps: int = 0
     begin_s: float = 0.0
 
@@ -78,7 +83,7 @@ class Work:
         """Exclusive seconds of work; None while the cost of a step is not known."""
         if self.cost is None:
             return None
-        steps = self.plain_steps + self.cost.ratio * self.weighted_steps
+        steps = self.cost.warm_up_ratio * self.warm_up_steps + self.cost.ratio * self.weighted_steps
         return self.cost.plain_s * steps + self.cost.speed * self.begin_s
 
     def goes_on_at(self, speed: float, extra_speed: float | None) -> None:
@@ -92,7 +97,7 @@ class Work:
     def count(self, weighted: bool) -> None:
         """One more step has been taken."""
         self.weighted_steps += weighted
-        self.plain_steps += not weighted
+        self.warm_up_steps += not weighted
 
     def state_dict(self) -> dict[str, Any]:
         """All of it, of types ``weights_only`` loads."""
@@ -100,7 +105,8 @@ class Work:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from ``state``; a cost known here stays where ``state`` has none."""
-        self.plain_steps = state["plain_steps"]
+        former = "plain_steps"  # its name in the states of earlier versions
+        self.warm_up_steps = state["warm_up_steps" if "warm_up_steps" in state else former]
         self.weighted_steps = state["weighted_steps"]
         self.begin_s = state["begin_s"]
         if state["cost"] is not None:

@@ -152,7 +152,7 @@ def test_devices_are_compared_by_the_first_run_whose_steps_are_its_own(tmp_path:
         set_up(story, trial, ratio=ratio)
         config, cost = history.refresh().yardstick() or ({}, {})
         assert config["steps"] == int(expected)
-        assert cost == {"plain_s": 0.001, "ratio": expected}
+        assert cost == {"plain_s": 0.001, "ratio": expected, "warm_up_ratio": 1.0}
     assert history.speeds() == {"first": (1.0, 1.0)}
 
 

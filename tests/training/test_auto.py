@@ -120,7 +120,7 @@ def test_rows_held_out_to_judge_are_not_matched(
     small_run: MakeRun, batch: int, held_out: int
 ) -> None:
     run = small_run(divergence="auto", reference_size=40, reference_batch_size=batch)
-    drawn = small.first_step(run).learner.look(estimator(run).reference.draw())
+    drawn = small.first_step(run).learner.look(run.method.reference.draw())
     matched, judging = divided(drawn)
     assert len(judging.labels) == held_out
     assert torch.equal(torch.cat([matched.losses, judging.losses]), drawn.losses)

@@ -121,7 +121,7 @@ READ = {
     "lr_gamma": {"schedule": "step"},
     "lr_rise": {"schedule": "onecycle"},
 }
-MEANT |= {"ridge": [1e-320], "lr_end": [1e-320]}
+MEANT |= {"ridge": [1e-320], "lr_end": [1e-320], "reference_weight": [1e-320]}
 
 
 @pytest.mark.parametrize("field", fields(TrialConfig), ids=lambda field: field.name)

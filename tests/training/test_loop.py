@@ -55,6 +55,7 @@ EVERY_KIND: dict[str, dict[str, Any]] = {
     "giw, auto": {"method": "giw", "divergence": "auto"},
     "static, features": {"method": "static", "representation": "feature"},
     "mmd, memory": {"warm_start": "memory"},
+    "mmd, reference rows trained on": {"reference_weight": 2.0},
     "kl, decay": {"divergence": "kl", "warm_start": "decay", "decay": 0.5},
     "mmd, features": {"representation": "feature"},
     "no warm-up, band": {"warmup_epochs": 0, "slack": 0.5, "cap": 3.0},

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from adiw_tune.training import Peers
+from adiw_tune.training.config import BASELINES
 
 from . import together
 
@@ -83,7 +84,7 @@ def test_both_have_the_same_network_and_weights(first: Results, second: Results,
 
 
 def test_the_runs_compared_have_weights_to_compare(alone: Results) -> None:
-    without = {"erm", "clean-only", *(name for name in alone["same"] if "of one row" in name)}
+    without = {*BASELINES, *(name for name in alone["same"] if "of one row" in name)}
     for name, run in alone["same"].items():
         if name not in without or name == "last batch of one row":
             assert max(float((w - 1).abs().max()) for w in run["weights"]) > 0.1, name

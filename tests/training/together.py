@@ -38,6 +38,8 @@ SAME_NUMBERS: dict[str, Values] = {
     **{name: {"divergence": name} for name in (*DIVERGENCES, "auto")},
     **{f"{name}, features": {"divergence": name, **FEATURES} for name in (*DIVERGENCES, "auto")},
     **{method: {"method": method} for method in METHODS if method not in ("adiw", "random")},
+    "mmd, trained on": {"reference_weight": 3.0},
+    "l2rw, trained on": {"method": "l2rw", "reference_weight": 3.0},
     "static, features": {"method": "static", **FEATURES},
     "diw, features": {"method": "diw", **FEATURES},
     "giw, some rows out of support": {

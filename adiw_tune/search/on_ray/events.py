@@ -23,6 +23,7 @@ _SETUP = (
     "splits",
     "plain_s",
     "ratio",
+    "warm_up_ratio",
     "speed",
     "extra_speed",
     "memory_bytes",

@@ -3,10 +3,17 @@
 from adiw_tune.training.config.recipe import Recipe
 from adiw_tune.training.config.recipes import RECIPES, with_changes, with_recipe
 from adiw_tune.training.config.trial import OF_THE_TASK, TrialConfig
-from adiw_tune.training.config.weights import AUTO, METHODS, REPRESENTATIONS, WeightConfig
+from adiw_tune.training.config.weights import (
+    AUTO,
+    BASELINES,
+    METHODS,
+    REPRESENTATIONS,
+    WeightConfig,
+)
 
 __all__ = [
     "AUTO",
+    "BASELINES",
     "METHODS",
     "OF_THE_TASK",
     "RECIPES",

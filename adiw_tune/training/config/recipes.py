@@ -10,6 +10,7 @@ from adiw_tune.errors import UserError
 from adiw_tune.ranges import check_whole, shown
 from adiw_tune.training.config.checks import MOST_ROWS
 from adiw_tune.training.config.recipe import CHOICES, OWN, SELF_WARMING, Recipe, unread_fields
+from adiw_tune.training.config.weights import BASELINES, FITTING_THEM_ANYWAY
 
 # Methods whose loss is a sum over the mini-batch; of the others it is a mean.
 _SUMMED = ("diw-published",)
@@ -95,7 +96,8 @@ def with_changes(base: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str,
     A recipe replaces all fields of the earlier one except the precision. Fields of ``base`` that no
     longer apply are dropped: those that the new optimiser or schedule does not read, nesterov if
     momentum is 0, lr_warmup_epochs if the new schedule has a warm-up of its own, the bandwidth if
-    the new divergence has no kernel, and the ridge if the new method is not diw. If the task
+    the new divergence has no kernel, the ridge if the new method is not diw, and the reference
+    weight if the new method is plain or fits the reference rows in its own way. If the task
     changes, the network, the settings of the model and the choice ``own`` of optimiser or schedule
     are dropped too. Settings of the model replace those of the same name.
 
@@ -130,6 +132,8 @@ def _over(base: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
         dropped.add("bandwidth")
     if given.get("method", "diw") != "diw":
         dropped.add("ridge")
+    if given.get("method") in (*BASELINES, *FITTING_THEM_ANYWAY):
+        dropped.add("reference_weight")
     return {**{name: value for name, value in base.items() if name not in dropped}, **given}
 
 

@@ -12,7 +12,7 @@ from adiw_tune.tasks import find_task, located_shift
 from adiw_tune.training.config.data import DataConfig
 from adiw_tune.training.config.recipe import Recipe
 from adiw_tune.training.config.recipes import with_recipe
-from adiw_tune.training.config.weights import WeightConfig
+from adiw_tune.training.config.weights import BASELINES, WeightConfig
 from adiw_tune.user_file import is_file
 
 OF_THE_TASK = ("shift", "optimizer", "schedule")  # fields whose default is the task's
@@ -42,7 +42,7 @@ class TrialConfig(Recipe, WeightConfig, DataConfig):
     def remarks(self) -> list[str]:
         """What is probably a mistake, one line each."""
         found = []
-        if self.method not in ("erm", "clean-only") and self.warmup_epochs >= self.epochs:
+        if self.method not in BASELINES and self.warmup_epochs >= self.epochs:
             found.append(
                 "warmup_epochs is not below epochs: no mini-batch is weighted; give fewer of them, "
                 "0 for none, or more epochs"

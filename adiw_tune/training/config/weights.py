@@ -23,12 +23,19 @@ METHODS = (
     "static",
     "random",
     "erm",
+    "pooled",
     "clean-only",
 )
+# Plain training, which weighting has to beat: all weights are 1.
+BASELINES = ("erm", "pooled", "clean-only")
+# Methods that fit the reference rows in a way of their own, and take no reference_weight.
+FITTING_THEM_ANYWAY = ("clean-only", "diw-published")
+DEFAULT_REFERENCE_WEIGHT = 1.0  # of pooled
 AUTO = "auto"  # in place of a divergence's name: several mixed, by what helps held-out rows
 WARM_STARTS = ("off", "memory", "decay")
 REPRESENTATIONS = ("loss", "feature")
 _MOST_RIDGE = 1e6  # weights of 1, to seven digits
+_MOST_REFERENCE_WEIGHT = 1e6  # the training rows count for nothing, to float32's six digits
 
 
 @dataclass(frozen=True)
@@ -40,8 +47,8 @@ class WeightConfig:
             training rows' support trained on), diw (the QP, with a ridge, solved exactly in each
             mini-batch), diw-published (as its authors' code runs it), l2rw (learning to reweight),
             static (weights once, after the warm-up), random (adiw's weights dealt out at random),
-            erm (all weights 1), clean-only (trained on the reference rows alone, with as many
-            updates).
+            erm (all weights 1), pooled (erm, with the reference rows trained on), clean-only
+            (trained on the reference rows alone, with as many updates).
         divergence: what is minimised: a name of :data:`adiw_tune.divergences.DIVERGENCES`, the
             path of a Python file that defines one, or auto, for adiw, giw and random: a mixture
             learnt while training. diw and diw-published have mmd only.
@@ -61,6 +68,10 @@ class WeightConfig:
         cap: largest weight, in [1, 1e6].
         slack: how far the mean weight may be from 1, in [0, 1).
         reference_batch_size: reference rows in a mini-batch, in [1, 10^9]; of fewer it has all.
+        reference_weight: λ, in [0, 10^6]: λ times the mean loss of the reference mini-batch is
+            added to the loss, in each step, so that the network is fitted to the reference rows,
+            too. None is the method's default: 1 for pooled, 0 for the others. It must be None or 0
+            for clean-only and diw-published, which fit these rows in their own way.
         compiled: whether the weight step is compiled, see
             :class:`adiw_tune.weights.ImportanceWeighter`: for adiw, giw and random.
     """
@@ -78,6 +89,7 @@ class WeightConfig:
     cap: float = 50.0
     slack: float = 0.0
     reference_batch_size: int = 256
+    reference_weight: float | None = None
     compiled: bool = False
 
     def _check_weights(self) -> None:
@@ -97,6 +109,20 @@ class WeightConfig:
             if self.method != "diw":
                 raise UserError(f"ridge is for method diw: leave it out for {self.method}")
             check_between("ridge", self.ridge, 0, _MOST_RIDGE, "[0, 10^6]")
+        self._check_reference_weight()
+
+    def _check_reference_weight(self) -> None:
+        if self.reference_weight is None:  # what a record is to tell
+            object.__setattr__(self, "reference_weight", default_reference_weight(self.method))
+        assert self.reference_weight is not None
+        check_between(
+            "reference_weight", self.reference_weight, 0, _MOST_REFERENCE_WEIGHT, "[0, 10^6]"
+        )
+        if self.reference_weight and self.method in FITTING_THEM_ANYWAY:
+            raise UserError(
+                f"method {self.method} fits the reference rows anyway: leave reference_weight out, "
+                "or 0"
+            )
 
     def _check_divergence(self) -> None:
         if self.divergence == AUTO:
@@ -121,3 +147,8 @@ class WeightConfig:
     def retention(self) -> float:
         """How much of a weight's distance from 1 the next start keeps: 0 off, 1 memory."""
         return {"off": 0.0, "memory": 1.0, "decay": self.decay}[self.warm_start]
+
+
+def default_reference_weight(method: str) -> float:
+    """What None stands for in ``reference_weight``."""
+    return DEFAULT_REFERENCE_WEIGHT if method == "pooled" else 0.0

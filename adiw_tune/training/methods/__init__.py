@@ -20,6 +20,7 @@ _METHODS: dict[str, type[Method]] = {
     "static": Static,
     "random": Random,
     "erm": Method,
+    "pooled": Method,
     "clean-only": CleanOnly,
 }
 

@@ -15,7 +15,7 @@ from adiw_tune.training.methods.estimator import Estimator
 def make_estimator(config: TrialConfig, splits: Splits) -> Estimator | AutoEstimator:
     """Of one divergence, or of several where ``config.divergence`` is auto."""
     kind = AutoEstimator if config.divergence == "auto" else Estimator
-    return kind(config, splits.reference, len(splits.train))
+    return kind(config, len(splits.train))
 
 
 class Adiw(Method):
@@ -24,13 +24,15 @@ class Adiw(Method):
     Source: Fang et al., "Accelerated dynamic importance weighting", arXiv 2605.25499.
     """
 
+    estimates = True
+
     def __init__(self, config: TrialConfig, splits: Splits) -> None:
         super().__init__(config, splits)
         self.estimator = make_estimator(config, splits)
 
     def weigh(self, step: Step) -> Tensor:
         """The estimator's weights."""
-        w: Tensor = self.estimator(step)
+        w: Tensor = self.estimator(step, self.look(step))
         return w
 
     def unweighed(self) -> int:

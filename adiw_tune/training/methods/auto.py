@@ -7,11 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from adiw_tune.divergences import Energy, Local, WeightObjective, make_divergence
-from adiw_tune.tasks import Split
 from adiw_tune.training.config import TrialConfig
 from adiw_tune.training.learner import Forward, represent
 from adiw_tune.training.methods.base import Step
-from adiw_tune.training.stream import BatchStream
 from adiw_tune.weights import WeightMemory
 from adiw_tune.weights.compiled import Compiled
 from adiw_tune.weights.weighter import finite_or_one
@@ -49,7 +47,6 @@ class AutoEstimator(nn.Module):
 
     Args:
         config: names solver, warm start and representation, for all divergences alike.
-        reference: the rows to match.
         train_size: number of training rows.
 
     Source: Freund, Schapire, "A decision-theoretic generalization of on-line learning", 1997, for
@@ -60,12 +57,11 @@ class AutoEstimator(nn.Module):
     gains: Tensor
     unweighed: Tensor
 
-    def __init__(self, config: TrialConfig, reference: Split, train_size: int) -> None:
+    def __init__(self, config: TrialConfig, train_size: int) -> None:
         super().__init__()
         self.representation = config.representation
         self.solver = config.solver()
         self._estimate = Compiled(self._solve) if config.compiled else self._solve
-        self.reference = BatchStream(reference, config.reference_batch_size, config.seed + 2)
         self.divergences = {name: make_divergence(name) for name in CANDIDATES}
         self.memories = nn.ModuleDict(
             {name: WeightMemory(train_size, config.retention) for name in CANDIDATES}
@@ -74,14 +70,10 @@ class AutoEstimator(nn.Module):
         # As the weighter's.
         self.register_buffer("unweighed", torch.zeros((), dtype=torch.int64), persistent=False)
 
-    def match_only(self, reference: Split) -> None:
-        """Match these rows from now on."""
-        self.reference.rows = reference
-
-    def forward(self, step: Step) -> Tensor:
+    def forward(self, step: Step, reference: Forward) -> Tensor:
         """The mixture's weights: [n]."""
-        source, reference = step.seen(self.representation, self.reference.draw())
-        mixture = partial(self._mixture, source, reference, step.index)
+        source, whole = step.seen(self.representation, reference)
+        mixture = partial(self._mixture, source, whole, step.index)
         return step.learner.peers.once(mixture, like=source.losses)
 
     def _mixture(self, source: Forward, reference: Forward, index: Tensor) -> Tensor:

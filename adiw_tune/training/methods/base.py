@@ -7,9 +7,10 @@ from torch import Tensor, nn
 from adiw_tune.tasks import Rows, Split, Splits
 from adiw_tune.training.config import TrialConfig
 from adiw_tune.training.learner import Forward, Learner
+from adiw_tune.training.stream import BatchStream
 
 
-@dataclass(frozen=True)
+@dataclass
 class Step:
     """One mini-batch in training, of which each peer has its share.
 
@@ -18,12 +19,17 @@ class Step:
         rows: this process's share of the mini-batch.
         index: [n], the numbers of all its rows.
         forward: what the network gave for ``rows``.
+        reference: what it gave for this process's share of a reference mini-batch; None until a
+            method asks for one by :meth:`Method.look`.
+        reference_size: rows of that mini-batch, of all peers.
     """
 
     learner: Learner
     rows: Split
     index: Tensor
     forward: Forward
+    reference: Forward | None = None
+    reference_size: int = 0
 
     def sum(self, part: Tensor) -> Tensor:
         """What this process's rows add to the sum over the mini-batch."""
@@ -37,21 +43,27 @@ class Step:
         """Those of the weights ``w``, [n], that are for ``rows``."""
         return w[self.learner.peers.share(len(self.index))]
 
-    def seen(self, representation: str, reference: Split) -> tuple[Forward, Forward]:
-        """What the network gives for the mini-batch and for ``reference``: for all rows of both."""
+    def seen(self, representation: str, reference: Forward) -> tuple[Forward, Forward]:
+        """What the network gave for the mini-batch and for ``reference``: for all rows of both."""
         learner = self.learner
-        looked = learner.look(learner.share(reference), len(reference))
         return (
             learner.gathered(self.forward, len(self.index), representation),
-            learner.gathered(looked, len(reference), representation),
+            learner.gathered(reference, self.reference_size, representation),
         )
 
 
 class Method(nn.Module):
     """All weights 1, which is empirical risk minimisation; other methods say how to ``weigh``.
 
+        loss = mean_i w_i ℓ_i + λ mean_j ℓ(v_j),   λ = config.reference_weight
+
+    over the rows i of the mini-batch and j of a reference mini-batch. The latter is drawn, and
+    passes through the network, once in a step: the pass that sets the weights is the one whose
+    losses are descended.
+
     A module, so that ``.to(device)`` and ``state_dict()`` carry what it remembers. ``rows`` is
-    what the network is fitted to.
+    what the network is fitted to; ``reference`` where reference mini-batches come from, None of a
+    method that needs none.
 
     Of several peers the first holds what is remembered, by the number of a row, and estimates the
     weights of the whole mini-batch: one problem, as with one process. A mini-batch's loss is the
@@ -63,11 +75,17 @@ class Method(nn.Module):
     """
 
     rows: Rows
+    estimates = False  # whether it sets weights by a reference mini-batch in each step
 
     def __init__(self, config: TrialConfig, splits: Splits) -> None:
         super().__init__()
         self.config = config
         self.rows = splits.train
+        self.reference_weight = config.reference_weight or 0.0
+        self.reference: BatchStream | None = None
+        if self.estimates or self.reference_weight:
+            size, seed = config.reference_batch_size, config.seed + 2
+            self.reference = BatchStream(splits.reference, size, seed)
 
     def begin(self, learner: Learner) -> None:
         """Called once, after the warm-up epochs and before the first epoch that weighs."""
@@ -76,15 +94,47 @@ class Method(nn.Module):
         """The weights of the mini-batch: [n], without gradient; None for all 1."""
         return None
 
+    def look(self, step: Step) -> Forward:
+        """What the network gives for this process's share of the step's reference mini-batch.
+
+        With gradient if these rows are trained on, too.
+        """
+        if step.reference is None:
+            assert self.reference is not None
+            drawn, learner = self.reference.draw(), step.learner
+            rows, trained = learner.share(drawn), self._looks_with_gradient
+            step.reference = learner.look(rows, len(drawn), gradient=trained)
+            step.reference_size = len(drawn)
+        return step.reference
+
+    @property
+    def _looks_with_gradient(self) -> bool:
+        return self.reference_weight > 0
+
     def loss(self, step: Step) -> Tensor:
-        """This process's part of what is descended: the weighted mean of the losses, a scalar."""
+        """This process's part of what is descended, a scalar."""
+        weighted = self.weighted_loss(step)
+        return weighted + self._reference_loss(step) if self.reference_weight else weighted
+
+    def weighted_loss(self, step: Step) -> Tensor:
+        """Its part of the weighted mean of the mini-batch's losses, a scalar."""
         w = self.weigh(step)
         losses = step.forward.losses
         return step.mean(losses if w is None else step.share(w) * losses)
 
     def warm_up_loss(self, step: Step) -> Tensor:
-        """Its part of what is descended in the warm-up epochs."""
+        """Its part of what is descended in the warm-up epochs, where all weights are 1."""
+        plain = self.plain_loss(step)
+        return plain + self._reference_loss(step) if self.reference_weight else plain
+
+    def plain_loss(self, step: Step) -> Tensor:
+        """Its part of the mini-batch's loss with all weights 1, and no reference rows."""
         return step.mean(step.forward.losses)
+
+    def _reference_loss(self, step: Step) -> Tensor:
+        """Its part of λ times the mean loss of the reference mini-batch."""
+        losses = step.learner.peers.own(self.look(step).losses, step.reference_size)
+        return self.reference_weight * losses.sum() / step.reference_size
 
     def unweighed(self) -> int:
         """How many mini-batches had weights of 1 because a loss in them is NaN or infinite.

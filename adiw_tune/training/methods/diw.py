@@ -12,7 +12,6 @@ from adiw_tune.tasks import Split, Splits, concatenated
 from adiw_tune.training.config import TrialConfig
 from adiw_tune.training.learner import represent
 from adiw_tune.training.methods.base import Method, Step
-from adiw_tune.training.stream import BatchStream
 from adiw_tune.weights import FeasibleSet
 from adiw_tune.weights.exact import solve_mmd_exactly, solve_quadratic
 
@@ -29,19 +28,20 @@ class Diw(Method):
     an exact solution needs a ridge instead, or it fits the sampling noise of each mini-batch.
     """
 
+    estimates = True
+
     def __init__(self, config: TrialConfig, splits: Splits) -> None:
         super().__init__(config, splits)
-        self.reference = BatchStream(splits.reference, config.reference_batch_size, config.seed + 2)
         self.divergence = MMD(config.bandwidth)
         self.feasible = config.solver().feasible
         self.ridge = DEFAULT_RIDGE if config.ridge is None else config.ridge
 
-    @torch.no_grad()
     def weigh(self, step: Step) -> Tensor:
         """argmin of the MMD and the ridge over the feasible set."""
         kind = self.config.representation
-        source, target = step.seen(kind, self.reference.draw())
+        source, target = step.seen(kind, self.look(step))
 
+        @torch.no_grad()
         def solve() -> Tensor:
             objective = self.divergence.prepare(*represent(kind, source, target))
             return solve_mmd_exactly(objective, self.feasible, self.ridge)
@@ -62,28 +62,30 @@ class PublishedDiw(Method):
     shift", NeurIPS 2020, and the code released with it.
     """
 
+    estimates = True
+
     def __init__(self, config: TrialConfig, splits: Splits) -> None:
         super().__init__(config, splits)
         if not isinstance(splits.train, Split):
             raise UserError("method diw-published puts rows together: it needs them in memory")
         self.rows = concatenated(splits.train, splits.reference)
-        self.reference = BatchStream(splits.reference, config.reference_batch_size, config.seed + 2)
 
     @torch.no_grad()
     def weigh(self, step: Step) -> Tensor:
         """The published kernel mean matching."""
         learner, peers = step.learner, step.learner.peers
+        assert self.reference is not None
         reference = self.reference.draw()
         part = learner.augmented(learner.share(reference))
         source = peers.gathered(learner.evaluate(step.rows).losses, len(step.index))
         target = peers.gathered(learner.evaluate(part).losses, len(reference))
         return peers.once(partial(published_weights, source, target), like=source)
 
-    def loss(self, step: Step) -> Tensor:
+    def weighted_loss(self, step: Step) -> Tensor:
         """The sum of the weighted losses."""
         return step.sum(step.share(self.weigh(step)) * step.forward.losses)
 
-    def warm_up_loss(self, step: Step) -> Tensor:
+    def plain_loss(self, step: Step) -> Tensor:
         """The sum of the losses."""
         return step.sum(step.forward.losses)
 

@@ -1,13 +1,11 @@
-"""Where weights come from: reference rows drawn, passed through the network, and matched."""
+"""Where weights come from: training rows matched to reference rows, by what the network gives."""
 
 from torch import Tensor, nn
 
 from adiw_tune.divergences import make_divergence
-from adiw_tune.tasks import Split
 from adiw_tune.training.config import TrialConfig
-from adiw_tune.training.learner import represent
+from adiw_tune.training.learner import Forward, represent
 from adiw_tune.training.methods.base import Step
-from adiw_tune.training.stream import BatchStream
 from adiw_tune.weights import ImportanceWeighter
 
 
@@ -16,26 +14,20 @@ class Estimator(nn.Module):
 
     Args:
         config: names divergence, solver, warm start and representation.
-        reference: the rows to match.
         train_size: number of training rows.
     """
 
-    def __init__(self, config: TrialConfig, reference: Split, train_size: int) -> None:
+    def __init__(self, config: TrialConfig, train_size: int) -> None:
         super().__init__()
         self.representation = config.representation
-        self.reference = BatchStream(reference, config.reference_batch_size, config.seed + 2)
         divergence = make_divergence(config.divergence, config.bandwidth)
         self.weighter = ImportanceWeighter(
             train_size, divergence, config.solver(), config.retention, config.compiled
         )
 
-    def match_only(self, reference: Split) -> None:
-        """Match these rows from now on."""
-        self.reference.rows = reference
-
-    def forward(self, step: Step) -> Tensor:
+    def forward(self, step: Step, reference: Forward) -> Tensor:
         """[n], mean 1 unless the configuration leaves slack."""
-        source, target = step.seen(self.representation, self.reference.draw())
+        source, target = step.seen(self.representation, reference)
 
         def weigh() -> Tensor:
             w: Tensor = self.weighter(*represent(self.representation, source, target), step.index)

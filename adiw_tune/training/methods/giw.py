@@ -23,7 +23,7 @@ _REFUSED = 0.05  # share of the training rows themselves that may count as out o
 class Giw(Adiw):
     """ADIW on the reference rows within the training support, plain training on the others.
 
-        loss = α mean_i w_i ℓ_i + (1 - α) mean_j ℓ(v_j),   j over the reference rows out of support
+        α mean_i w_i ℓ_i + (1 - α) mean_j ℓ(v_j),   j over the reference rows out of support
 
     α is the share of reference rows in support. They are told apart once, after the warm-up, by a
     one-class SVM on the network's features of the training rows: a reference row is in support if
@@ -66,21 +66,22 @@ class Giw(Adiw):
         outside = (~self.in_support).nonzero().flatten()
         self.alpha = len(inside) / len(self.in_support)
         if len(inside):
-            self.estimator.match_only(self.trusted.take(inside))
+            assert self.reference is not None
+            self.reference.rows = self.trusted.take(inside)
         if len(outside):
             self.outside.rows = self.trusted.take(outside)
 
-    def loss(self, step: Step) -> Tensor:
+    def weighted_loss(self, step: Step) -> Tensor:
         """The weighted loss and the loss of the rows out of support, in proportion."""
         if self.alpha == 1:
-            return super().loss(step)
+            return super().weighted_loss(step)
         learner, drawn = step.learner, self.outside.draw()
         rows = learner.augmented(learner.share(drawn))
         losses = learner.forward(rows, len(drawn)).losses
         outside = learner.peers.own(losses, len(drawn)).sum() / len(drawn)
         if self.alpha == 0:
             return outside
-        return self.alpha * super().loss(step) + (1 - self.alpha) * outside
+        return self.alpha * super().weighted_loss(step) + (1 - self.alpha) * outside
 
 
 @torch.no_grad()

@@ -8,11 +8,8 @@ from torch import Tensor
 from torch.func import functional_call, jvp
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from adiw_tune.tasks import Splits
-from adiw_tune.training.config import TrialConfig
 from adiw_tune.training.kernels import fast_kernels
 from adiw_tune.training.methods.base import Method, Step
-from adiw_tune.training.stream import BatchStream
 
 
 class LearningToReweight(Method):
@@ -27,9 +24,8 @@ class LearningToReweight(Method):
     Source: Ren et al., "Learning to reweight examples for robust deep learning", ICML 2018.
     """
 
-    def __init__(self, config: TrialConfig, splits: Splits) -> None:
-        super().__init__(config, splits)
-        self.reference = BatchStream(splits.reference, config.reference_batch_size, config.seed + 2)
+    estimates = True
+    _looks_with_gradient = True
 
     def weigh(self, step: Step) -> Tensor:
         """Rectified alignments with the reference gradient, of mean 1."""
@@ -42,13 +38,12 @@ class LearningToReweight(Method):
             return learner.loss(logits.float(), step.rows.labels)
 
         with learner.statistics_frozen(), learner.few_rows_allowed(len(step.index)):
-            drawn = self.reference.draw()
-            rows = learner.augmented(learner.share(drawn))
-            of_rows = peers.own(learner.forward(rows, len(drawn)).losses, len(drawn))
+            of_rows = peers.own(self.look(step).losses, step.reference_size)
             with fast_kernels(of_rows.device):
                 part = torch.autograd.grad(
-                    of_rows.sum() / len(drawn),
+                    of_rows.sum() / step.reference_size,
                     list(parameters.values()),
+                    retain_graph=self.reference_weight > 0,  # for the loss that is descended
                     materialize_grads=True,  # 0 for a parameter that the loss does not reach
                 )
             direction = dict(zip(parameters, peers.summed(part), strict=True))

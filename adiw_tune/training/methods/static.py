@@ -28,7 +28,7 @@ class Static(Method):
 
     def __init__(self, config: TrialConfig, splits: Splits) -> None:
         super().__init__(config, splits)
-        self.reference = splits.reference
+        self.trusted = splits.reference
         self.register_buffer("weights", torch.ones(len(splits.train)))
         self._unweighed: Tensor | None = None
 
@@ -38,7 +38,7 @@ class Static(Method):
         divergence = make_divergence(config.divergence, config.bandwidth)
         weighter = ImportanceWeighter(len(self.rows), divergence, config.solver())
         weighter = weighter.to(self.weights.device)
-        target, seen = (self._passed(learner, rows) for rows in (self.reference, self.rows))
+        target, seen = (self._passed(learner, rows) for rows in (self.trusted, self.rows))
         self.weights.copy_(
             learner.peers.once(partial(self._estimated, weighter, seen, target), like=self.weights)
         )
