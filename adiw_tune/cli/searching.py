@@ -22,6 +22,10 @@ Seeds = Annotated[
     int,
     typer.Option(help="Over how many seeds each divergence's pick is run again: 3 or more, or 0."),
 ]
+Baselines = Annotated[
+    bool,
+    typer.Option(help="Search plain training, too: erm, pooled (with the clean rows), clean-only."),
+]
 Concurrency = Annotated[
     int | None,
     typer.Option(help="Trials at once, at most; by default as many as there is room for."),
@@ -62,6 +66,7 @@ def search(
         ),
     ] = None,
     seeds: Seeds = 5,
+    baselines: Baselines = True,
     budget: Annotated[
         str | None,
         typer.Option(help="10m or 1.5h of time, 2gpu-h, or $5 with --price: the finale included."),
@@ -115,6 +120,7 @@ def search(
         metric=metric,
         policy=policy,
         seeds=seeds,
+        baselines=baselines,
         early_stopping=early_stopping,
         patience=patience,
         budget=budget,
@@ -192,6 +198,7 @@ def plan(
     trials: Trials = 16,
     seed: Seed = 0,
     seeds: Seeds = 5,
+    baselines: Baselines = True,
     cross_fit: CrossFit = None,
     concurrency: Concurrency = None,
     data_dir: DataDir = None,
@@ -200,7 +207,7 @@ def plan(
     from adiw_tune.search.plan import make_plan
     from adiw_tune.terminal import plan_text
 
-    made = make_plan(space, trials, seed, seeds, cross_fit, concurrency, data_dir)
+    made = make_plan(space, trials, seed, seeds, baselines, cross_fit, concurrency, data_dir)
     out.print(plan_text(made), markup=False)
 
 

@@ -9,6 +9,7 @@ from adiw_tune.decide.front import (
     pareto_front,
     worst_corner,
 )
+from adiw_tune.decide.gain import Gain, contest
 from adiw_tune.decide.paired import MIN_SEEDS
 from adiw_tune.decide.policies import Policy, default_policy, finalists, parse_policy
 
@@ -16,7 +17,9 @@ __all__ = [
     "ERROR",
     "MIN_SEEDS",
     "Decision",
+    "Gain",
     "Policy",
+    "contest",
     "decide",
     "default_policy",
     "finalists",

@@ -5,8 +5,10 @@ from typing import Any
 
 import pandas as pd
 
+from adiw_tune.arms import BASELINES
 from adiw_tune.decide.evidence import Evidence, Standing, weigh
 from adiw_tune.decide.front import FINISHED, pareto_front
+from adiw_tune.decide.gain import Gain, arms_of, measured_gain, single_run_gain, verdict
 from adiw_tune.decide.paired import MIN_SEEDS
 from adiw_tune.decide.policies import Policy, finalists, ranked, reason
 from adiw_tune.errors import UserError
@@ -34,9 +36,16 @@ class Decision:
             is about the best; a tied one outside that margin may be faster.
         tied: the divergences of these finalists.
         seeds: how many paired seeds are behind the answer; 0 is single runs only.
-        p_best: by divergence, the share of resamples of the seeds in which the rule takes it;
-            empty without seeds.
+        p_chosen: by divergence, the share of resamples of the seeds in which the policy takes it;
+            empty without seeds, and of an only finalist.
         provisional: no trial ran its full course; picked from those that were cut.
+        baselines: which methods of plain training were among the trials.
+        gain, gain_interval: what the best weighting gains over the best of these, in the metric's
+            unit, see :class:`adiw_tune.decide.Gain`; None without both.
+        gain_of, gain_over: the divergences (or methods) of these two.
+        gain_work_ratio: work of the first by that of the second.
+        worth_it: yes, no or undecided: whether weighting is; None without both.
+        verdict: the gain in a sentence; None without both.
         best_per_divergence: of each divergence its finalist, or without seeds its best trial,
             best first.
     """
@@ -55,8 +64,16 @@ class Decision:
     tie: bool
     tied: list[str]
     seeds: int
-    p_best: dict[str, float]
+    p_chosen: dict[str, float]
     provisional: bool
+    baselines: list[str]
+    gain: float | None
+    gain_interval: list[float] | None
+    gain_of: str | None
+    gain_over: str | None
+    gain_work_ratio: float | None
+    worth_it: str | None
+    verdict: str | None
     best_per_divergence: list[dict[str, Any]]
 
     def as_dict(self) -> dict[str, Any]:
@@ -98,7 +115,9 @@ def decide(trials: pd.DataFrame, policy: Policy, reruns: pd.DataFrame | None = N
     else:
         winner = ranking[ranking["trial"] == evidence.winner].iloc[0]
         why = _reason(evidence, ranking.set_index("trial").loc[compared], policy)
-    return _decision(winner, why, policy, competing, provisional, evidence)
+    gain = None if reruns is None else measured_gain(competing, reruns, policy.metric)
+    gain = gain or single_run_gain(competing, policy.metric)
+    return _decision(winner, why, policy, competing, provisional, evidence, gain)
 
 
 def _competing(trials: pd.DataFrame, metric: Metric) -> tuple[pd.DataFrame, bool]:
@@ -165,6 +184,7 @@ def _decision(
     competing: pd.DataFrame,
     provisional: bool,
     evidence: Evidence | None,
+    gain: Gain | None,
 ) -> Decision:
     standings = {} if evidence is None else {one.trial: one for one in evidence.standings}
     best = _best_per_divergence(competing, standings, policy)
@@ -185,10 +205,28 @@ def _decision(
         tie=bool(evidence and evidence.tied),
         tied=[str(names[trial]) for trial in evidence.tied] if evidence else [],
         seeds=own.seeds,
-        p_best={row["divergence"]: row["p_best"] for row in best if row["seeds"]},
+        p_chosen={
+            row["divergence"]: row["p_chosen"] for row in best if row["p_chosen"] is not None
+        },
         provisional=provisional,
+        baselines=[name for name in BASELINES if name in set(names)],
+        **_gain_fields(gain, arms_of(competing), own.trial, policy),
         best_per_divergence=best,
     )
+
+
+def _gain_fields(
+    gain: Gain | None, arms: dict[str, str], picked: str, policy: Policy
+) -> dict[str, Any]:
+    fields = ("gain", "gain_interval", "gain_of", "gain_over", "gain_work_ratio", "worth_it")
+    if gain is None:
+        return dict.fromkeys((*fields, "verdict"))
+    compared = (arms[gain.weighting], arms[gain.baseline])
+    values = (gain.gain, gain.interval, *compared, gain.work_ratio, gain.worth_it)
+    return {
+        **dict(zip(fields, values, strict=True)),
+        "verdict": verdict(gain, arms, picked, policy),
+    }
 
 
 def _best_per_divergence(

@@ -20,7 +20,7 @@ from adiw_tune.metrics import Metric
 # How often the finalist that is right may be thought worse than another, at most. Half of it, so
 # that two that are equal, and can each be thought worse, are told apart in one answer of 20.
 ERROR = 0.025
-_RACE_ERROR = _ANSWER_ERROR = ERROR / 2  # spent while racing, and in the end
+RACE_ERROR = ANSWER_ERROR = ERROR / 2  # spent while racing, and in the end
 
 
 @dataclass(frozen=True)
@@ -33,15 +33,15 @@ class Standing:
             run's.
         interval: [low, high], 95%, of the mean; None of a single run.
         seeds: how many were run; 0 of a single run.
-        p_best: the share of resamples of the seeds in which the policy takes it; None of a single
-            run.
+        p_chosen: the share of resamples of the seeds in which the policy takes it; None of a single
+            run, and of an only finalist.
     """
 
     trial: str
     value: float
     interval: list[float] | None = None
     seeds: int = 0
-    p_best: float | None = None
+    p_chosen: float | None = None
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Evidence:
     """What the reruns say.
 
     Args:
-        standings: of the finalists that were rerun; their ``p_best`` sums to 1.
+        standings: of the finalists that were rerun; the ``p_chosen`` of several sum to 1.
         winner: the trial that the policy takes.
         tied: the trials that could be the best too, and cannot be told from the winner.
     """
@@ -84,7 +84,7 @@ def race(reruns: pd.DataFrame, finalists: list[str], policy: Policy) -> list[str
     Returns:
         Trials of ``finalists``, in its order. The race is over when one is left.
     """
-    values, arms = _scores(reruns, finalists, policy.metric)
+    values, arms = scores_of(reruns, finalists, policy.metric)
     work = reruns.groupby("trial")["work_s"].mean().reindex(arms).to_numpy(float)
     racing = np.arange(len(arms))
     for seeds in range(MIN_SEEDS, values.shape[1] + 1):
@@ -92,7 +92,7 @@ def race(reruns: pd.DataFrame, finalists: list[str], policy: Policy) -> list[str
         if len(racing) < 2 or np.isnan(seen[racing]).any():
             break
         rounds = seeds - MIN_SEEDS + 1
-        bounds = lower_bounds(seen, _RACE_ERROR / (rounds * (rounds + 1)))
+        bounds = lower_bounds(seen, RACE_ERROR / (rounds * (rounds + 1)))
         margin = policy.margin(seen[racing].mean(1).max())
         left = _left(bounds[np.ix_(racing, racing)], work[racing], margin, policy.knee)
         racing = racing[left]
@@ -118,14 +118,14 @@ def weigh(
         policy: that decides.
     """
     metric = policy.metric
-    values, arms = _scores(reruns, finalists, metric)
-    values = _complete(values)
+    values, arms = scores_of(reruns, finalists, metric)
+    values = complete(values)
     if not arms or (~np.isnan(values)).sum(1).min() < MIN_SEEDS:
         return None
     seconds = cost.loc[arms].to_numpy(float)
     mean = np.nanmean(levelled(values), 1)
     # better[i, j]: i's score is higher than j's, with confidence
-    bounds = lower_bounds(values, _ANSWER_ERROR)
+    bounds = lower_bounds(values, ANSWER_ERROR)
     better = bounds > price * (seconds[:, None] - seconds[None, :])
     np.fill_diagonal(better, False)
     score = mean - price * seconds
@@ -152,11 +152,13 @@ def _standings(
 ) -> list[Standing]:
     """In the metric's own unit."""
     rng = np.random.default_rng(0)  # the same answer every time
-    p_best = _p_best(resampled_means(scores, rng), seconds, price, margin)
+    p_chosen: list[float | None] = [None]  # of an only one, nothing is chosen
+    if len(arms) > 1:
+        p_chosen = [*_p_chosen(resampled_means(scores, rng), seconds, price, margin)]
     rows = [metric.score(row[~np.isnan(row)]) for row in levelled(scores)]
     return [
         Standing(arm, float(row.mean()), interval(row, rng, metric), len(row), share)
-        for arm, row, share in zip(arms, rows, p_best, strict=True)
+        for arm, row, share in zip(arms, rows, p_chosen, strict=True)
     ]
 
 
@@ -180,14 +182,16 @@ def _near(score: Matrix, within: float) -> NDArray[np.bool_]:
     return np.asarray(score >= best - within - 1e-12)
 
 
-def _p_best(means: Matrix, seconds: Matrix, price: float, within: float) -> list[float]:
+def _p_chosen(means: Matrix, seconds: Matrix, price: float, within: float) -> list[float]:
     near = _near(means - price * seconds, within)
     by_speed = np.argsort(seconds, kind="stable")
     taken = by_speed[near[:, by_speed].argmax(1)]
     return [float(share) for share in np.bincount(taken, minlength=len(seconds)) / len(means)]
 
 
-def _scores(reruns: pd.DataFrame, finalists: list[str], metric: Metric) -> tuple[Matrix, list[str]]:
+def scores_of(
+    reruns: pd.DataFrame, finalists: list[str], metric: Metric
+) -> tuple[Matrix, list[str]]:
     """Scores [k, s] of the finalists none of whose reruns failed, seeds ascending."""
     failed = set(reruns.loc[reruns[metric.name].isna(), "trial"])
     arms = [trial for trial in finalists if trial not in failed]
@@ -196,7 +200,7 @@ def _scores(reruns: pd.DataFrame, finalists: list[str], metric: Metric) -> tuple
     return metric.score(table.reindex(arms).to_numpy(float)), arms
 
 
-def _complete(values: Matrix) -> Matrix:
+def complete(values: Matrix) -> Matrix:
     """Without the seeds of a round that was cut short."""
     counts = (~np.isnan(values)).sum(1)
     if not counts.size:

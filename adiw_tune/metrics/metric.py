@@ -69,5 +69,12 @@ class Metric:
         return f"[{self.text(low)}, {self.text(high)}]"
 
     def difference(self, gain: float) -> str:
-        """How far two values are apart, at least 0: in points, or in the metric's own unit."""
+        """How far two values are apart: in points, or in the metric's own unit."""
         return f"{100 * gain:.1f} points" if self.is_share else f"{gain:.3g}"
+
+    def difference_interval(self, interval: Sequence[float]) -> str:
+        """The ends of such a difference, in its unit: [4.8, 7.3]."""
+        low, high = interval
+        if self.is_share:
+            return f"[{100 * low:.1f}, {100 * high:.1f}]"
+        return f"[{low:.3g}, {high:.3g}]"

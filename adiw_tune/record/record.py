@@ -60,6 +60,7 @@ class SearchSettings(BaseModel):
             until it is.
         metric, greater_is_better: what it chooses by, and its direction; the accuracy in records of
             earlier versions, which do not say.
+        baselines: whether plain training is among its arms; not in records of earlier versions.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -89,6 +90,7 @@ class SearchSettings(BaseModel):
     place: Path | None = None
     metric: str = ACCURACY.name
     greater_is_better: bool = True
+    baselines: bool = False
 
     @property
     def main_metric(self) -> Metric:

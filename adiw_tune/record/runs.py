@@ -1,10 +1,9 @@
 """One training run of a search, as the events tell of it."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
+from adiw_tune.arms import arm
 from adiw_tune.metrics import Metric
 from adiw_tune.record.events import DamagedError, Event, check_config
 from adiw_tune.record.log import EventLog
@@ -147,12 +146,3 @@ def end_cut_run(log: EventLog, run: Run) -> None:
     """The same of one that the scheduler cut."""
     reason = f"others of its divergence did better at epoch {run.rung}"
     end_run(log, run, "pruned", reason)
-
-
-def arm(config: Mapping[str, Any]) -> str:
-    """What trials are compared by: the divergence, or the method where that is not adiw.
-
-    Of a user's own divergence, which is a path, it is the file's name.
-    """
-    method = config.get("method", "adiw")
-    return Path(str(config["divergence"])).name if method == "adiw" else str(method)

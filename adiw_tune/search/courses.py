@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from adiw_tune.arms import arm
 from adiw_tune.errors import UserError
 from adiw_tune.metrics import ACCURACY, Metric
 from adiw_tune.record.events import Event
 from adiw_tune.record.log import EventLog
-from adiw_tune.record.runs import arm
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import optuna
 import pandas as pd
 
+from adiw_tune.arms import BASELINES
 from adiw_tune.ranges import FLOAT32
 from adiw_tune.record.history import History
 from adiw_tune.search.proposals import study_of
@@ -15,11 +16,13 @@ def importance(history: History) -> pd.DataFrame:
 
     Columns parameter, of the metric's name, work_s: shares in [0, 1] that add up to 1; no rows
     where fewer than 8 trials finished. Only parameters that every finished trial has can be told
-    apart; what none of them explains, such as a value that all trials reach, leaves shares of 0, or
-    no rows. Parameters whose range goes beyond float32, in which the forest computes, are left out.
+    apart, so baselines are left out. What none of them explains, such as a value that all trials
+    reach, leaves shares of 0, or no rows. Parameters whose range goes beyond float32, in which the
+    forest computes, are left out.
     """
     name = history.metric.name
     finished = [run for run in history.of_kind("search") if run.status == "finished"]
+    finished = [run for run in finished if run.arm not in BASELINES] or finished
     if len(finished) < _FEWEST_TRIALS:
         return pd.DataFrame(columns=["parameter", name, "work_s"])
     study = study_of(finished, history.metric)

@@ -9,8 +9,9 @@ from statistics import mean, quantiles
 
 import torch
 
+from adiw_tune.arms import BASELINES, arm
 from adiw_tune.cores import usable_cores
-from adiw_tune.record.runs import arm
+from adiw_tune.search.baselines import as_baseline
 from adiw_tune.search.request import check_data, check_options, runs_at_once
 from adiw_tune.search.space import SpaceFile
 from adiw_tune.search.starting_points import check_space
@@ -43,7 +44,7 @@ class Plan:
     """What a search will take.
 
     Args:
-        arms: one for each divergence that the space draws.
+        arms: one for each divergence that the space draws, and for each baseline.
         trials, concurrency: as asked for, or by default.
         search_s, finale_s: wall seconds, from the least to the most that is to be expected.
         memory_bytes: the most that a trial needs, None where the system does not tell: on a GPU
@@ -67,11 +68,12 @@ def make_plan(
     trials: int,
     seed: int,
     seeds: int,
+    baselines: bool,
     cross_fit: int | None,
     concurrency: int | None,
     data_dir: Path | None,
 ) -> Plan:
-    """Measure one configuration of each divergence on this machine, and count.
+    """Measure one configuration of each divergence and baseline on this machine, and count.
 
     Nothing is written. The range of a search is that of 200 drawn from the space: from their 10%
     quantile, if early stopping saves half and trials at once do not slow each other, to their
@@ -87,6 +89,9 @@ def make_plan(
     by_arm: dict[str, list[TrialConfig]] = {}
     for config in configs:
         by_arm.setdefault(arm(config.as_dict()), []).append(config)
+    for name in BASELINES if baselines else ():
+        plain = [TrialConfig.from_mapping(as_baseline(name, one.as_dict())) for one in configs]
+        by_arm.setdefault(name, plain)
     device = torch.device("cuda" if gpus else "cpu")
     measured = {name: _measure(some, device, data_dir) for name, some in by_arm.items()}
     seconds = {n: [measured[n].trial_s(config) for config in some] for n, some in by_arm.items()}

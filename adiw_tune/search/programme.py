@@ -1,8 +1,9 @@
 """What a search does next: a function of its history, so that a kill changes nothing.
 
 Search trials, until their number or the budget is reached; then the finale: the pick of each
-divergence again over paired seeds, while the evidence leaves several in the race; each timed alone;
-and the winner trained again, to be kept.
+divergence and baseline again over paired seeds, while the evidence leaves several in the race, or
+does not tell whether weighting is worth it; each timed alone; and the winner trained again, to be
+kept.
 """
 
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from typing import Any
 
 from adiw_tune.decide import (
     MIN_SEEDS,
+    contest,
     decide,
     finalists,
     hypervolume,
@@ -139,13 +141,17 @@ class Programme:
             yield from self._last_runs(history, picks)
 
     def _races(self, history: History, picks: list[str]) -> Iterator[Begin]:
-        """Runs over seeds until the race is decided, one seed after the other."""
-        racing = race(history.reruns(), picks, self._policy)
+        """Runs over seeds until it is decided which is best, and whether weighting is worth it."""
+        reruns, arms = history.reruns(), {pick: history.runs[pick].arm for pick in picks}
+        racing = race(reruns, picks, self._policy)
+        contested = contest(reruns, picks, arms, self._metric)
         decided = len(picks) > 1 and len(racing) == 1
         # One that is left because others failed, too, is to have the seeds that an answer needs.
         least = min(MIN_SEEDS, self._settings.seeds)
-        for seed in range(least if decided else self._settings.seeds):
-            lap = [self._over_seed(history.runs[pick], seed) for pick in racing]
+        for seed in range(self._settings.seeds):
+            raced = racing if seed < least or not decided else []
+            wanted = [pick for pick in picks if pick in raced or pick in contested]
+            lap = [self._over_seed(history.runs[pick], seed) for pick in wanted]
             if left := [run for run in lap if not _ended(history, run)]:
                 yield from left
                 return

@@ -2,10 +2,8 @@
 
 import math
 import warnings
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import optuna
@@ -17,15 +15,10 @@ from adiw_tune.errors import UserError
 from adiw_tune.metrics import ACCURACY, Metric
 from adiw_tune.record.history import History
 from adiw_tune.record.runs import Run, Skipped
+from adiw_tune.search.baselines import as_baseline
 from adiw_tune.search.sampler import FixingSampler, within
 from adiw_tune.search.space import SpaceFile, plain
-from adiw_tune.search.starting_points import (
-    Draw,
-    agrees,
-    draw,
-    settled,
-    starting_points,
-)
+from adiw_tune.search.turns import Turns
 
 _STATES = {
     "running": TrialState.RUNNING,
@@ -68,72 +61,60 @@ class Proposer:
     pruned in Optuna's eyes, never complete at its short cost; so is a point that the space calls
     infeasible.
 
-    The first proposals are the space's starting points, each divergence by its defaults. After them
-    every other proposal goes to the divergence tried least, until each has had its floor: half of
-    its even share of the trials. So none loses for want of being tried. The same goes for methods
-    that the space chooses among. Which a trial was of is read from its configuration.
+    :class:`Turns` says which values are chosen beforehand. Each baseline has a study of its own, of
+    what makes a difference to it.
 
     Args:
         space: what to propose from.
         seed: of the sampler.
         trials: how many will be proposed in all.
         metric: that the search chooses by.
+        baselines: whether plain training is tried, too.
     """
 
-    def __init__(self, space: SpaceFile, seed: int, trials: int, metric: Metric = ACCURACY) -> None:
+    def __init__(
+        self,
+        space: SpaceFile,
+        seed: int,
+        trials: int,
+        metric: Metric = ACCURACY,
+        baselines: bool = False,
+    ) -> None:
         self.space = space
         self._seed = seed
-        self._trials = trials
         self._metric = metric
+        self._turns = Turns(space, trials, metric, baselines)
         self._mirror = _Mirror(metric)
-
-    @cached_property
-    def _arms(self) -> dict[str, dict[str, Any]]:
-        """Arm -> what is to be suggested to come to it."""
-        return settled(self._draws)
-
-    @cached_property
-    def _draws(self) -> list[Draw]:
-        return draw(self.space)
-
-    @cached_property
-    def _starting_points(self) -> list[dict[str, Any]]:
-        return starting_points(self._draws)
 
     def propose(self, history: History) -> Proposal | Infeasible:
         """The next point of the space, given those so far."""
-        tried = history.proposed
-        study = self._mirror.showing(looked_at(tried, self._metric))
-        study.sampler = self._sampler(tried)
+        tried, turn, baseline_of = (
+            history.proposed,
+            self._turns.next(history),
+            self._turns.baseline_of,
+        )
+        alike = looked_at([one for one in tried if baseline_of(one) == turn.of], self._metric)
+        study = study_of(alike, self._metric) if turn.of else self._mirror.showing(alike)
+        study.sampler = self._sampler(len(tried), turn.chosen)
         trial = study.ask()
         try:
             config = self.space(trial)
         except optuna.TrialPruned as error:
             return Infeasible(*_suggested(trial), " ".join(str(error).split()) or "TrialPruned")
-        return Proposal(config, *_suggested(trial))
+        params, ranges = _suggested(trial)
+        baselines = self._turns.baselines
+        if turn.of is None or baselines is None:
+            return Proposal(config, params, ranges)
+        told = (baselines.told(some, turn.of) for some in (params, ranges))
+        return Proposal(as_baseline(turn.of, config), *told)
 
-    def _sampler(self, tried: list[Run | Skipped]) -> optuna.samplers.BaseSampler:
+    def _sampler(self, tried: int, chosen: dict[str, Any]) -> optuna.samplers.BaseSampler:
         # 32 bits, and apart for neighbouring seeds of a user's.
-        seed = (self._seed * 1_000_003 + len(tried)) % 2**32
+        seed = (self._seed * 1_000_003 + tried) % 2**32
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
-        return FixingSampler(self._chosen(tried), sampler)
-
-    def _chosen(self, tried: list[Run | Skipped]) -> dict[str, Any]:
-        """Values of a starting point, or of the arm whose turn it is for want of trials, if any."""
-        arms = self._arms
-        if len(tried) < len(self._starting_points):
-            return self._starting_points[len(tried)]
-        if len(tried) % 2 or not arms:
-            return {}
-        floor = self._trials // (2 * len(arms))
-        runs = Counter(run.arm for run in tried if isinstance(run, Run))  # also those that failed
-        points = [one.params for one in tried if isinstance(one, Skipped)]
-        turns = {n: runs[n] + sum(agrees(p, values) for p in points) for n, values in arms.items()}
-        # One that is hardly ever feasible is left after twice its floor.
-        wanting = [name for name in arms if runs[name] < floor and turns[name] < 2 * floor]
-        return arms[min(wanting, key=turns.__getitem__)] if wanting else {}
+        return FixingSampler(chosen, sampler)
 
 
 def _suggested(trial: optuna.Trial) -> tuple[dict[str, Any], dict[str, str]]:

@@ -52,6 +52,8 @@ class SearchRequest:
         policy: which trade-off the pick is to make, as :func:`adiw_tune.decide.parse_policy`; None
             for :func:`adiw_tune.decide.default_policy`.
         seeds: over how many each divergence's pick is run again, at most, in [3, 1000]; 0 for none.
+        baselines: whether plain training is searched, too, to know whether weighting is worth it:
+            erm, pooled and clean-only.
         early_stopping: whether trials are cut that fall behind.
         patience: finished trials without growth of the hypervolume that end the search; None:
             none do.
@@ -79,6 +81,7 @@ class SearchRequest:
     metric: str | None
     policy: str | None
     seeds: int
+    baselines: bool
     early_stopping: bool
     patience: int | None
     budget: str | None
@@ -148,6 +151,7 @@ def _settings(request: SearchRequest, metric: Metric, devices: int) -> SearchSet
         version=version("adiw-tune"),
         metric=metric.name,
         greater_is_better=metric.greater_is_better,
+        baselines=request.baselines,
     )
 
 

@@ -7,8 +7,8 @@ from typing import Any, Self
 
 import numpy as np
 
+from adiw_tune.arms import arm
 from adiw_tune.metrics import ACCURACY, Metric
-from adiw_tune.record.runs import arm
 
 FIRST_RUNG = 2  # chosen, as eta and what becomes of equal ranks, by adiw-tune replay
 ETA = 3

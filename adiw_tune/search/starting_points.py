@@ -12,12 +12,14 @@ from typing import Any
 import optuna
 from optuna.study import StudyDirection
 
+from adiw_tune.arms import arm
 from adiw_tune.divergences import DEFAULT_BANDWIDTHS, DIVERGENCES
 from adiw_tune.errors import UserError
-from adiw_tune.record.runs import MOST_SKIPPED, arm
+from adiw_tune.record.runs import MOST_SKIPPED
 from adiw_tune.search.sampler import FixingSampler
 from adiw_tune.search.space import SpaceFile, plain
 from adiw_tune.training import TrialConfig
+from adiw_tune.training.config import default_reference_weight
 
 _TWO = (StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE)  # as in a search; nothing is told here
 _DRAWS = 50  # enough to meet every branch of a space
@@ -32,6 +34,7 @@ _HOW_TO_MINIMISE = (
     "decay",
     "warmup_epochs",
     "representation",
+    "reference_weight",
 )
 
 
@@ -62,7 +65,6 @@ def starting_points(draws: list[Draw]) -> list[dict[str, Any]]:
 
     The bandwidth is the default of the representation that the arm has then.
     """
-    defaults = {name: _DEFAULTS[name] for name in _HOW_TO_MINIMISE}
     points = []
     for name, values in settled(draws).items():
         met = {one.config.representation for one in draws if one.arm == name}
@@ -70,8 +72,18 @@ def starting_points(draws: list[Draw]) -> list[dict[str, Any]]:
         if representation not in met:
             representation = min(met)
         bandwidth = DEFAULT_BANDWIDTHS[representation]
-        points.append({**defaults, "bandwidth": bandwidth, **values})
+        points.append({**_defaults(), "bandwidth": bandwidth, **values})
     return points
+
+
+def start_of(draws: list[Draw]) -> dict[str, Any]:
+    """The first starting point; where the space has one arm only, its weights by default."""
+    return next(iter(starting_points(draws)), _defaults())
+
+
+def _defaults() -> dict[str, Any]:
+    weight = default_reference_weight(_DEFAULTS["method"])
+    return {**{name: _DEFAULTS[name] for name in _HOW_TO_MINIMISE}, "reference_weight": weight}
 
 
 def draw(space: SpaceFile) -> list[Draw]:
@@ -129,6 +141,11 @@ def _settling(arm: str, draws: list[Draw]) -> dict[str, Any]:
         if tells(fewer := {n: value for n, value in common.items() if n != name}):
             common = fewer
     return common
+
+
+def draw_at(space: SpaceFile, params: Mapping[str, Any]) -> Draw | None:
+    """The point with these values, and others at random; None if it is infeasible."""
+    return next(iter(_drawn(space, _study(), params)), None)
 
 
 def _study() -> optuna.Study:

@@ -1,7 +1,8 @@
 """One fixed colour and marker for each divergence and each baseline method.
 
 The colours are Okabe and Ito's, which people with the common kinds of colour blindness tell apart;
-the marker is a second channel. The same colour stands for the same divergence in the PNG, in the
+the marker is a second channel,
+hollow for the baselines. The same colour stands for the same divergence in the PNG, in the
 HTML and in MLflow's own charts (the tag `mlflow.runColor`).
 """
 
@@ -17,6 +18,7 @@ class Look(NamedTuple):
     colour: str
     plotly_marker: str
     matplotlib_marker: str
+    hollow: bool = False  # plain training: there are no weights in it
 
 
 GREY = "#8A8A8A"  # of what belongs to no divergence
@@ -32,8 +34,9 @@ _LOOKS = {
     "auto": Look("#000000", "diamond-wide", "d"),
     "giw": Look("#882255", "triangle-right", ">"),
     "diw": Look("#56B4E9", "pentagon", "p"),
-    "erm": Look("#595959", "x", "X"),
-    "clean-only": Look("#8C6D1F", "cross", "P"),
+    "erm": Look("#595959", "circle-open", "o", hollow=True),
+    "pooled": Look("#A0522D", "square-open", "s", hollow=True),
+    "clean-only": Look("#7A8B00", "diamond-open", "D", hollow=True),
     "random": Look("#A6A6A6", "hexagon", "h"),
 }
 _OTHERS = (

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 
+from adiw_tune.arms import arm
 from adiw_tune.csv_text import csv_text
 from adiw_tune.metrics import ACCURACY, Metric, find_metric
 from adiw_tune.tracking import words
@@ -21,7 +22,7 @@ from adiw_tune.tracking.figures.in_matplotlib import write_picture
 from adiw_tune.tracking.figures.in_plotly import write_page
 from adiw_tune.tracking.figures.scaling import scale_chart
 from adiw_tune.tracking.store import SEARCH_TAG, client_of, find_experiment, find_parent
-from adiw_tune.tracking.translate import NOTE, label, parameters
+from adiw_tune.tracking.translate import NOTE, parameters
 from adiw_tune.tracking.view import picture_address
 
 if TYPE_CHECKING:
@@ -105,13 +106,13 @@ class ScaleRun:
             return None
         tags = {
             "mlflow.parentRunId": parent.info.run_id,
-            "mlflow.runColor": look_of(label(scale.config)).colour,
+            "mlflow.runColor": look_of(arm(scale.config)).colour,
             SEARCH_TAG: search_id,
             "search": str(parent.info.run_name),
             "kind": KIND,
             "dial": scale.dial,
             "of": scale.trial,
-            "divergence": label(scale.config),
+            "divergence": arm(scale.config),
             "machine": scale.machine,
             "commit": scale.commit or "",
         }

@@ -6,9 +6,9 @@ import math
 import posixpath
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from adiw_tune.arms import arm
 from adiw_tune.metrics import ACCURACY
 from adiw_tune.metrics import Metric as MainMetric
 from adiw_tune.tracking.colours import look_of
@@ -33,29 +33,23 @@ _TOLD = ("device", "host", "plain_s", "ratio", "speed", "extra_speed", "memory_b
 _LONGEST_TAG = 5000  # MLflow takes 8,000 bytes
 
 
-def label(config: Mapping[str, Any]) -> str:
-    """Return the divergence; for a method that is compared with adiw, the method."""
-    method = config.get("method", "adiw")
-    return Path(config.get("divergence") or "trial").name if method == "adiw" else str(method)
-
-
 def run_name(trial: str, event: Event) -> str:
     """Return `mmd-7` for search trial number 7, and `mmd-7-seed3` for its rerun over seed 3."""
     if "number" not in event:
         return trial
     rerun = trial.removeprefix(event["of"]) if event.get("of") else ""
-    return f"{label(event['config'])}-{event['number']}{rerun}"
+    return f"{arm(event['config'])}-{event['number']}{rerun}"
 
 
 def first_tags(trial: str, event: Event) -> dict[str, str]:
     """Return the tags of a trial that begins."""
-    arm = label(event.get("config", {}))
+    name = arm(event.get("config", {}))
     return {
-        "mlflow.runColor": look_of(arm).colour,  # MLflow's charts use it for the run's points
+        "mlflow.runColor": look_of(name).colour,  # MLflow's charts use it for the run's points
         "adiw.trial": trial,
         "kind": event.get("kind", "search"),
         "of": event.get("of") or "",
-        "divergence": arm,
+        "divergence": name,
         "front": "no",
         "pruned": "no",
         "rung": "",
@@ -63,14 +57,14 @@ def first_tags(trial: str, event: Event) -> dict[str, str]:
 
 
 def parameters(event: Event) -> dict[str, str]:
-    """Return the trial's configuration as parameters; the divergence goes by its label.
+    """Return the trial's configuration as parameters; the divergence goes by the name of its arm.
 
     And what else was suggested for it, by names that are not the configuration's.
     """
     config = event.get("config", {})
     suggested = {parameter_name(name): value for name, value in event.get("params", {}).items()}
     ours = {metric_name(name): value for name, value in settings_of(config).items()}
-    wanted = {**suggested, **ours, "divergence": label(config)} if config else {}
+    wanted = {**suggested, **ours, "divergence": arm(config)} if config else {}
     return {name: str(value) for name, value in wanted.items() if value is not None}
 
 

@@ -50,7 +50,7 @@ def test_a_finalist_whose_rerun_failed_is_out() -> None:
     assert race(reruns(THREE, accuracy), ARMS, BEST) == ["t0", "t2"]
     accuracy = {"t0": near(0.85), "t1": [0.99, 0.99, float("nan")], "t2": near(0.80)}
     decision = decide(THREE, BEST, reruns(THREE, accuracy))
-    assert (decision.trial, decision.seeds, set(decision.p_best)) == ("t0", 3, {"mmd", "energy"})
+    assert (decision.trial, decision.seeds, set(decision.p_chosen)) == ("t0", 3, {"mmd", "energy"})
     assert decision.reason.endswith("; kl failed when rerun")
     accuracy = {trial: [float("nan")] for trial in ARMS}
     alone = decide(THREE, BEST, reruns(THREE, accuracy))
@@ -96,7 +96,7 @@ def test_a_winner_that_is_plain_is_no_tie() -> None:
     assert decision.interval is not None
     assert decision.interval[0] < decision.value < decision.interval[1]
     assert decision.seeds == 5
-    assert decision.p_best == {"mmd": 1.0, "kl": 0.0, "energy": 0.0}
+    assert decision.p_chosen == {"mmd": 1.0, "kl": 0.0, "energy": 0.0}
     assert decision.reason == (
         "over 5 paired seeds it is the most accurate that trains in at most 100 s of work"
     )
@@ -116,8 +116,8 @@ def test_of_those_that_cannot_be_told_apart_the_fastest_is_taken(policy: str) ->
     decision = decide(THREE, parse_policy(policy), reruns(THREE, accuracy))
     assert (decision.divergence, decision.tie, decision.tied) == ("kl", True, ["mmd"])
     assert decision.reason.startswith("a tie: the faster one taken, as over 4 paired seeds")
-    assert 0 < decision.p_best["kl"] < decision.p_best["mmd"] < 1
-    assert sum(decision.p_best.values()) == pytest.approx(1)
+    assert 0 < decision.p_chosen["kl"] < decision.p_chosen["mmd"] < 1
+    assert sum(decision.p_chosen.values()) == pytest.approx(1)
 
 
 def test_within_the_margin_the_faster_is_taken_though_it_is_plainly_less_accurate() -> None:
@@ -164,7 +164,7 @@ def test_reruns_that_do_not_answer_the_policy_leave_it_to_single_runs() -> None:
     ran = reruns(table, {"t0": near(0.9), "t1": near(0.8)})
     assert decide(table, parse_policy("best-under=10"), ran).seeds == 3
     other = decide(table, parse_policy("best-under=5"), ran)
-    assert (other.trial, other.seeds, other.interval, other.p_best) == ("t2", 0, None, {})
+    assert (other.trial, other.seeds, other.interval, other.p_chosen) == ("t2", 0, None, {})
     assert "of single runs: not every finalist of this policy was run over 3 seeds" in other.reason
     few = reruns(table, {"t0": [0.9, 0.9], "t1": [0.8, 0.8]})
     assert decide(table, parse_policy("best-under=10"), few).seeds == 0
@@ -175,7 +175,7 @@ def test_one_finalist_has_an_interval_and_nobody_to_race() -> None:
     ran = reruns(table, {"t0": [0.89, 0.88, 0.90]})
     assert race(ran, ["t0"], BEST) == ["t0"]
     decision = decide(table, BEST, ran)
-    assert (decision.tie, decision.p_best) == (False, {"mmd": 1.0})
+    assert (decision.tie, decision.p_chosen) == (False, {})  # of an only one, nothing is chosen
     assert decision.reason == "over 3 paired seeds it is the only finalist"
 
 
@@ -195,7 +195,7 @@ def test_an_answer_is_the_same_every_time_and_its_shares_sum_to_one(
     first = decide(THREE, rule, ran)
     again = decide(THREE, rule, ran.sample(frac=1, random_state=1))
     assert first == again
-    assert sum(first.p_best.values()) == pytest.approx(1)
+    assert sum(first.p_chosen.values()) == pytest.approx(1)
     assert first.divergence not in first.tied
     assert first.tie == bool(first.tied)
     left = race(ran, ARMS, rule)

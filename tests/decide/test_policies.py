@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adiw_tune.arms import arm
 from adiw_tune.decide import decide, parse_policy
 from adiw_tune.errors import UserError
-from adiw_tune.record.runs import arm
 from tests.decide.tables import trials
 
 # Steep, then flat: the knee is number 1. Number 4 is dominated.
@@ -141,9 +141,9 @@ def test_every_divergence_that_finished_is_named_with_its_best_first() -> None:
         ("mmd", "t1", 0.80, 7.0, 2),
         ("erm", "t3", 0.60, 2.0, 1),
     ]
-    unseen = {"interval": None, "retimed_s": None, "seeds": 0, "p_best": None}
+    unseen = {"interval": None, "retimed_s": None, "seeds": 0, "p_chosen": None}
     assert all(unseen.items() <= row.items() for row in decision.best_per_divergence)
-    assert (decision.seeds, decision.interval, decision.p_best) == (0, None, {})
+    assert (decision.seeds, decision.interval, decision.p_chosen) == (0, None, {})
     assert not decision.tie
     assert not decision.provisional
     assert json.loads(json.dumps(decision.as_dict())) == decision.as_dict()

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from adiw_tune.arms import arm
 from adiw_tune.errors import UserError
 from adiw_tune.metrics import METRICS
 from adiw_tune.record.history import History
 from adiw_tune.record.log import EventLog
-from adiw_tune.record.runs import arm, end_whole_run
+from adiw_tune.record.runs import end_whole_run
 from adiw_tune.search.programme import Begin
 from tests.search.made_up import Story, details, line
 

@@ -213,7 +213,8 @@ def test_what_is_recorded_of_paths_does_not_depend_on_where_commands_are_given(
     )
     asked = SearchRequest(
         space=Path("space.py"), name="s", trials=1, seed=0, metric=None, policy="knee", seeds=0,
-        early_stopping=True, patience=None, budget=None, price=None, cross_fit=None, concurrency=1,
+        baselines=False, early_stopping=True, patience=None, budget=None, price=None,
+        cross_fit=None, concurrency=1,
         cpus_per_trial=1, gpus_per_trial=None, workers_per_trial=1, storage=Path("searches"),
         tracking_uri="sqlite:///rel.db", data_dir=Path("data"), checkpoints="kept", address=None,
     )  # fmt: skip

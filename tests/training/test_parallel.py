@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import torch
 
+from adiw_tune.arms import BASELINES
 from adiw_tune.training import Peers
-from adiw_tune.training.config import BASELINES
 
 from . import together
 

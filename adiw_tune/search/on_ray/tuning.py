@@ -50,7 +50,8 @@ def run_programme(
     settings = record.settings
     space = SpaceFile(record.space_path, settings.seed, settings.files_from, settings.folds)
     metric = settings.main_metric
-    programme = Programme(settings, Proposer(space, settings.seed, settings.trials, metric))
+    proposer = Proposer(space, settings.seed, settings.trials, metric, settings.baselines)
+    programme = Programme(settings, proposer)
     if not programme.over(record.history()):
         head_lost = partial(lost, f"Ray's head at '{address}' is gone")
         with connected(address), watched_head(head_lost) if address else watched_here(lost):

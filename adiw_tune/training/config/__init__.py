@@ -2,25 +2,25 @@
 
 from adiw_tune.training.config.recipe import Recipe
 from adiw_tune.training.config.recipes import RECIPES, with_changes, with_recipe
-from adiw_tune.training.config.trial import OF_THE_TASK, TrialConfig
+from adiw_tune.training.config.trial import SETTLED, TrialConfig
 from adiw_tune.training.config.weights import (
     AUTO,
-    BASELINES,
     METHODS,
     REPRESENTATIONS,
     WeightConfig,
+    default_reference_weight,
 )
 
 __all__ = [
     "AUTO",
-    "BASELINES",
     "METHODS",
-    "OF_THE_TASK",
     "RECIPES",
     "REPRESENTATIONS",
+    "SETTLED",
     "Recipe",
     "TrialConfig",
     "WeightConfig",
+    "default_reference_weight",
     "with_changes",
     "with_recipe",
 ]

@@ -5,12 +5,13 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from adiw_tune.arms import BASELINES
 from adiw_tune.divergences import DIVERGENCES, has_bandwidth
 from adiw_tune.errors import UserError
 from adiw_tune.ranges import check_whole, shown
 from adiw_tune.training.config.checks import MOST_ROWS
 from adiw_tune.training.config.recipe import CHOICES, OWN, SELF_WARMING, Recipe, unread_fields
-from adiw_tune.training.config.weights import BASELINES, FITTING_THEM_ANYWAY
+from adiw_tune.training.config.weights import FITTING_THEM_ANYWAY
 
 # Methods whose loss is a sum over the mini-batch; of the others it is a mean.
 _SUMMED = ("diw-published",)

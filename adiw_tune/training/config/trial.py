@@ -6,16 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from adiw_tune.arms import BASELINES
 from adiw_tune.errors import UserError
 from adiw_tune.ranges import check_whole, shown
 from adiw_tune.tasks import find_task, located_shift
 from adiw_tune.training.config.data import DataConfig
 from adiw_tune.training.config.recipe import Recipe
 from adiw_tune.training.config.recipes import with_recipe
-from adiw_tune.training.config.weights import BASELINES, WeightConfig
+from adiw_tune.training.config.weights import WeightConfig
 from adiw_tune.user_file import is_file
 
-OF_THE_TASK = ("shift", "optimizer", "schedule")  # fields whose default is the task's
+# Fields whose default is the task's or the method's.
+SETTLED = ("shift", "optimizer", "schedule", "reference_weight")
 _MOST_SEED = 2**62  # for torch, a few added
 
 

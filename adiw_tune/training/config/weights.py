@@ -26,8 +26,6 @@ METHODS = (
     "pooled",
     "clean-only",
 )
-# Plain training, which weighting has to beat: all weights are 1.
-BASELINES = ("erm", "pooled", "clean-only")
 # Methods that fit the reference rows in a way of their own, and take no reference_weight.
 FITTING_THEM_ANYWAY = ("clean-only", "diw-published")
 DEFAULT_REFERENCE_WEIGHT = 1.0  # of pooled

@@ -24,7 +24,7 @@ def space(trial):
     values = {"epochs": trial.suggest_int("epochs", 4, 6), "batch_size": 4}
     return {**values, "divergence": trial.suggest_categorical("divergence", ["mmd", "squared"])}
 """
-SEARCH = ("search", "space.py", "--name", "s", "--trials", "3", "--seeds", "0")
+SEARCH = ("search", "space.py", "--name", "s", "--trials", "3", "--seeds", "0", "--no-baselines")
 SEARCH = (*SEARCH, "--no-early-stopping", "--address")
 
 

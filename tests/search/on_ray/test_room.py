@@ -15,7 +15,17 @@ SPACE = "def space(trial):\n    return {'epochs': 80, 'batch_size': 16, 'method'
 @pytest.mark.slow
 def test_trials_wait_for_a_node_and_share_its_gpu(tmp_path: Path) -> None:
     (tmp_path / "space.py").write_text(SPACE)
-    command = ("search", "space.py", "--name", "s", "--trials", "4", "--seeds", "0")
+    command = (
+        "search",
+        "space.py",
+        "--name",
+        "s",
+        "--trials",
+        "4",
+        "--seeds",
+        "0",
+        "--no-baselines",
+    )
     command = (*command, "--gpus-per-trial", "0.5")
     with ray_nodes() as nodes:
         nodes.start_head(0)

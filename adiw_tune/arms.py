@@ -1,0 +1,23 @@
+"""Arms: what the trials of a search are compared by, a divergence or a method."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+# Plain training, which weighting has to beat: all weights are 1. On the training rows alone, on
+# these and the reference rows, on the reference rows alone.
+BASELINES = ("erm", "pooled", "clean-only")
+
+
+def arm(config: Mapping[str, Any]) -> str:
+    """The divergence of a configuration, or its method where that is not adiw.
+
+    Of a user's own divergence, which is a path, it is the file's name. Plain training is erm or
+    pooled by whether it trains on the reference rows, whichever of them it is called.
+    """
+    method = config.get("method", "adiw")
+    if method == "adiw":
+        return Path(str(config["divergence"])).name
+    if method in ("erm", "pooled") and config.get("reference_weight") is not None:
+        return "pooled" if config["reference_weight"] > 0 else "erm"
+    return str(method)

@@ -1,0 +1,170 @@
+"""Whether weighting is worth it: what it gains over plain training, and how sure that is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from adiw_tune.arms import BASELINES
+from adiw_tune.decide.evidence import ANSWER_ERROR, RACE_ERROR, complete, scores_of
+from adiw_tune.decide.paired import MIN_SEEDS, Matrix, levelled, lower_bounds
+from adiw_tune.decide.policies import Policy, default_policy, parse_policy
+from adiw_tune.metrics import Metric
+
+WorthIt = Literal["yes", "no", "undecided"]
+Positions: TypeAlias = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Gain:
+    """The best of the weighted finalists against the best of the baselines, by their means.
+
+    Args:
+        weighting, baseline: the trials compared.
+        gain: score of ``weighting`` minus that of ``baseline``, in the metric's unit, above 0 if
+            weighting is better: the mean difference over the seeds that both have.
+        interval: [low, high], 95%, of the gain over the baseline that is truly the best: the lowest
+            of the lower ends over all baselines, by bounds that hold for all pairs of a weighted
+            finalist and a baseline at once, so that the choice of these two biases nothing. None of
+            single runs.
+        work_ratio: work of ``weighting`` by that of ``baseline``.
+        worth_it: yes if the gain is above 0, no if it is less than what counts as about equal
+            (a point, or 1% of the baseline's value), each with this confidence; else undecided.
+    """
+
+    weighting: str
+    baseline: str
+    gain: float
+    interval: list[float] | None
+    work_ratio: float
+    worth_it: WorthIt
+
+
+def measured_gain(trials: pd.DataFrame, reruns: pd.DataFrame, metric: Metric) -> Gain | None:
+    """The gain by all trials with enough reruns; None if these are not of both sides.
+
+    Args:
+        trials: columns trial, divergence and work_s.
+        reruns: columns trial, seed and of the metric's name; NaN where a rerun failed.
+        metric: that the search chooses by.
+    """
+    seeds = reruns.groupby("trial")["seed"].nunique()
+    known = trials[trials["trial"].isin(seeds.index[seeds >= MIN_SEEDS])]
+    work = known.set_index("trial")["work_s"].to_dict()
+    values, names = scores_of(reruns, list(known["trial"]), metric)
+    weighted, plain = _sides(names, arms_of(known))
+    if not len(weighted) or not len(plain):
+        return None
+    values = complete(values)
+    bounds, mean = lower_bounds(values, ANSWER_ERROR), np.nanmean(levelled(values), 1)
+    ahead = weighted[(bounds[np.ix_(weighted, plain)] > 0).all(1)]
+    candidates = ahead if len(ahead) else weighted
+    best, base = candidates[mean[candidates].argmax()], plain[mean[plain].argmax()]
+    return Gain(
+        weighting=names[best],
+        baseline=names[base],
+        gain=float(np.nanmean(values[best] - values[base])),
+        interval=[float(bounds[best, plain].min()), -float(bounds[base, best])],
+        work_ratio=float(work[names[best]] / work[names[base]]),
+        worth_it=_answer(bounds, mean, weighted, plain, metric),
+    )
+
+
+def single_run_gain(trials: pd.DataFrame, metric: Metric) -> Gain | None:
+    """The gain by single runs alone, which decides nothing; None if these are not of both sides.
+
+    Args:
+        trials: columns trial, divergence, of the metric's name, and work_s.
+        metric: that the search chooses by.
+    """
+    by_score = trials.assign(score=metric.score(trials[metric.name])).sort_values("score")
+    is_plain = by_score["divergence"].isin(BASELINES)
+    if is_plain.all() or not is_plain.any():
+        return None
+    best, base = (by_score[side].iloc[-1] for side in (~is_plain, is_plain))
+    gain, ratio = float(best["score"] - base["score"]), float(best["work_s"] / base["work_s"])
+    return Gain(str(best["trial"]), str(base["trial"]), gain, None, ratio, "undecided")
+
+
+def contest(
+    reruns: pd.DataFrame, finalists: list[str], arms: Mapping[str, str], metric: Metric
+) -> list[str]:
+    """Which finalists are to run the next seed, to know whether weighting is worth it.
+
+    Seeds count as in :func:`adiw_tune.decide.race`, and errors of the rounds add up as there. From
+    ``MIN_SEEDS`` on a finalist is out once another of its side, weighted or plain, is better; and
+    all are once the answer is yes or no.
+
+    Args:
+        reruns: columns trial, seed and of the metric's name; NaN where a rerun failed.
+        finalists: trials.
+        arms: trial -> its arm.
+        metric: that the search chooses by.
+
+    Returns:
+        Trials of ``finalists``, in its order; none where one side is missing.
+    """
+    values, names = scores_of(reruns, finalists, metric)
+    weighted, plain = _sides(names, arms)
+    if not len(weighted) or not len(plain):
+        return []
+    for seeds in range(MIN_SEEDS, values.shape[1] + 1):
+        seen = values[:, :seeds]
+        if np.isnan(seen[[*weighted, *plain]]).any():
+            break
+        rounds = seeds - MIN_SEEDS + 1
+        bounds = lower_bounds(seen, RACE_ERROR / (rounds * (rounds + 1)))
+        mean = np.nanmean(levelled(seen), 1)
+        if _answer(bounds, mean, weighted, plain, metric) != "undecided":
+            return []
+        weighted, plain = (_not_beaten(bounds, side) for side in (weighted, plain))
+    return [names[position] for position in sorted([*weighted, *plain])]
+
+
+def arms_of(trials: pd.DataFrame) -> dict[str, str]:
+    """Trial -> its arm."""
+    return {
+        str(trial): str(name)
+        for trial, name in zip(trials["trial"], trials["divergence"], strict=True)
+    }
+
+
+def _sides(trials: list[str], arms: Mapping[str, str]) -> tuple[Positions, Positions]:
+    """Of the weighted trials, and of the baselines."""
+    is_plain = np.array([arms[trial] in BASELINES for trial in trials], dtype=bool)
+    return np.flatnonzero(~is_plain), np.flatnonzero(is_plain)
+
+
+def _not_beaten(bounds: Matrix, side: Positions) -> Positions:
+    return np.asarray(side[~(bounds[np.ix_(side, side)] > 0).any(0)])
+
+
+def _answer(
+    bounds: Matrix, mean: Matrix, weighted: Positions, plain: Positions, metric: Metric
+) -> WorthIt:
+    """By the lower ``bounds`` of differences, [k, k], as of :func:`lower_bounds`."""
+    if (bounds[np.ix_(weighted, plain)] > 0).all(1).any():
+        return "yes"
+    best = plain[mean[plain].argmax()]
+    about_equal = parse_policy(default_policy(metric), metric).margin(mean[best])
+    return "no" if (-bounds[best, weighted] < about_equal).all() else "undecided"
+
+
+def verdict(gain: Gain, arms: Mapping[str, str], picked: str, policy: Policy) -> str:
+    """The gain in a sentence without its full stop, for the trial ``picked`` by ``policy``."""
+    metric, baseline = policy.metric, arms[gain.baseline]
+    amount = metric.difference(gain.gain)
+    if gain.interval is not None:
+        amount += f" {metric.difference_interval(gain.interval)}"
+    cost = f"over {baseline} at {gain.work_ratio:.1f} times its work"
+    takes_plain = arms[picked] in BASELINES
+    if gain.worth_it == "yes":
+        taken = f"; policy {policy.text} takes {arms[picked]}, which is faster"
+        return f"weighting gains {amount} {cost}" + (taken if takes_plain else "")
+    if gain.worth_it == "no":
+        what = f"train with {arms[picked]}" if takes_plain else f"{arms[picked]} is only faster"
+        return f"weighting does not help here: {what} ({amount} {cost})"
+    return f"too close to tell whether weighting helps: {amount} {cost}"

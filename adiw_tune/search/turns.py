@@ -1,0 +1,139 @@
+"""Whose turn the next proposal is: a starting point's, a neglected arm's, or anyone's."""
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import zip_longest
+from typing import Any
+
+from adiw_tune.arms import BASELINES
+from adiw_tune.metrics import Metric
+from adiw_tune.record.history import History
+from adiw_tune.record.runs import Run, Skipped
+from adiw_tune.search.baselines import Baselines
+from adiw_tune.search.space import SpaceFile
+from adiw_tune.search.starting_points import Draw, agrees, draw, settled, starting_points
+
+_SKIPPED_FOR_A_CHOICE = 3  # infeasible points in a row, after which no baseline is tried
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Whose turn it is: a baseline's, or None for the space's own; and values to suggest."""
+
+    of: str | None
+    chosen: dict[str, Any]
+
+
+class Turns:
+    """Whose turn it is, as a function of what has happened.
+
+    The first turns are the space's starting points, each divergence by its defaults. After them
+    every other one goes to the divergence tried least, until each has had its floor: half of its
+    even share of the trials. So none loses for want of being tried. The same goes for methods that
+    the space chooses among. Which a trial was of is read from its configuration.
+
+    Baselines are tried as if they were among the space's choices: they start in turns with the
+    divergences, and have the same floor. The last trials, one for each baseline, have data and
+    recipe of the best weighted trial so far: what weighting gains is not to be what a longer
+    training gains.
+
+    Args:
+        space: of the search.
+        trials: how many it has in all.
+        metric: that it chooses by.
+        with_baselines: whether plain training is tried, too.
+    """
+
+    def __init__(
+        self, space: SpaceFile, trials: int, metric: Metric, with_baselines: bool = False
+    ) -> None:
+        self._space = space
+        self._trials = trials
+        self._metric = metric
+        self._with_baselines = with_baselines
+
+    def next(self, history: History) -> Turn:
+        """Whose turn it is: of a starting point, of an arm for want of trials, or of the space."""
+        turn = self._next(history)
+        if turn.of and history.skipped_in_a_row >= _SKIPPED_FOR_A_CHOICE:
+            return Turn(None, {})  # a choice of values that the space has nothing for
+        return turn
+
+    def _next(self, history: History) -> Turn:
+        tried, begun = history.proposed, history.of_kind("search")
+        if len(tried) < len(self._starts):
+            return self._starts[len(tried)]
+        last, left = self._last_turns, self._trials - len(begun)
+        if 0 < left <= len(last):
+            return self._with_the_best_recipe(last[-left], begun)
+        return Turn(None, {}) if len(tried) % 2 else self._wanting(tried)
+
+    @property
+    def _last_turns(self) -> list[str]:
+        """The baselines, where there are trials for that beside the starting points."""
+        return self._plain if self._trials >= len(self._starts) + len(self._plain) else []
+
+    def _with_the_best_recipe(self, name: str, begun: list[Run]) -> Turn:
+        assert self.baselines is not None
+        weighted = [one for one in begun if one.status == "finished" and one.arm not in BASELINES]
+        if not weighted:
+            return Turn(name, self.baselines.fixed(name))
+        best = min(
+            weighted,
+            key=lambda run: (-self._metric.score(run.value(self._metric)), run.last("work_s")),
+        )
+        told = self.baselines.told(best.params, name)
+        if any(run.arm == name and run.params == told for run in begun):
+            return Turn(name, self.baselines.fixed(name))
+        return Turn(name, self.baselines.recipe_of(best.params, name))
+
+    def _wanting(self, tried: list[Run | Skipped]) -> Turn:
+        """The arm that has been tried least, if any has not had its floor yet."""
+        arms, plain = self._arms, self._plain
+        floor = self._trials // (2 * (len(arms) + len(plain))) if arms or plain else 0
+        runs = Counter(run.arm for run in tried if isinstance(run, Run))  # also those that failed
+        points = [one.params for one in tried if isinstance(one, Skipped)]
+        turns = {n: runs[n] + sum(agrees(p, values) for p in points) for n, values in arms.items()}
+        # One that is hardly ever feasible is left after twice its floor.
+        wanting = {n: turn for n, turn in turns.items() if runs[n] < floor and turn < 2 * floor}
+        to_come = len(self._last_turns) > 0
+        wanting |= {name: runs[name] for name in plain if runs[name] + to_come < floor}
+        if not wanting:
+            return Turn(None, {})
+        name = min(wanting, key=wanting.__getitem__)
+        if self.baselines is not None and name in plain:
+            return Turn(name, self.baselines.fixed(name))
+        return Turn(None, arms[name])
+
+    def baseline_of(self, one: Run | Skipped) -> str | None:
+        """Which baseline of ours it was a trial of, if any."""
+        return one.arm if isinstance(one, Run) and one.arm in self._plain else None
+
+    @cached_property
+    def _arms(self) -> dict[str, dict[str, Any]]:
+        """Arm -> what is to be suggested to come to it."""
+        return settled(self._draws)
+
+    @cached_property
+    def _draws(self) -> list[Draw]:
+        return draw(self._space)
+
+    @cached_property
+    def baselines(self) -> Baselines | None:
+        """Those that are tried beside the space."""
+        return Baselines(self._space, self._draws) if self._with_baselines else None
+
+    @property
+    def _plain(self) -> list[str]:
+        return self.baselines.names if self.baselines else []
+
+    @cached_property
+    def _starts(self) -> list[Turn]:
+        """Of divergences and baselines in turns."""
+        own = [Turn(None, point) for point in starting_points(self._draws)]
+        if self.baselines is None:
+            return own
+        plain = [Turn(name, self.baselines.start(name)) for name in self._plain]
+        pairs = zip_longest(own or [Turn(None, {}) for _ in plain], plain)
+        return [turn for pair in pairs for turn in pair if turn is not None]
