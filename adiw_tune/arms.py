@@ -18,6 +18,7 @@ def arm(config: Mapping[str, Any]) -> str:
     method = config.get("method", "adiw")
     if method == "adiw":
         return Path(str(config["divergence"])).name
-    if method in ("erm", "pooled") and config.get("reference_weight") is not None:
-        return "pooled" if config["reference_weight"] > 0 else "erm"
+    weight = config.get("reference_weight")
+    if method in ("erm", "pooled") and weight is not None:
+        return "pooled" if weight > 0 else "erm"
     return str(method)

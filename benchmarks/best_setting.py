@@ -40,6 +40,7 @@ def space(trial):
         "task": "fashion-mnist",
         "shift": "{shift}",
         "select_size": 2000,
+        "reference_weight": 0.0,
         "divergence": trial.suggest_categorical(
             "divergence", ["mmd", "kl", "squared", "wasserstein", "energy", "pearson", "auto"]
         ),

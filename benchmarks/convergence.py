@@ -43,7 +43,7 @@ from adiw_tune.weights.exact import solve_mmd_exactly
 
 RESULTS = Path(__file__).with_suffix(".json")
 PLOT = Path(__file__).parent.parent / "docs" / "convergence.png"
-SETTING = TrialConfig(task="fashion-mnist", shift="pair:0.45")
+SETTING = TrialConfig(task="fashion-mnist", shift="pair:0.45", reference_weight=0.0)
 QUADRATIC = ("mmd", "energy")
 DIVERGENCES = ("mmd", "energy", "kl", "squared", "pearson", "wasserstein")
 STEPS = (1, 3, 5, 10)

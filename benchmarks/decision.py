@@ -76,6 +76,7 @@ def record() -> None:
                         task="fashion-mnist",
                         shift=shift,
                         divergence=divergence,
+                        reference_weight=0.0,
                         epochs=4,
                         select_size=5000,
                         seed=seed,

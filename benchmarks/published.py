@@ -51,6 +51,7 @@ def config(method: str) -> TrialConfig:
             "shift": "symmetric:0.4",
             "method": method,
             "recipe": "diw",
+            "reference_weight": 0.0,  # the published code puts the rows back, adiw ran without
             "reference_size": 1000,
             "select_size": 1,  # the published code selects nothing
         }

@@ -14,7 +14,7 @@ from adiw_tune.errors import UserError
 from adiw_tune.in_time import in_time
 from adiw_tune.ranges import shown
 from adiw_tune.training import TrialConfig
-from adiw_tune.training.config import SETTLED, with_recipe
+from adiw_tune.training.config import OF_THE_TASK, with_recipe
 from adiw_tune.user_file import run_file, why
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class SpaceFile:
         with suppress(UserError):  # which the trial will meet again, and tell
             point = {**TrialConfig.defaults(), **ours, **with_recipe(values)}
             config = TrialConfig.from_mapping(point, self.folder)
-            point |= {name: getattr(config, name) for name in SETTLED}
+            point |= {name: getattr(config, name) for name in OF_THE_TASK}
         return point
 
     def __getstate__(self) -> dict[str, Any]:

@@ -27,6 +27,11 @@ class BatchStream(nn.Module):
         self._generator = torch.Generator().manual_seed(seed)
         self._left = torch.empty(0, dtype=torch.int64)  # row numbers still to come in this pass
 
+    def draw_from(self, rows: Split) -> None:
+        """Draw from other rows from now on, in a new pass."""
+        self.rows = rows
+        self._left = self._left[:0]
+
     def draw(self) -> Split:
         """The next mini-batch."""
         size = min(self.size, len(self.rows))

@@ -55,7 +55,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     folder = tmp_path_factory.mktemp("finished")
     (folder / "space.py").write_text(SPACE)
     options = ("--name", "s", "--trials", str(TRIALS), "--seed", "7", "--concurrency", "1")
-    options = (*options, "--seeds", str(SEEDS))
+    options = (*options, "--seeds", str(SEEDS), "--no-baselines")
     ran = adiw_tune(folder, "search", "space.py", *options)
     assert ran.returncode == 0, ran.stderr
     return Finished(folder, ran)

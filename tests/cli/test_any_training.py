@@ -56,6 +56,7 @@ def searched(folder: Path, task: str, shift: str, metric: str, most: int = 4) ->
     (folder / "task.py").write_text(task)
     (folder / "space.py").write_text(SPACE.replace("SHIFT", repr(shift)).replace("MOST", str(most)))
     options = ("--trials", "3", "--seeds", "0", "--concurrency", "1", "--data-dir", ".")
+    options = (*options, "--no-baselines")
     ran = adiw_tune(folder, "search", "space.py", "--name", "s", "--metric", metric, *options)
     assert ran.returncode == 0, ran.stderr
     front: list[Any] = told(folder, "front", "s")

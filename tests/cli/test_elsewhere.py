@@ -26,7 +26,7 @@ def space(trial):
     values = {"epochs": trial.suggest_int("epochs", 3, 5), "batch_size": 8}
     return {**values, "divergence": trial.suggest_categorical("divergence", ["mmd", "squared"])}
 """
-SEARCH = ("search", "space.py", "--name", "s", "--trials", "2", "--seeds", "0")
+SEARCH = ("search", "space.py", "--name", "s", "--trials", "2", "--seeds", "0", "--no-baselines")
 SEARCH = (*SEARCH, "--no-early-stopping", "--checkpoints")
 
 

@@ -39,6 +39,7 @@ def honest(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     folder = tmp_path_factory.mktemp("honest")
     (folder / "space.py").write_text(SPACE)
     options = ("--name", "s", "--trials", str(TRIALS), "--concurrency", "1", "--seeds", "3")
+    options = (*options, "--no-baselines")
     ran = adiw_tune(folder, "search", "space.py", *options, "--cross-fit", "3")
     assert ran.returncode == 0, ran.stderr
     return Finished(folder, ran)
@@ -163,6 +164,7 @@ def test_an_extended_search_adds_trials_and_decides_anew(honest: Finished) -> No
 def test_a_budget_ends_in_a_decision_though_no_trial_ran_its_course(tmp_path: Path) -> None:
     (tmp_path / "space.py").write_text("def space(trial):\n    return {'epochs': 100000}\n")
     options = ("--name", "s", "--trials", "2", "--concurrency", "1", "--budget", "12s")
+    options = (*options, "--no-baselines")
     ran = adiw_tune(tmp_path, "search", "space.py", *options)
     assert ran.returncode == 0, ran.stderr
     events = read_events(tmp_path)

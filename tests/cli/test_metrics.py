@@ -36,7 +36,7 @@ def space(trial):
         "batch_size": 64,
     }
 """
-SEARCH = ("search", "space.py", "--name", "s", "--concurrency", "1")
+SEARCH = ("search", "space.py", "--name", "s", "--concurrency", "1", "--no-baselines")
 MEASURED = {"accuracy", "balanced_accuracy", "macro_f1", "auroc", "average_precision"}
 MEASURED |= {"worst_group_accuracy", "log_loss", "metric"}
 

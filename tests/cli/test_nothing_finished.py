@@ -15,7 +15,9 @@ def space(trial):
 
 def test_it_ends_in_one_line_and_nothing_runs_on(tmp_path: Path) -> None:
     (tmp_path / "space.py").write_text(SPACE)
-    ran = adiw_tune(tmp_path, "search", "space.py", "--name", "s", "--trials", "2")
+    ran = adiw_tune(
+        tmp_path, "search", "space.py", "--name", "s", "--trials", "2", "--no-baselines"
+    )
     events = read_events(tmp_path)
     assert_each_trial_ran_once(events)
     ends = of_kind(events, "end")

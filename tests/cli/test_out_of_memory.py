@@ -78,7 +78,7 @@ def space(trial):
     divergence = FILES[trial.number % 2]
     return {"divergence": divergence, "epochs": 1, "warmup_epochs": 0, "batch_size": 64}
 """
-SEARCH = ("search", "space.py", "--name", "s", "--trials", "2", "--seeds", "0")
+SEARCH = ("search", "space.py", "--name", "s", "--trials", "2", "--seeds", "0", "--no-baselines")
 SEARCH = (*SEARCH, "--concurrency", "1")
 
 

@@ -61,6 +61,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     for name, text in (("own/three", TASK), ("own/near", DIVERGENCE), ("space", SPACE)):
         (folder / f"{name}.py").write_text(text)
     options = ("--name", "s", "--trials", "2", "--concurrency", "1", "--seeds", "0")
+    options = (*options, "--no-baselines")
     ran = adiw_tune(folder, "search", "space.py", *options)
     assert ran.returncode == 0, ran.stderr
     return Finished(folder, ran)
@@ -143,6 +144,7 @@ def test_begun_again_elsewhere_it_takes_the_files_that_are_there(
     settings["address"] = "127.0.0.1:9"  # of a cluster that is no more
     (record / "search.json").write_text(json.dumps(settings))
     options = ("--name", "s", "--trials", "2", "--seeds", "0", "--or-resume")
+    options = (*options, "--no-baselines")
     gone = called(folder, "search", "space.py", *options)
     assert gone.returncode == 2
     assert (

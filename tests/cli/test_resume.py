@@ -31,6 +31,7 @@ def space(trial):
     return {**values, "divergence": trial.suggest_categorical("divergence", ["mmd", "squared"])}
 """
 SEARCH = ("search", "space.py", "--name", "s", "--trials", str(TRIALS), "--concurrency", "1")
+SEARCH = (*SEARCH, "--no-baselines")
 SEARCH = (*SEARCH, "--seeds", "3", "--no-early-stopping")
 
 

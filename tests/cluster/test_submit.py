@@ -39,7 +39,17 @@ def quick(cluster: Cluster) -> str:
     (cluster.folder / ".env").write_text("not to be sent")
     # The address is the cluster's own, which knows where its job server is.
     ran = cluster.adiw_tune(
-        *("submit", "quick.py", "--name", "quick", "--trials", "2", "--seeds", "0"),
+        *(
+            "submit",
+            "quick.py",
+            "--name",
+            "quick",
+            "--trials",
+            "2",
+            "--seeds",
+            "0",
+            "--no-baselines",
+        ),
         *("--storage", str(cluster.storage), "--env", "MLFLOW_TRACKING_PASSWORD"),
         *("--address", cluster.nodes.address),
     )

@@ -76,7 +76,7 @@ def giw(run: TrainingRun) -> Giw:
 
 
 def test_rows_out_of_support_are_found_and_learnt_from() -> None:
-    run = trained(epochs=12)
+    run = trained(epochs=12, reference_weight=0.0)
     groups = run.splits.reference.groups
     assert groups is not None
     found = ~giw(run).in_support
@@ -84,7 +84,7 @@ def test_rows_out_of_support_are_found_and_learnt_from() -> None:
     assert float(found[groups == 1].float().mean()) > 0.9
     assert float(found[groups == 0].float().mean()) < 0.2
     assert giw(run).alpha == pytest.approx(1 - float(found.float().mean()))
-    adiw = trained(method="adiw", epochs=12)
+    adiw = trained(method="adiw", epochs=12, reference_weight=0.0)
     test = small.in_memory(run.splits.test)
     assert test.groups is not None
     others = test.take((test.groups == 1).nonzero().flatten())

@@ -44,8 +44,9 @@ def task_with_huge_reference_rows(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run_of(**values: Any) -> TrainingRun:
-    sizes = {"reference_size": 10, "select_size": 10, "batch_size": 32, "epochs": 3}
-    run = TrainingRun(TrialConfig.from_mapping({"task": "huge", **sizes, **values}))
+    usual = {"reference_size": 10, "select_size": 10, "batch_size": 32, "epochs": 3}
+    usual["reference_weight"] = 0  # these rows set weights, and are not trained on
+    run = TrainingRun(TrialConfig.from_mapping({"task": "huge", **usual, **values}))
     run.splits = replace(run.splits, select=small.rows(10, seed=3))  # drawn from the huge ones
     return run
 
@@ -89,6 +90,13 @@ def test_methods_that_cannot_leave_it_out_end_and_say_so(method: str) -> None:
     run = run_of(method=method)
     with pytest.raises(TrainingDivergedError, match="the training loss became nan in epoch 2"):
         [run.run_epoch() for _ in range(3)]
+
+
+@pytest.mark.usefixtures("task_with_huge_reference_rows")
+@pytest.mark.parametrize("method", ["adiw", "pooled"])
+def test_reference_rows_that_are_trained_on_end_a_run_as_training_rows_do(method: str) -> None:
+    with pytest.raises(TrainingDivergedError, match="the training loss became nan in epoch 1"):
+        run_of(method=method, reference_weight=None).run_epoch()
 
 
 def test_outputs_that_the_last_update_of_an_epoch_made_infinite_end_the_run() -> None:

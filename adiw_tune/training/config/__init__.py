@@ -2,7 +2,7 @@
 
 from adiw_tune.training.config.recipe import Recipe
 from adiw_tune.training.config.recipes import RECIPES, with_changes, with_recipe
-from adiw_tune.training.config.trial import SETTLED, TrialConfig
+from adiw_tune.training.config.trial import OF_THE_TASK, TrialConfig
 from adiw_tune.training.config.weights import (
     AUTO,
     METHODS,
@@ -14,9 +14,9 @@ from adiw_tune.training.config.weights import (
 __all__ = [
     "AUTO",
     "METHODS",
+    "OF_THE_TASK",
     "RECIPES",
     "REPRESENTATIONS",
-    "SETTLED",
     "Recipe",
     "TrialConfig",
     "WeightConfig",

@@ -16,8 +16,7 @@ from adiw_tune.training.config.recipes import with_recipe
 from adiw_tune.training.config.weights import WeightConfig
 from adiw_tune.user_file import is_file
 
-# Fields whose default is the task's or the method's.
-SETTLED = ("shift", "optimizer", "schedule", "reference_weight")
+OF_THE_TASK = ("shift", "optimizer", "schedule")  # fields whose default is the task's
 _MOST_SEED = 2**62  # for torch, a few added
 
 

@@ -28,7 +28,8 @@ METHODS = (
 )
 # Methods that fit the reference rows in a way of their own, and take no reference_weight.
 FITTING_THEM_ANYWAY = ("clean-only", "diw-published")
-DEFAULT_REFERENCE_WEIGHT = 1.0  # of pooled
+# Of methods other than these and erm: what serves most data, by benchmarks/clean_rows.py.
+DEFAULT_REFERENCE_WEIGHT = 1.0
 AUTO = "auto"  # in place of a divergence's name: several mixed, by what helps held-out rows
 WARM_STARTS = ("off", "memory", "decay")
 REPRESENTATIONS = ("loss", "feature")
@@ -68,8 +69,8 @@ class WeightConfig:
         reference_batch_size: reference rows in a mini-batch, in [1, 10^9]; of fewer it has all.
         reference_weight: λ, in [0, 10^6]: λ times the mean loss of the reference mini-batch is
             added to the loss, in each step, so that the network is fitted to the reference rows,
-            too. None is the method's default: 1 for pooled, 0 for the others. It must be None or 0
-            for clean-only and diw-published, which fit these rows in their own way.
+            too. None is the method's default: 0 for erm, and for clean-only and diw-published,
+            which fit these rows in their own way and take no other; 1 for all others.
         compiled: whether the weight step is compiled, see
             :class:`adiw_tune.weights.ImportanceWeighter`: for adiw, giw and random.
     """
@@ -110,9 +111,8 @@ class WeightConfig:
         self._check_reference_weight()
 
     def _check_reference_weight(self) -> None:
-        if self.reference_weight is None:  # what a record is to tell
-            object.__setattr__(self, "reference_weight", default_reference_weight(self.method))
-        assert self.reference_weight is not None
+        if self.reference_weight is None:
+            return
         check_between(
             "reference_weight", self.reference_weight, 0, _MOST_REFERENCE_WEIGHT, "[0, 10^6]"
         )
@@ -148,5 +148,5 @@ class WeightConfig:
 
 
 def default_reference_weight(method: str) -> float:
-    """What None stands for in ``reference_weight``."""
-    return DEFAULT_REFERENCE_WEIGHT if method == "pooled" else 0.0
+    """What None stands for in ``reference_weight``, by method."""
+    return 0.0 if method in ("erm", *FITTING_THEM_ANYWAY) else DEFAULT_REFERENCE_WEIGHT

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from adiw_tune.tasks import Rows, Split, Splits
-from adiw_tune.training.config import TrialConfig
+from adiw_tune.training.config import TrialConfig, default_reference_weight
 from adiw_tune.training.learner import Forward, Learner
 from adiw_tune.training.stream import BatchStream
 
@@ -55,7 +55,7 @@ class Step:
 class Method(nn.Module):
     """All weights 1, which is empirical risk minimisation; other methods say how to ``weigh``.
 
-        loss = mean_i w_i ℓ_i + λ mean_j ℓ(v_j),   λ = config.reference_weight
+        loss = mean_i w_i ℓ_i + λ mean_j ℓ(v_j),   λ = config.reference_weight, or its default
 
     over the rows i of the mini-batch and j of a reference mini-batch. The latter is drawn, and
     passes through the network, once in a step: the pass that sets the weights is the one whose
@@ -81,7 +81,8 @@ class Method(nn.Module):
         super().__init__()
         self.config = config
         self.rows = splits.train
-        self.reference_weight = config.reference_weight or 0.0
+        given = config.reference_weight
+        self.reference_weight = default_reference_weight(config.method) if given is None else given
         self.reference: BatchStream | None = None
         if self.estimates or self.reference_weight:
             size, seed = config.reference_batch_size, config.seed + 2

@@ -47,6 +47,8 @@ class Giw(Adiw):
         inside = partial(self._inside, learner)
         self.in_support.copy_(learner.peers.once(inside, like=self.in_support))
         self._divide()
+        if self.reference is not None:  # all rows were drawn in the warm-up
+            self.reference.draw_from(self.reference.rows)
 
     def _inside(self, learner: Learner) -> Tensor:
         device = self.in_support.device

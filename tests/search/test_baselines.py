@@ -1,0 +1,222 @@
+"""Plain training beside a space: what is tried, when, and what is recorded of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adiw_tune.arms import BASELINES, arm
+from adiw_tune.search.baselines import Baselines, as_baseline
+from adiw_tune.search.programme import Begin
+from adiw_tune.search.proposals import Infeasible, Proposal, Proposer, study_of
+from adiw_tune.search.space import SpaceFile
+from adiw_tune.search.starting_points import draw
+from adiw_tune.training import TrialConfig
+
+from .made_up import Story
+
+SPACE = """
+def space(trial):
+    divergence = trial.suggest_categorical("divergence", ["mmd", "kl"])
+    return {
+        "divergence": divergence,
+        "steps": trial.suggest_int("steps", 1, 20, log=True),
+        "epochs": trial.suggest_int("how long", 3, 90),
+        "learning_rate": trial.suggest_float("rate", 1e-4, 1e-1, log=True),
+        "reference_weight": trial.suggest_categorical("reference_weight", [0.0, 1.0, 7.0]),
+        "bandwidth": trial.suggest_float("width", 0.1, 1.5),
+    }
+"""
+OF_PLAIN = {"how long", "rate"}  # parameters that make a difference to plain training
+
+
+def made(folder: Path, text: str = SPACE, trials: int = 24, baselines: bool = True) -> Proposer:
+    (folder / "space.py").write_text(text)
+    return Proposer(SpaceFile(folder / "space.py", seed=0), 0, trials, baselines=baselines)
+
+
+def baselines_of(folder: Path, text: str = SPACE) -> Baselines:
+    (folder / "space.py").write_text(text)
+    space = SpaceFile(folder / "space.py", seed=0)
+    return Baselines(space, draw(space))
+
+
+def begun(story: Story, proposal: Proposal) -> Begin:
+    number = len(story.history().of_kind("search"))
+    begin = Begin(f"t{number}", number, "search", None, **asdict(proposal))
+    story.log.append("trial", **begin.__dict__)
+    return begin
+
+
+def searched(folder: Path, proposer: Proposer, trials: int) -> list[Begin]:
+    """So many trials, each of which ends before the next begins; longer ones are better."""
+    story, found = Story(folder), []
+    for _ in range(trials):
+        proposal = proposer.propose(story.history())
+        assert isinstance(proposal, Proposal)
+        begin = begun(story, proposal)
+        epochs = begin.config["epochs"]
+        story.ends(begin.trial, accuracy=0.5 + epochs / 200, work_s=float(epochs), epochs=1)
+        found.append(begin)
+    return found
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_a_baseline_has_data_and_recipe_of_its_point_and_no_weights(name: str) -> None:
+    point = TrialConfig(
+        task="digits", shift="pair:0.3", divergence="kl", bandwidth=0.3, steps=9, warmup_epochs=4,
+        epochs=11, learning_rate=0.02, optimizer="sgd", momentum=0.5, reference_weight=7.0,
+        reference_batch_size=32, seed=5,
+    ).as_dict()  # fmt: skip
+    config = TrialConfig.from_mapping(as_baseline(name, point))
+    assert arm(config.as_dict()) == config.method == name
+    for field in ("task", "shift", "epochs", "learning_rate", "optimizer", "momentum", "seed"):
+        assert getattr(config, field) == point[field]
+    plain = TrialConfig()
+    for field in ("divergence", "bandwidth", "steps", "warmup_epochs"):
+        assert getattr(config, field) == getattr(plain, field)
+    assert config.reference_weight == (7.0 if name == "pooled" else 0.0)
+    assert config.reference_batch_size == (32 if name == "pooled" else 256)
+
+
+@pytest.mark.parametrize("weight", [0.0, None])
+def test_pooled_trains_on_the_reference_rows_whatever_the_point_says(weight: float | None) -> None:
+    point = {**TrialConfig().as_dict(), "reference_weight": weight}
+    assert as_baseline("pooled", point)["reference_weight"] == 1.0
+
+
+def test_parameters_about_weights_make_no_difference_to_plain_training(tmp_path: Path) -> None:
+    found = baselines_of(tmp_path)
+    suggested = dict.fromkeys(
+        ("divergence", "steps", "how long", "rate", "reference_weight", "width"), 1
+    )
+    for name in ("erm", "clean-only"):
+        assert set(found.told(suggested, name)) == OF_PLAIN
+        assert set(found.fixed(name)).isdisjoint(OF_PLAIN)
+    assert set(found.told(suggested, "pooled")) == {*OF_PLAIN, "reference_weight"}
+
+
+def test_a_divergence_that_settles_the_rate_makes_one(tmp_path: Path) -> None:
+    text = SPACE.replace('"rate"', 'divergence + "\'s rate"')
+    found = baselines_of(tmp_path, text)
+    assert set(found.told({"divergence": "kl", "kl's rate": 1, "mmd's rate": 1}, "erm")) == {
+        "divergence", "kl's rate", "mmd's rate",
+    }  # fmt: skip
+
+
+def test_baselines_start_in_turns_with_the_divergences(tmp_path: Path) -> None:
+    first = searched(tmp_path, made(tmp_path), 5)
+    assert [arm(one.config) for one in first] == ["mmd", "erm", "kl", "pooled", "clean-only"]
+    assert [one.config["reference_weight"] for one in first] == [1.0, 0.0, 1.0, 1.0, 0.0]
+    for one in first:
+        assert TrialConfig.from_mapping(one.config).as_dict() == one.config
+
+
+def test_a_space_of_one_arm_starts_in_turns_with_them_too(tmp_path: Path) -> None:
+    text = SPACE.replace('["mmd", "kl"]', '["energy"]').replace('"bandwidth"', "'cap'")
+    text = text.replace("0.1, 1.5", "2.0, 9.0")
+    first = searched(tmp_path, made(tmp_path, text), 6)
+    expected = ["energy", "erm", "energy", "pooled", "energy", "clean-only"]
+    assert [arm(one.config) for one in first] == expected
+
+
+def test_the_last_trials_have_the_recipe_of_the_best_weighted_one(tmp_path: Path) -> None:
+    trials = searched(tmp_path, made(tmp_path), 24)
+    assert [arm(one.config) for one in trials[-3:]] == list(BASELINES)
+    weighted = [one for one in trials if arm(one.config) not in BASELINES]
+    best = max(weighted, key=lambda one: one.config["epochs"])
+    for one in trials[-3:]:
+        for field in ("epochs", "learning_rate"):
+            assert one.config[field] == best.config[field]
+
+
+def test_each_arm_has_its_floor_and_the_rest_is_for_weights(tmp_path: Path) -> None:
+    trials = searched(tmp_path, made(tmp_path, trials=40), 40)
+    counts = Counter(arm(one.config) for one in trials)
+    floor = 40 // (2 * 5)
+    assert {name: counts[name] for name in BASELINES} == dict.fromkeys(BASELINES, floor)
+    assert min(counts["mmd"], counts["kl"]) >= floor
+
+
+def test_a_baseline_records_what_made_a_difference_and_is_read_back(tmp_path: Path) -> None:
+    searched(tmp_path, made(tmp_path), 24)
+    history = Story(tmp_path).history()
+    for run in history.of_kind("search"):
+        if run.arm in BASELINES:
+            assert run.params.keys() == run.distributions.keys()
+            expected = {*OF_PLAIN, "reference_weight"} if run.arm == "pooled" else OF_PLAIN
+            assert run.params.keys() == expected
+        assert len(study_of([run]).trials[0].params) == len(run.params)
+
+
+def test_what_is_tried_of_weights_does_not_hang_on_the_baselines(tmp_path: Path) -> None:
+    """Up to the sampler's seed, which counts all trials: the study has the weighted ones alone."""
+    proposer = made(tmp_path)
+    searched(tmp_path, proposer, 9)
+    shown = [trial.params for trial in proposer._mirror._study.get_trials(deepcopy=False)]
+    assert shown
+    assert all("divergence" in params for params in shown)
+
+
+def test_a_search_that_was_cut_off_goes_on_as_it_would_have(tmp_path: Path) -> None:
+    through, cut = tmp_path / "through", tmp_path / "cut"
+    found: dict[Path, list[dict[str, Any]]] = {}
+    for folder in (through, cut):
+        folder.mkdir()
+        story, proposer, found[folder] = Story(folder), made(folder), []
+        for _ in range(24):
+            if folder is cut:
+                proposer = made(folder)  # nothing but the log is left
+            proposal = proposer.propose(story.history())
+            assert isinstance(proposal, Proposal)
+            begin = begun(story, proposal)
+            story.ends(begin.trial, accuracy=0.8, work_s=float(begin.config["epochs"]), epochs=1)
+            found[folder].append(begin.config)
+    assert found[cut] == found[through]
+
+
+def test_a_baseline_that_the_space_has_is_left_to_it(tmp_path: Path) -> None:
+    text = """
+def space(trial):
+    method = trial.suggest_categorical("method", ["adiw", "erm"])
+    return {"method": method, "epochs": trial.suggest_int("epochs", 3, 9), "reference_weight": 0.0}
+"""
+    assert baselines_of(tmp_path, text).names == ["pooled", "clean-only"]
+    trials = searched(tmp_path, made(tmp_path, text), 12)
+    own = [one for one in trials if arm(one.config) == "erm"]
+    assert own
+    assert all("method" in one.params for one in own)
+
+
+def test_a_space_that_calls_the_defaults_infeasible_is_searched_all_the_same(
+    tmp_path: Path,
+) -> None:
+    text = SPACE.replace(
+        "    return {",
+        "    import optuna\n"
+        '    if trial.suggest_int("steps", 1, 20, log=True) == 5:\n'
+        '        raise optuna.TrialPruned("five steps")\n'
+        "    return {",
+    )
+    story, proposer = Story(tmp_path), made(tmp_path, text)
+    for _ in range(80):
+        made_up = proposer.propose(story.history())
+        if isinstance(made_up, Infeasible):
+            number = len(story.history().skipped) + 1
+            story.log.append("skipped", number=number, **asdict(made_up))
+            continue
+        begin = begun(story, made_up)
+        story.ends(begin.trial, accuracy=0.8, work_s=3.0, epochs=1)
+        if begin.number == 23:
+            break
+    assert begin.number == 23
+    assert not story.history().given_up
+
+
+def test_without_baselines_none_is_tried(tmp_path: Path) -> None:
+    trials = searched(tmp_path, made(tmp_path, baselines=False), 24)
+    assert {arm(one.config) for one in trials} == {"mmd", "kl"}
