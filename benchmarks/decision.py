@@ -1,11 +1,12 @@
 """Does a search's answer deserve trust? Races over paired seeds, simulated on recorded curves.
 
-    python benchmarks/decision.py record      # two hours: appends to decision.jsonl
+    python benchmarks/decision.py record      # four hours: appends to decision.jsonl
     python benchmarks/decision.py simulate    # 15 minutes: prints the tables of docs/results.md
+    python benchmarks/decision.py gain        # 15 minutes: whether weighting is worth it
 
-``record`` trains four divergences over 16 paired seeds on Fashion-MNIST under two shifts, 4 epochs
-each, and keeps the accuracy on 5,000 select rows after every epoch. Runs that stand in the file are
-skipped, so that it can be stopped and gone on with.
+``record`` trains four divergences and three baselines over 16 paired seeds on Fashion-MNIST under
+two shifts, 4 epochs each, and keeps the accuracy on 5,000 select rows after every epoch. Runs that
+stand in the file are skipped, so that it can be stopped and gone on with; ``--shift`` limits it.
 
 ``simulate`` takes from these the luck: each divergence's final accuracies less their mean, [4, 16].
 A simulated seed is one of the 16 columns, drawn with replacement, so that what a seed does to all
@@ -19,6 +20,10 @@ and asks ``race`` and ``decide`` as a search does: seeds are run for those still
 number; the policy is best-under, all cost the same, so that accuracy alone decides. "Plainly" is a
 planted winner that is picked and not called a tie. True means are known: coverage is the share of
 intervals, of all four divergences, that hold theirs.
+
+``gain`` does the same with the baselines, for the answer whether weighting is worth it. Planted is
+1 point for all divergences, for one of them alone, for nobody, or for one of the baselines; nobody
+gains where each seed's seven values are dealt to the seven at random.
 """
 
 import argparse
@@ -32,29 +37,29 @@ import pandas as pd
 import torch
 from provenance import commit, machine
 
-from adiw_tune.decide import decide, parse_policy, race
+from adiw_tune.arms import BASELINES
+from adiw_tune.decide import contest, decide, parse_policy, race
 from adiw_tune.training import TrainingRun, TrialConfig
 
 RESULTS = Path(__file__).with_name("decision.jsonl")
 SHIFTS = ("symmetric:0.5", "pair:0.45")
 DIVERGENCES = ("mmd", "kl", "energy", "pearson")
+ALL = (*DIVERGENCES, *BASELINES)
 SEEDS = range(100, 116)
 MOST_SEEDS = (3, 5, 10, 15)
 RACES = 400
 GAIN = 0.01
 POLICY = parse_policy("best-under=2")
-TRIALS = pd.DataFrame(
-    {
-        "trial": DIVERGENCES,
-        "number": range(len(DIVERGENCES)),
-        "divergence": DIVERGENCES,
-        "status": "finished",
-        "accuracy": 0.8,
-        "work_s": 1.0,
-        "wall_s": 1.0,
-        "retimed_s": np.nan,
-    }
-)
+
+
+def trials_of(arms: tuple[str, ...]) -> pd.DataFrame:
+    """One trial of each arm, all alike."""
+    names = {"trial": arms, "number": range(len(arms)), "divergence": arms, "status": "finished"}
+    alike = {"accuracy": 0.8, "work_s": 1.0, "wall_s": 1.0, "retimed_s": np.nan}
+    return pd.DataFrame({**names, **alike})
+
+
+TRIALS = trials_of(DIVERGENCES)
 
 
 def recorded() -> list[dict[str, Any]]:
@@ -63,11 +68,11 @@ def recorded() -> list[dict[str, Any]]:
     return [json.loads(line) for line in RESULTS.read_text().splitlines()]
 
 
-def record() -> None:
+def record(shifts: tuple[str, ...]) -> None:
     torch.set_num_threads(1)
-    for shift in SHIFTS:
+    for shift in shifts:
         for seed in SEEDS:
-            for divergence in DIVERGENCES:
+            for divergence in ALL:
                 done = {(one["shift"], one["divergence"], one["seed"]) for one in recorded()}
                 if (shift, divergence, seed) in done:
                     continue
@@ -75,8 +80,7 @@ def record() -> None:
                     TrialConfig(
                         task="fashion-mnist",
                         shift=shift,
-                        divergence=divergence,
-                        reference_weight=0.0,
+                        **settings_of(divergence),
                         epochs=4,
                         select_size=5000,
                         seed=seed,
@@ -98,13 +102,21 @@ def record() -> None:
                 print(json.dumps(result), file=sys.stderr, flush=True)
 
 
-def luck(shift: str) -> tuple[np.ndarray, float]:
-    """Final accuracies [divergence, seed] less each divergence's mean; and the mean of all."""
+def settings_of(arm: str) -> dict[str, Any]:
+    """Divergences were recorded before they trained on the reference rows, too."""
+    if arm in BASELINES:
+        return {"method": arm}
+    return {"divergence": arm, "reference_weight": 0.0}
+
+
+def luck(shift: str, arms: tuple[str, ...] = DIVERGENCES) -> tuple[np.ndarray, float]:
+    """Final accuracies [arm, seed] less each arm's mean; and the mean of all."""
     runs = pd.DataFrame(recorded())
     runs = runs[runs["shift"] == shift]
     final = runs.assign(final=[curve[-1] for curve in runs["accuracy"]])
+    final = final[final["divergence"].isin(arms)]
     table = final.pivot(index="divergence", columns="seed", values="final").dropna(axis=1)
-    values = table.loc[list(DIVERGENCES)].to_numpy()
+    values = table.loc[list(arms)].to_numpy()
     return values - values.mean(1, keepdims=True), float(values.mean())
 
 
@@ -178,9 +190,71 @@ def simulate() -> None:
             )
 
 
+# What is planted -> whether an arm is raised, of so many arms, in race number so-and-so.
+PLANTED = {
+    "all divergences": lambda arm, number: arm < len(DIVERGENCES),
+    "one divergence": lambda arm, number: arm == number % len(DIVERGENCES),
+    "nobody": None,
+    "one baseline": lambda arm, number: arm == len(DIVERGENCES) + number % len(BASELINES),
+}
+
+
+def run_search(values: np.ndarray, most: int) -> pd.DataFrame:
+    """The reruns of a finale over at most ``most`` seeds, as a search runs it."""
+    rows: list[tuple[Any, ...]] = []
+    columns = ["trial", "divergence", "seed", "accuracy", "work_s"]
+    arms, wanted = dict(zip(ALL, ALL, strict=True)), list(ALL)
+    for seed in range(most):
+        rows += [(one, one, seed, values[ALL.index(one), seed], 1.0) for one in wanted]
+        reruns = pd.DataFrame(rows, columns=columns)
+        racing = race(reruns, list(ALL), POLICY)
+        contested = contest(reruns, list(ALL), arms, POLICY.metric)
+        wanted = [one for one in ALL if one in contested or (len(racing) > 1 and one in racing)]
+        if not wanted:
+            break
+    return pd.DataFrame(rows, columns=columns)
+
+
+def answers(shift: str, raised: Any, most: int) -> pd.DataFrame:
+    """A row per search: the answer, how many runs it took, whether the interval holds the truth."""
+    residuals, mean = luck(shift, ALL)
+    rng, table, rows = np.random.default_rng(0), trials_of(ALL), []
+    for number in range(RACES):
+        drawn = residuals[:, rng.integers(residuals.shape[1], size=most)]
+        gains = np.zeros(len(ALL))
+        if raised is None:
+            drawn = rng.permuted(drawn, axis=0)
+        else:
+            gains = np.array([GAIN * raised(arm, number) for arm in range(len(ALL))])
+        reruns = run_search(mean + drawn + gains[:, None], most)
+        decision = decide(table, POLICY, reruns)
+        truth = gains[ALL.index(decision.gain_of)] - gains[len(DIVERGENCES) :].max()
+        low, high = decision.gain_interval
+        rows.append((decision.worth_it, len(reruns), low <= truth <= high))
+    return pd.DataFrame(rows, columns=["answer", "runs", "held"])
+
+
+def gain() -> None:
+    print(f"{RACES} searches a row; commit {commit()}; {machine()}\n")
+    print("| shift | raised by 1 point | seeds at most | yes | undecided | no | runs | holds |")
+    print("|---" * 8 + "|")
+    for shift in dict.fromkeys(run["shift"] for run in recorded() if run["divergence"] == "erm"):
+        for name, raised in PLANTED.items():
+            for most in MOST_SEEDS[:3]:
+                found = answers(shift, raised, most)
+                share = found["answer"].value_counts(normalize=True)
+                cells = [f"{share.get(one, 0.0):.1%}" for one in ("yes", "undecided", "no")]
+                runs = f"{found['runs'].mean():.1f} / {most * len(ALL)}"
+                row = [shift, name, str(most), *cells, runs, f"{found['held'].mean():.1%}"]
+                print(f"| {' | '.join(row)} |", flush=True)
+
+
 if __name__ == "__main__":
-    commands = {"record": record, "simulate": simulate}
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=list(commands))
+    parser.add_argument("what", choices=["record", "simulate", "gain"])
+    parser.add_argument("--shift", nargs="+", choices=SHIFTS, default=SHIFTS)
     given = parser.parse_args()
-    commands[given.what]()
+    if given.what == "record":
+        record(tuple(given.shift))
+    else:
+        {"simulate": simulate, "gain": gain}[given.what]()

@@ -8,10 +8,11 @@ GPU, also there, and ResNet-18 in bfloat16 on CIFAR-10's shape. In each round ev
 few mini-batches, in a new order; a ratio is the median over rounds of the ratio within the round,
 so that what else the machine does falls on both sides.
 
-``floor`` is plain training plus the forward pass of the reference rows: what no method that looks
-at them can go below. ``diw`` is the exact QP as this package solves it, with sparse bounds, and
-``diw, dense bounds`` with those of the published code; the bandwidth is vectorised in both.
-``diw-published`` adds the published double loop for the bandwidth and its separate forward pass.
+``floor`` is pooled: plain training plus the pass of the reference rows, with gradient, as they are
+trained on: what no method that looks at them can go below. ``diw`` is the exact QP as this package
+solves it, with sparse bounds, and ``diw, dense bounds`` with those of the published code; the
+bandwidth is vectorised in both. ``diw-published`` adds the published double loop for the bandwidth
+and its separate forward pass; it trains on the reference rows in its own way.
 """
 
 import argparse

@@ -1,5 +1,7 @@
 """The space of the main job: scikit-learn's digits with half of the training labels wrong.
 
+A search tries plain training beside it: on the same task, for as long, with the same rate.
+
 ``space`` gets an Optuna trial and returns fields of ``adiw_tune.training.TrialConfig``. What it
 does not name keeps its default. Ask only for what the choices so far leave open: a parameter that
 means nothing would only mislead the sampler.
@@ -23,6 +25,8 @@ def space(trial: optuna.Trial) -> dict:
         "step_size": trial.suggest_float("step_size", 0.1, 1.5, log=True),
         "warm_start": trial.suggest_categorical("warm_start", ["off", "memory", "decay"]),
         "warmup_epochs": trial.suggest_int("warmup_epochs", 0, 3),
+        # How often the loss of the clean rows counts; 0 does not train on them.
+        "reference_weight": trial.suggest_categorical("reference_weight", [0.0, 0.3, 1.0, 3.0]),
     }
     if values["warm_start"] == "decay":
         values["decay"] = trial.suggest_float("decay", 0.1, 0.9)
