@@ -5,15 +5,25 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+from rich.table import Table
 
 from adiw_tune.cli.app import DataDir, SearchName, SearchPolicy, Storage, TextOrJson, app
 from adiw_tune.cli.console import out, tell_progress, warn, write
+from adiw_tune.decide import Decision
 from adiw_tune.errors import UserError
-from adiw_tune.metrics import ACCURACY
+from adiw_tune.metrics import ACCURACY, Metric
 from adiw_tune.ranges import check_whole
+from adiw_tune.record.history import History
 from adiw_tune.record.record import DEFAULT_STORAGE, MOST_TRIALS, SearchRecord
 from adiw_tune.search.picking import pick
-from adiw_tune.terminal import decision_text, front_as_json, front_table, skipped_text, table_as
+from adiw_tune.terminal import (
+    decision_text,
+    front_as_data,
+    front_table,
+    meanings,
+    skipped_text,
+)
+from adiw_tune.tracking.outcome import means_over_seeds, with_pick
 
 
 @app.command()
@@ -23,13 +33,12 @@ def front(
     storage: Storage = DEFAULT_STORAGE,
 ) -> None:
     """Print the Pareto front of a search, also while it runs."""
-    history = SearchRecord.open(storage, name).history()
+    record = SearchRecord.open(storage, name)
+    history, decision = record.history(), _decision(record)
     if kind == "table":
-        out.print(front_table(history.front(), history.suggested(), history.metric))
-    elif kind == "csv":
-        write(table_as(history.front(), kind))
+        out.print(_front(history, decision))
     else:
-        write(front_as_json(history))
+        write(front_as_data(history, kind, decision.trial if decision else None))
 
 
 @app.command()
@@ -47,7 +56,8 @@ def best(
         beside = {"metrics": record.history().metrics_of(decision.trial)}
         write(json.dumps(decision.as_dict() | beside, indent=2) + "\n")
     else:
-        out.print(decision_text(decision, record.train_command(policy), metric), markup=False)
+        _tell(decision, metric)
+        out.print(f"train it again: {record.train_command(policy)}", markup=False)
 
 
 @app.command()
@@ -163,10 +173,39 @@ def show_result(record: SearchRecord) -> None:
         )
     name = record.settings.name
     out.print(f"front of '{name}': {metric.name} against seconds of work", markup=False)
-    out.print(front_table(history.front(), history.suggested(), metric))
+    decision = pick(record)
+    out.print(_front(history, decision))
     if history.skipped:
         out.print("\n" + skipped_text(history), markup=False)
-    out.print("\n" + decision_text(pick(record), record.train_command(), metric), markup=False)
+    out.print()
+    _tell(decision, metric, seconds=False)
+    out.print(f"train it again: {record.train_command()}", markup=False)
     out.print(f"look at it: {record.ui_command()}", markup=False)
     if not history.readings:
         out.print(f"read the test split, once: {record.finalize_command()}", markup=False)
+
+
+def _decision(record: SearchRecord) -> Decision | None:
+    """What a search came to; None while it runs, and if there is nothing to pick from."""
+    if not record.finished:
+        return None
+    try:
+        return pick(record)
+    except UserError:
+        return None
+
+
+def _front(history: History, decision: Decision | None) -> Table:
+    """The front and, if something is decided, the pick."""
+    metric = history.metric
+    if decision is None:
+        return front_table(history.front(), history.suggested(), metric)
+    rows = with_pick(history.marked(), decision.trial)
+    means = means_over_seeds(history.reruns(), decision.as_dict(), metric)
+    return front_table(rows, history.suggested(), metric, decision.trial, means)
+
+
+def _tell(decision: Decision, metric: Metric, seconds: bool = True) -> None:
+    """Print the answer, and what its words mean."""
+    out.print(decision_text(decision, metric), markup=False)
+    out.print(meanings(decision, metric, seconds), style="dim", markup=False)

@@ -20,8 +20,8 @@ def write_artifacts(search_name: str, outcome: Outcome, folder: Path) -> None:
     """Write the report, the tables, and each figure as a page and as a picture.
 
     Files: report.html; front.csv, trials.csv, decision.json; the pages front.html (with the front
-    of each divergence), confidence.html (P(best) and intervals), importance.html and anytime.html;
-    and a picture of each figure, the fronts of each divergence being divergences.png.
+    of each divergence), confidence.html (P(chosen) and intervals), importance.html and
+    anytime.html; and a picture of each figure, the fronts of each divergence being divergences.png.
     """
     charts = {
         "front": front_chart(outcome),

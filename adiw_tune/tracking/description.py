@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pandas as pd
+import numpy as np
 
 from adiw_tune.metrics import Metric
 from adiw_tune.tracking import words
 from adiw_tune.tracking.outcome import Outcome
 
 _MOST_ROWS = 20  # MLflow cuts a description at 8,000 characters
+_SPENT = ("work s", "wall s", "timed alone s", "epochs", "trial")
 _FILES = (
     "Under Artifacts: `report.html` (everything on one page, every trial with its settings), "
-    "`front.html` (of all and of each divergence), `confidence.html` (P(best)), `importance.html`, "
-    "`anytime.html` (with the trials that were cut), pictures of them (`.png`), and `front.csv`, "
-    "`trials.csv`, `decision.json`."
+    "`front.html` (of all and of each divergence), `confidence.html` (P(chosen)), "
+    "`importance.html`, `anytime.html` (with the trials that were cut), pictures of them (`.png`), "
+    "and `front.csv`, `trials.csv`, `decision.json`."
 )
 
 
@@ -33,29 +34,35 @@ def describe(outcome: Outcome, picture: str) -> str:
         return f"**{words.NOTHING}** {words.counts(outcome.trials, outcome.skipped)}\n\n{_FILES}"
     return "\n\n".join(
         [
-            f"**{_plain(decision['divergence'])}** (trial `{decision['trial']}`): "
-            f"{words.pick(decision, metric)}.",
-            f"Why: {_plain(decision['reason'])} (rule: {_plain(decision['rule'])})",
+            *(f"**{_plain(sentence)}**" for sentence in words.verdict(decision)),
+            f"{_named(decision)}: {words.pick(decision, metric)}.",
+            f"Why: {_plain(decision['reason'])} (policy: {_plain(decision['rule'])})",
             _plain(" ".join(words.evidence(decision))),
             f"Train it again:\n\n    {outcome.winner_command}",
             words.counts(outcome.trials, outcome.skipped),
             f"![{words.title(metric)} against work of all trials]({picture})",
-            "### Each divergence",
+            f"### {words.each(decision)}",
             _divergences(decision["best_per_divergence"], str(decision["divergence"]), metric),
             f"### The front: no trial is both {metric.better} and cheaper",
-            _front(outcome.front, str(decision["trial"]), metric),
-            words.COST,
+            _front(outcome, str(decision["trial"])),
+            words.meanings(metric),
             _FILES,
         ]
     )
 
 
+def _named(decision: Mapping[str, Any]) -> str:
+    plain = words.PLAIN.get(str(decision["divergence"]))
+    what = f", {plain}" if plain else ""
+    return f"**{_plain(decision['divergence'])}**{what} (trial `{decision['trial']}`)"
+
+
 def _divergences(entries: Sequence[dict[str, Any]], best: str, metric: Metric) -> str:
-    head = ("divergence", "P(best)", metric.name, "work s", "timed alone s", "trials", "seeds")
+    head = ("divergence", "P(chosen)", metric.name, "work s", "timed alone s", "trials", "seeds")
     rows = [
         [
             str(entry["divergence"]),
-            words.number(entry["p_best"]),
+            words.number(entry["p_chosen"]),
             words.with_interval(entry, metric),
             words.number(entry["work_s"]),
             words.number(entry["retimed_s"]),
@@ -67,25 +74,32 @@ def _divergences(entries: Sequence[dict[str, Any]], best: str, metric: Metric) -
     return table(head, rows, [row[0] == best for row in rows])
 
 
-def _front(front: pd.DataFrame, best: str, metric: Metric) -> str:
-    head = ("divergence", metric.name, "work s", "wall s", "timed alone s", "epochs", "trial")
-    by_value = front.sort_values(metric.name, ascending=not metric.greater_is_better)
-    ranked = by_value.head(_MOST_ROWS).to_dict("records")
+def _front(outcome: Outcome, best: str) -> str:
+    """The pick is in bold; its row is there also if the front is long, or does not have it."""
+    metric, means = outcome.metric, outcome.means
+    by_value = outcome.front_with_pick.sort_values(
+        metric.name, ascending=not metric.greater_is_better
+    )
+    head = ("divergence", metric.name, "over seeds", *_SPENT)
+    shown = by_value[(by_value["trial"] == best) | (np.arange(len(by_value)) < _MOST_ROWS)]
     rows = [
         [
             str(row["divergence"]),
             words.value(row[metric.name], metric),
+            words.value(means.get(str(row["trial"])), metric),
             words.number(row["work_s"]),
             words.number(row["wall_s"]),
             words.number(row["retimed_s"]),
             words.count(row["epochs"]),
             str(row["trial"]),
         ]
-        for row in ranked
+        for row in shown.to_dict("records")
     ]
     text = table(head, rows, [row[-1] == best for row in rows])
-    if len(front) > _MOST_ROWS:
-        text += f"\n\n{len(front) - _MOST_ROWS} more are in `front.csv`."
+    if not by_value.loc[by_value["trial"] == best, "on_front"].all():
+        text += f"\n\n`{best}`, the pick, is not on the front."
+    if more := len(by_value) - len(shown):
+        text += f"\n\n{more} more are in `front.csv`."
     return text
 
 

@@ -17,6 +17,7 @@ code { background: #f3f3f3; border-radius: 3px; padding: 1px 5px; font-size: 13p
 i { display: inline-block; width: 10px; height: 10px; border-radius: 50%; margin-right: 7px; }
 .pick { border-left: 4px solid #222; padding: 4px 0 4px 16px; margin: 14px 0; font-size: 17px; }
 .pick p { margin: 2px 0; }
+.pick .verdict { font-size: 22px; line-height: 1.35; margin-bottom: 8px; }
 .pick strong { font-size: 22px; }
 .trial, .cost { color: #666; }
 .cost { font-size: 13px; }

@@ -28,10 +28,8 @@ class Outcome:
             stopped or failed), the metric by its name, work_s, wall_s, retimed_s (NaN unless it
             was timed alone), epochs, rung (the epoch at which it was cut; NaN unless pruned),
             reason and on_front. Further columns are shown as the trial's settings.
-        decision: divergence, trial, number, metric, value, interval ([low, high] or None), work_s,
-            wall_s, retimed_s (or None), rule, reason, tie, tied, seeds, p_best, provisional and
-            best_per_divergence; None if there was nothing to decide from, which makes a parent run
-            FAILED that would be FINISHED.
+        decision: as :meth:`adiw_tune.decide.Decision.as_dict` has it; None if there was nothing to
+            decide from, which makes a parent run FAILED that would be FINISHED.
         reruns: a row for each finished rerun over a seed: trial (the one rerun), divergence, seed,
             the metric by its name, work_s.
         curves: a row for each epoch of each search trial: trial, divergence, status, epoch,
@@ -59,10 +57,48 @@ class Outcome:
     @property
     def front(self) -> pd.DataFrame:
         """The rows of `trials` on the front, the cheapest first."""
-        on_front = self.trials["on_front"].astype(bool)
-        return self.trials[on_front].sort_values(["work_s", "number"])
+        return with_pick(self.trials, None)
+
+    @property
+    def front_with_pick(self) -> pd.DataFrame:
+        """The same, and the winner's row if it is not among them."""
+        return with_pick(self.trials, self.best)
+
+    @property
+    def means(self) -> dict[str, float]:
+        """Trial -> mean over seeds."""
+        return means_over_seeds(self.reruns, self.decision, self.metric)
 
     @property
     def best(self) -> str | None:
         """The winner's trial."""
         return None if self.decision is None else str(self.decision["trial"])
+
+
+def with_pick(trials: pd.DataFrame, pick: str | None) -> pd.DataFrame:
+    """The trials on the front and the one picked, if any, the cheapest first.
+
+    Args:
+        trials: as :meth:`adiw_tune.record.history.History.marked`.
+        pick: a trial.
+    """
+    shown = trials["on_front"].astype(bool) | (trials["trial"].astype(str) == pick)
+    return trials[shown].sort_values(["work_s", "number"])
+
+
+def means_over_seeds(
+    reruns: pd.DataFrame, decision: Mapping[str, Any] | None, metric: Metric
+) -> dict[str, float]:
+    """Trial -> the metric's mean over seeds, of those that were rerun and did not fail.
+
+    Of what the decision compares, its means: as if each had run on all seeds.
+
+    Args:
+        reruns: columns trial and of the metric's name, NaN where a rerun failed.
+        decision: what was decided by them.
+        metric: that of the search.
+    """
+    sums = reruns.groupby(reruns["trial"].astype(str))[metric.name]
+    means = sums.agg(lambda values: values.mean(skipna=False)).dropna().to_dict()
+    best = decision["best_per_divergence"] if decision else []
+    return {**means, **{row["trial"]: row["value"] for row in best if row["seeds"]}}

@@ -65,7 +65,8 @@ def _create_version(
     _create_name(client, name)
     # The source is the run's own folder: a repeat writes the same files to the same place.
     source = f"{run.info.artifact_uri}/{_FOLDER}"
-    return client.create_model_version(name, source, run.info.run_id, description=note)
+    tags = {"divergence": run.data.tags.get("divergence", "")}
+    return client.create_model_version(name, source, run.info.run_id, tags, description=note)
 
 
 def _create_name(client: MlflowClient, name: str) -> None:

@@ -30,8 +30,8 @@ def write_report(search_name: str, outcome: Outcome, charts: Sequence[Chart], pa
         f"<h1>{escape(search_name)}</h1>",
         *_decision(outcome),
         *(section(chart) for chart in charts),
-        *_front(outcome.front, outcome.metric),
-        *_all_trials(outcome.trials, outcome.metric),
+        *_front(outcome),
+        *_all_trials(outcome),
     ]
     path.write_text(document(f"{search_name}: report of the search", parts), encoding="utf-8")
 
@@ -43,26 +43,37 @@ def _decision(outcome: Outcome) -> list[str]:
         return [f"<p class='pick'>{words.NOTHING}</p>", counts]
     divergence = str(decision["divergence"])
     return [
-        f"<div class='pick'><p><strong>{_dot(divergence)}{escape(divergence)}</strong> "
-        f"<span class='trial'>trial {escape(str(decision['trial']))}</span></p>",
-        f"<p>{escape(words.pick(decision, outcome.metric))}</p></div>",
+        *_pick(decision, outcome.metric),
         f"<p>Why: {escape(str(decision['reason']))} "
-        f"(rule: <code>{escape(str(decision['rule']))}</code>).</p>",
+        f"(policy: <code>{escape(str(decision['rule']))}</code>).</p>",
         f"<p>{escape(' '.join(words.evidence(decision)))}</p>",
         counts,
         f"<p>Train it again: <code>{escape(outcome.winner_command)}</code></p>",
-        f"<p class='cost'>{escape(words.COST)}</p>",
-        "<h2>Each divergence</h2>",
+        f"<p class='cost'>{escape(words.meanings(outcome.metric))}</p>",
+        f"<h2>{words.each(decision)}</h2>",
         _divergences(decision["best_per_divergence"], divergence, outcome.metric),
     ]
 
 
+def _pick(decision: Mapping[str, Any], metric: Metric) -> list[str]:
+    divergence = str(decision["divergence"])
+    plain = words.PLAIN.get(divergence)
+    what = f"{plain}, " if plain else ""
+    return [
+        "<div class='pick'>",
+        *(f"<p class='verdict'>{escape(text)}</p>" for text in words.verdict(decision)),
+        f"<p><strong>{_dot(divergence)}{escape(divergence)}</strong> "
+        f"<span class='trial'>{what}trial {escape(str(decision['trial']))}</span></p>",
+        f"<p>{escape(words.pick(decision, metric))}</p></div>",
+    ]
+
+
 def _divergences(entries: Sequence[Mapping[str, Any]], best: str, metric: Metric) -> str:
-    head = ["divergence", "P(best)", f"{metric.name} [interval]", "work s", "timed alone s"]
+    head = ["divergence", "P(chosen)", f"{metric.name} [interval]", "work s", "timed alone s"]
     rows = [
         [
             _name(str(entry["divergence"])),
-            _number(entry["p_best"], 2),
+            _number(entry["p_chosen"], 2),
             (words.with_interval(entry, metric), "number"),
             _number(entry["work_s"], 2),
             _number(entry["retimed_s"], 2),
@@ -76,22 +87,32 @@ def _divergences(entries: Sequence[Mapping[str, Any]], best: str, metric: Metric
     return _table([*head, "trials", "seeds", "its trial"], rows, marked)
 
 
-def _front(front: pd.DataFrame, metric: Metric) -> list[str]:
-    records, settings = _records(front, metric)
-    rows = [[*_names(row), *_measured(row, metric), *_settings(row, settings)] for row in records]
-    table = _table([*_NAMES, metric.name, *_SPENT, *settings], rows, [False] * len(rows))
-    return [f"<h2>The front: no trial is both {metric.better} and cheaper</h2>", table]
+def _front(outcome: Outcome) -> list[str]:
+    """With the pick, whose row is shaded, wherever that is."""
+    metric, means, rows = outcome.metric, outcome.means, outcome.front_with_pick
+    records, settings = _records(rows, metric)
+    cells = [
+        [*_names(row), *_measured(row, metric, means), *_settings(row, settings)] for row in records
+    ]
+    head = [*_NAMES, metric.name, "over seeds", *_SPENT, *settings]
+    picked = [str(row["trial"]) == outcome.best for row in records]
+    off = "" if rows["on_front"].all() else ", which is not on the front"
+    note = f"<p class='cost'>Shaded: the pick{off}.</p>" if any(picked) else ""
+    title = f"<h2>The front: no trial is both {metric.better} and cheaper</h2>"
+    return [title, note, _table(head, cells, picked)]
 
 
-def _all_trials(trials: pd.DataFrame, metric: Metric) -> list[str]:
+def _all_trials(outcome: Outcome) -> list[str]:
     """The losers and the failed ones too, with their reasons."""
-    records, settings = _records(_in_order(trials, metric), metric)
+    metric, means = outcome.metric, outcome.means
+    records, settings = _records(_in_order(outcome.trials, metric), metric)
     rows = [
-        [*_names(row), _fate(row), *_measured(row, metric), *_settings(row, settings)]
+        [*_names(row), _fate(row), *_measured(row, metric, means), *_settings(row, settings)]
         for row in records
     ]
     on_front = [bool(row["on_front"]) for row in records]
-    table = _table([*_NAMES, "what became of it", metric.name, *_SPENT, *settings], rows, on_front)
+    head = [*_NAMES, "what became of it", metric.name, "over seeds", *_SPENT, *settings]
+    table = _table(head, rows, on_front)
     return ["<h2>All trials</h2><p class='cost'>Shaded: on the front.</p>", table]
 
 
@@ -115,9 +136,11 @@ def _names(row: Mapping[str, Any]) -> list[Cell]:
     return [(escape(str(row["trial"])), "text"), _name(str(row["divergence"]))]
 
 
-def _measured(row: Mapping[str, Any], metric: Metric) -> list[Cell]:
+def _measured(row: Mapping[str, Any], metric: Metric, means: Mapping[str, float]) -> list[Cell]:
+    """``means``: trial -> mean over seeds."""
     return [
         (words.value(row[metric.name], metric), "number"),
+        (words.value(means.get(str(row["trial"])), metric), "number"),
         *(_number(row[name], 2) for name in ("work_s", "wall_s", "retimed_s")),
         (words.count(row["epochs"]), "number"),
     ]
@@ -150,7 +173,9 @@ def _name(divergence: str) -> Cell:
 
 
 def _dot(divergence: str) -> str:
-    return f"<i style='background:{look_of(divergence).colour}'></i>"
+    look = look_of(divergence)
+    style = f"border:2px solid {look.colour}" if look.hollow else f"background:{look.colour}"
+    return f"<i style='{style}'></i>"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[Cell]], marked: Sequence[bool]) -> str:

@@ -17,6 +17,7 @@ from adiw_tune.tracking.artifacts import write_artifacts
 from adiw_tune.tracking.children import TrialRuns, adopt
 from adiw_tune.tracking.description import describe
 from adiw_tune.tracking.outcome import Outcome
+from adiw_tune.tracking.parent import parent_numbers, parent_tags
 from adiw_tune.tracking.refusal import is_temporary
 from adiw_tune.tracking.registry import register_model
 from adiw_tune.tracking.store import (
@@ -30,7 +31,7 @@ from adiw_tune.tracking.store import (
     log_parameters,
     the_experiment,
 )
-from adiw_tune.tracking.translate import NOTE, Event, metric_name, milliseconds
+from adiw_tune.tracking.translate import NOTE, Event, milliseconds
 from adiw_tune.tracking.view import (
     front_view_key,
     picture_address,
@@ -174,7 +175,7 @@ class SearchRuns:
         self.log_hypervolume(outcome.hypervolume)
         self._log_numbers(outcome)
         note = describe(outcome, picture_address(self.parent_run_id, "front.png"))
-        self._children.tag(self.parent_run_id, {NOTE: note, **_parent_tags(outcome)})
+        self._children.tag(self.parent_run_id, {NOTE: note, **parent_tags(outcome)})
         self._save_views(_common_parameters(children))
         nothing = outcome.decision is None and outcome.status == "FINISHED"
         self._client.set_terminated(self.parent_run_id, "FAILED" if nothing else outcome.status)
@@ -231,7 +232,7 @@ class SearchRuns:
             self._client.set_terminated(run.info.run_id, "KILLED")
 
     def _log_numbers(self, outcome: Outcome) -> None:
-        numbers = _parent_numbers(outcome)
+        numbers = parent_numbers(outcome)
         known = self._client.get_run(self.parent_run_id).data.metrics
         now = int(time.time() * 1000)
         for key, value in numbers.items():
@@ -242,34 +243,6 @@ class SearchRuns:
         where = (self._client, self.experiment_id, self.parent_run_id, self.name)
         save_view(*where, axes, self._metric)
         save_front_view(*where, axes, self._metric)
-
-
-def _parent_numbers(outcome: Outcome) -> dict[str, float]:
-    counts = outcome.trials["status"].value_counts()
-    numbers = {"trials": float(len(outcome.trials))}
-    for status in ("finished", "pruned", "stopped", "infeasible", "failed"):
-        numbers[f"trials_{status}"] = float(counts.get(status, 0))
-    decision = outcome.decision
-    if decision is not None:
-        picked = {outcome.metric.name: decision["value"]}
-        picked |= {name: decision[name] for name in ("work_s", "retimed_s")}
-        known = {name: value for name, value in picked.items() if value is not None}
-        numbers |= {f"picked_{name}": float(value) for name, value in known.items()}
-        numbers |= {
-            metric_name(f"p_best/{name}"): float(p) for name, p in decision["p_best"].items()
-        }
-    return numbers
-
-
-def _parent_tags(outcome: Outcome) -> dict[str, str]:
-    decision = outcome.decision
-    if decision is None:
-        return {}
-    return {
-        "divergence": str(decision["divergence"]),
-        "tie": "yes" if decision["tie"] else "no",
-        "rule": str(decision["rule"]),
-    }
 
 
 def _common_parameters(children: Sequence[Run]) -> list[str]:

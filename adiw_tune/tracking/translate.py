@@ -33,17 +33,21 @@ _TOLD = ("device", "host", "plain_s", "ratio", "speed", "extra_speed", "memory_b
 _LONGEST_TAG = 5000  # MLflow takes 8,000 bytes
 
 
+def _arm(event: Event) -> str:
+    return arm(event.get("config") or {"divergence": "trial"})
+
+
 def run_name(trial: str, event: Event) -> str:
     """Return `mmd-7` for search trial number 7, and `mmd-7-seed3` for its rerun over seed 3."""
     if "number" not in event:
         return trial
     rerun = trial.removeprefix(event["of"]) if event.get("of") else ""
-    return f"{arm(event['config'])}-{event['number']}{rerun}"
+    return f"{_arm(event)}-{event['number']}{rerun}"
 
 
 def first_tags(trial: str, event: Event) -> dict[str, str]:
     """Return the tags of a trial that begins."""
-    name = arm(event.get("config", {}))
+    name = _arm(event)
     return {
         "mlflow.runColor": look_of(name).colour,  # MLflow's charts use it for the run's points
         "adiw.trial": trial,

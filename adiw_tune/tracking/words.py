@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
 
 from adiw_tune.metrics import ACCURACY, Metric
 
-COST = (
-    "Cost is work: seconds of training as calibrated alone on the device, with the weight steps, "
-    "without set-up, evaluation and checkpoints. Wall seconds are kept beside it."
-)
+PLAIN = {
+    "erm": "plain training on the training rows",
+    "pooled": "plain training on the training and the reference rows",
+    "clean-only": "plain training on the reference rows alone",
+}
+_MEANINGS = {
+    "work": "seconds of training and weight steps as calibrated alone on the device",
+    "wall": "seconds that passed",
+    "timed alone": "seconds of a run with nothing beside it",
+    "policy": "the rule by which {metric} and work pick one trial",
+    "P(chosen)": "share of resamples of the seeds in which the policy picks it",
+    "over seeds": "mean of the reruns over paired seeds, beside the {metric} of the single run",
+}
 NOTHING = "No trial finished, so there is nothing to choose from."
 NONE = "–"
 _COUNTED = {
@@ -25,12 +34,32 @@ _COUNTED = {
 }
 
 
+def meaning(terms: Iterable[str], metric: Metric) -> str:
+    """Return `work: seconds of ...; wall: ...`, of some of the words that an answer has."""
+    return "; ".join(f"{term}: {_MEANINGS[term].format(metric=metric.name)}" for term in terms)
+
+
+def meanings(metric: Metric) -> str:
+    """Return what all of them mean."""
+    return f"What the words mean. {meaning(_MEANINGS, metric)}."
+
+
+def verdict(decision: Mapping[str, Any]) -> list[str]:
+    """Return the sentence on whether weighting is worth it; none without both sides."""
+    text = decision["verdict"]
+    return [] if text is None else [f"{text[0].upper()}{text[1:]}."]
+
+
+def cost(work_s: float, retimed_s: float | None) -> str:
+    """Return `1.22 s of work, timed alone 1.17 s`."""
+    alone = f", timed alone {retimed_s:.2f} s" if is_known(retimed_s) else ""
+    return f"{work_s:.2f} s of work{alone}"
+
+
 def pick(decision: Mapping[str, Any], metric: Metric) -> str:
     """Return the metric with interval, and cost, of the winner."""
-    text = f"{metric.name} {with_interval(decision, metric)} in {decision['work_s']:.2f} s of work"
-    if is_known(decision["retimed_s"]):
-        text += f"; timed alone at the end: {decision['retimed_s']:.2f} s"
-    return text
+    spent = cost(decision["work_s"], decision["retimed_s"])
+    return f"{metric.name} {with_interval(decision, metric)} in {spent}"
 
 
 def evidence(decision: Mapping[str, Any]) -> list[str]:
@@ -38,18 +67,20 @@ def evidence(decision: Mapping[str, Any]) -> list[str]:
     sentences = []
     if decision["provisional"]:
         sentences.append("Provisional: no trial ran its full course, so a cut one was picked.")
-    if decision["tie"]:
-        others = [str(name) for name in decision["tied"] if name != decision["divergence"]]
-        sentences.append(f"A tie with {listed(others)}: the evidence does not tell them apart.")
     if decision["seeds"]:
-        p_best = decision["p_best"].get(decision["divergence"])
-        probability = f"P(best) = {p_best:.2f}, " if p_best is not None else ""
+        p_chosen = decision["p_chosen"].get(decision["divergence"])
+        probability = f"P(chosen) = {p_chosen:.2f}, from" if p_chosen is not None else "From"
         seeds = decision["seeds"]
         paired = "1 seed" if seeds == 1 else f"{seeds} paired seeds"
-        sentences.append(f"{probability}from reruns of each finalist over {paired}.")
+        sentences.append(f"{probability} reruns of each finalist over {paired}.")
     else:
-        sentences.append("From single runs: no finalist was rerun over seeds.")
+        sentences.append("From single runs: the finalists were not rerun over enough seeds.")
     return sentences
+
+
+def each(decision: Mapping[str, Any]) -> str:
+    """Return the title of what stands for each divergence, and each baseline if there are any."""
+    return "Each divergence and baseline" if decision["baselines"] else "Each divergence"
 
 
 def counts(trials: pd.DataFrame, skipped: int) -> str:
@@ -93,8 +124,3 @@ def count(value: Any) -> str:
 def is_known(value: Any) -> bool:
     """Tell a value from None and NaN."""
     return value is not None and not pd.isna(value)
-
-
-def listed(names: list[str]) -> str:
-    """Return `a`, `a and b`, or `a, b and c`."""
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

@@ -191,9 +191,9 @@ def test_a_plan_tells_hours_memory_and_packing_and_writes_nothing(tmp_path: Path
     ran = adiw_tune(tmp_path, "plan", "space.py", "--trials", "8")
     assert ran.returncode == 0, ran.stderr
     lines = ran.stdout.splitlines()
-    assert lines[0] == "measured on cpu, one configuration of each divergence:"
-    assert {line.split()[0] for line in lines[1:3]} == {"mmd", "kl"}
-    assert all(" ms a step" in line and " to " in line for line in lines[1:3])
-    assert lines[3].startswith("8 trials, ")
+    assert lines[0] == "measured on cpu, one configuration of each divergence and baseline:"
+    assert {line.split()[0] for line in lines[1:6]} == {"mmd", "kl", "erm", "pooled", "clean-only"}
+    assert all(" ms a step" in line and " to " in line for line in lines[1:6])
+    assert lines[6].startswith("8 trials, ")
     assert "GiB a trial; room for" in lines[-1]
     assert [path.name for path in tmp_path.iterdir()] == ["space.py"]

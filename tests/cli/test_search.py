@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,15 @@ from .helpers import (
     searched,
 )
 
-TABLE = ["trial", "divergence", "accuracy", "work", "s", "wall", "s", "retimed", "s", "epochs"]
+TABLE = ["trial", "divergence", "accuracy", "over", "seeds"]
+TABLE += ["work", "s", "wall", "s", "timed", "alone", "s", "epochs"]
+
+
+def picked(decision: dict[str, Any]) -> str:
+    """The line that names the pick."""
+    if decision["divergence"] == "erm":
+        return "pick: erm (plain training on the training rows)"
+    return f"best divergence: {decision['divergence']}"
 
 
 def accuracies_of(finished: Finished) -> dict[str, float]:
@@ -31,9 +40,12 @@ def accuracies_of(finished: Finished) -> dict[str, float]:
 def test_it_prints_the_front_the_pick_and_what_to_do_next(finished: Finished) -> None:
     lines = finished.ran.stdout.splitlines()
     assert lines[0] == "front of 's': accuracy against seconds of work"
-    assert lines[1].split()[:10] == TABLE
+    assert lines[1].split()[: len(TABLE)] == TABLE
     decision = json.loads((finished.folder / "adiw-searches/s/decision.json").read_text())
-    assert f"best divergence: {decision['divergence']}" in lines
+    assert decision["verdict"] in lines
+    assert lines[lines.index(decision["verdict"]) + 1] == picked(decision)
+    (marked,) = [line for line in lines if line.lstrip().startswith(f"* {decision['number']} ")]
+    assert f" {decision['value']:.4f} " in marked
     (pick,) = [line for line in lines if line.startswith(f"  trial {decision['number']} (")]
     assert f"accuracy {decision['value']:.4f} [" in pick
     assert f"over {SEEDS} seeds on the select split" in pick
@@ -140,14 +152,17 @@ def test_the_settings_are_on_disk_with_the_space_as_it_was(finished: Finished) -
 
 def test_front_prints_a_table_or_every_setting_as_data(finished: Finished) -> None:
     table = adiw_tune(finished.folder, "front", "s")
+    decision = json.loads((finished.folder / "adiw-searches/s/decision.json").read_text())
     rows = json.loads(called(finished.folder, "front", "s", "--format", "json").stdout)
     text = called(finished.folder, "front", "s", "--format", "csv").stdout
-    assert table.stdout.splitlines()[0].split()[:10] == TABLE
-    assert len(table.stdout.splitlines()) == 1 + len(rows)
+    heading, *lines = table.stdout.splitlines()
+    assert heading.split()[: len(TABLE)] == TABLE
+    numbers = [line.replace("*", "").split()[0] for line in lines[:-2]]  # which say what words mean
+    assert {str(row["number"]) for row in rows} | {str(decision["number"])} == set(numbers)
+    assert [row["pick"] for row in rows] == [row["trial"] == decision["trial"] for row in rows]
     assert [row["trial"] for row in csv.DictReader(io.StringIO(text))] == [r["trial"] for r in rows]
     configs = {e["trial"]: e["config"] for e in of_kind(finished.events, "trial")}
-    for row, line in zip(rows, table.stdout.splitlines()[1:], strict=True):
-        assert line.split()[0] == str(row["number"])
+    for row in rows:
         assert row["learning_rate"] == configs[row["trial"]]["learning_rate"]
     assert table.stderr == ""
 
@@ -166,8 +181,8 @@ def test_best_names_the_pick_of_a_policy(finished: Finished, policy: str) -> Non
 def test_the_answer_rests_on_paired_seeds(finished: Finished) -> None:
     decision = json.loads(called(finished.folder, "best", "s", "--format", "json").stdout)
     assert decision["seeds"] == SEEDS
-    assert decision["p_best"].keys() == {"mmd", "wasserstein", "erm"}
-    assert sum(decision["p_best"].values()) == pytest.approx(1)
+    assert decision["p_chosen"].keys() == {"mmd", "wasserstein", "erm"}
+    assert sum(decision["p_chosen"].values()) == pytest.approx(1)
     reruns = [event for event in of_kind(finished.events, "trial") if event["kind"] == "seed"]
     of_winner = [event["trial"] for event in reruns if event["of"] == decision["trial"]]
     ends = accuracies_of(finished)
@@ -207,8 +222,10 @@ def test_all_count_work_in_one_unit_and_know_their_rows(finished: Finished) -> N
 
 
 def test_best_says_how_to_train_the_pick_of_that_policy(finished: Finished) -> None:
-    text = called(finished.folder, "best", "s", "--policy", "best-under=1000").stdout
-    assert text.startswith("best divergence: ")
+    policy = ("--policy", "best-under=1000")
+    text = called(finished.folder, "best", "s", *policy).stdout
+    decision = json.loads(called(finished.folder, "best", "s", *policy, "--format", "json").stdout)
+    assert text.startswith(f"{decision['verdict']}\n{picked(decision)}\n")
     assert text.endswith("train it again: adiw-tune train --from s --policy best-under=1000\n")
 
 

@@ -77,6 +77,30 @@ def test_evidence_shows_probability_interval_and_each_seed(search: FakeSearch) -
     assert (list(interval.low), list(interval.high)) == ([0.84 - 0.01], [0.84 + 0.01])
 
 
+def test_an_only_finalist_is_shown_though_nothing_was_chosen(search: FakeSearch) -> None:
+    decision = dict(search.outcome.decision or {})
+    only = {**decision["best_per_divergence"][0], "p_chosen": None}
+    outcome = replace(search.outcome, decision={**decision, "best_per_divergence": [only]})
+    chart = confidence_chart(outcome)
+    (bars,) = chart.panels[0].marks
+    assert isinstance(bars, Bars)
+    assert (list(bars.values), list(bars.texts)) == ([0.0], ["the only finalist"])
+    assert len(points(chart, 1)) == 2
+    assert not chart.note
+
+
+def test_baselines_are_told_from_divergences(search: FakeSearch) -> None:
+    for make in (front_chart, per_divergence_chart, confidence_chart):
+        assert "hollow: plain training" in make(search.outcome).subtitle
+    hollow = {mark.name: mark.look.hollow for mark in points(front_chart(search.outcome))}
+    assert {name for name, is_hollow in hollow.items() if is_hollow} == {"erm", "picked"}
+    chart = anytime_chart(search.outcome)
+    assert {line.name for line in lines(chart) if line.dotted} == {"erm"}
+    assert "dotted: plain training" in chart.subtitle
+    trials = search.outcome.trials.replace("erm", "kl")
+    assert "hollow" not in front_chart(replace(search.outcome, trials=trials)).subtitle
+
+
 def test_importance_is_shown_for_accuracy_and_for_work(search: FakeSearch) -> None:
     chart = importance_chart(search.outcome)
     bars = [mark for panel in chart.panels for mark in panel.marks if isinstance(mark, Bars)]
@@ -154,5 +178,6 @@ def test_infinite_and_missing_values_are_left_out(search: FakeSearch) -> None:
 def test_an_unknown_divergence_keeps_its_look() -> None:
     assert look_of("my-divergence") == look_of("my-divergence")
     known = ("mmd", "kl", "squared", "wasserstein", "energy", "pearson", "auto", "erm")
+    known += ("pooled", "clean-only", "diw", "giw", "random")
     assert pd.Series([look_of(name).colour for name in known]).is_unique
     assert pd.Series([look_of(name).plotly_marker for name in known]).is_unique

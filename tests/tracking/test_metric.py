@@ -94,7 +94,8 @@ def test_report_and_description_name_it_and_begin_with_the_least(
     least: FakeSearch, tmp_path: Path
 ) -> None:
     text = describe(least.outcome, "front.png")
-    assert text.startswith("**erm** (trial `t7`): log_loss 0.1600 [0.1500, 0.1700]")
+    assert "\n**erm**, plain training on the training rows (trial `t7`): log_loss 0.1600 [" in text
+    assert "-0.02 \\[-0.025, 0.005\\] over erm" in text.splitlines()[0]
     assert "no trial is both better by log_loss and cheaper" in text
     rows = [line for line in text.splitlines() if line.endswith(("t6 |", "t7** |"))]
     assert "0.1600" in rows[0]

@@ -91,6 +91,7 @@ def test_a_run_has_one_version_and_a_new_winner_takes_the_alias(uri: str) -> Non
     assert other.register("t9-winner", network(), rows, NAME, "champion") == "2"
     found = client(uri).get_model_version_by_alias(NAME, "champion")
     assert str(found.version) == "2"
+    assert found.tags["divergence"] == "kl"
     run = client(uri).get_run(found.run_id)
     assert run.data.tags["adiw.trial"] == "t9-winner"
 

@@ -43,9 +43,10 @@ def tags_of(html: str) -> set[str]:
 def test_the_report_says_what_was_picked_and_on_what_evidence(html: str) -> None:
     text = text_of(html)
     assert "accuracy 0.8400 [0.8300, 0.8500] in 5.00 s of work" in text
-    assert "timed alone at the end: 5.50 s" in text
-    assert "P(best) = 0.90, from reruns of each finalist over 2 paired seeds" in text
-    assert "Cost is work" in text
+    assert "5.00 s of work, timed alone 5.50 s" in text
+    assert "P(chosen) = 0.90, from reruns of each finalist over 2 paired seeds" in text
+    assert "work: seconds of training and weight steps as calibrated alone on the device" in text
+    assert "policy: the rule by which accuracy and work pick one trial" in text
     assert COMMAND in text
 
 
@@ -95,26 +96,73 @@ def test_nothing_finished_is_said(search: FakeSearch, tmp_path: Path, status: st
 
 def test_the_description_shows_decision_divergences_and_front(search: FakeSearch) -> None:
     text = describe(search.outcome, "front.png")
-    assert text.startswith("**erm** (trial `t7`): accuracy 0.8400 [0.8300, 0.8500]")
+    first, _, second, *_ = text.splitlines()
+    assert first == (
+        "**Weighting does not help here: train with erm (-2.0 points \\[-2.5, 0.5\\] over erm at "
+        "1.8 times its work).**"
+    )
+    assert second == (
+        "**erm**, plain training on the training rows (trial `t7`): accuracy 0.8400 "
+        "[0.8300, 0.8500] in 5.00 s of work, timed alone 5.50 s."
+    )
     assert "1 cut by the scheduler" in text
     assert "| energy | 0.10 |" in text
     assert "| mmd | – |" in text  # it was not rerun
-    assert "Cost is work" in text
+    assert "policy: the rule by which accuracy and work pick one trial" in text
+    assert "| **erm** | **0.8400** | **0.8400** | **5.00** |" in text  # over seeds, too
     assert len(text) < 8000
 
 
-def test_a_tie_and_a_provisional_pick_are_said(search: FakeSearch) -> None:
-    changed = {"tie": True, "tied": ["erm", "energy", "kl"], "provisional": True, "seeds": 0}
-    decision = {**(search.outcome.decision or {}), **changed}
-    text = describe(replace(search.outcome, decision=decision), "front.png")
-    assert "A tie with energy and kl" in text
+def changed(search: FakeSearch, **fields: object) -> Outcome:
+    return replace(search.outcome, decision={**(search.outcome.decision or {}), **fields})
+
+
+def test_a_tie_is_said_once_and_a_provisional_pick_is_said(search: FakeSearch) -> None:
+    tied = {"tie": True, "tied": ["energy"], "reason": "it cannot be told from energy: a tie"}
+    text = describe(changed(search, **tied, provisional=True, seeds=0), "front.png")
+    assert text.count(" tie") == 1
     assert "no trial ran its full course" in text
-    assert "no finalist was rerun" in text
+    assert "From single runs" in text
+
+
+def test_without_baselines_the_pick_comes_first(search: FakeSearch, tmp_path: Path) -> None:
+    none = dict.fromkeys(("gain", "gain_interval", "gain_over", "worth_it", "verdict"))
+    outcome = changed(search, **none, baselines=[], divergence="near.py")
+    text = describe(outcome, "front.png")
+    assert text.startswith("**near.py** (trial `t7`): accuracy 0.8400")
+    assert "### Each divergence\n" in text
+    html = report(outcome, tmp_path)
+    assert "<p class='verdict'>" not in html
+    assert "<h2>Each divergence</h2>" in html
+
+
+def test_the_report_opens_with_what_weighting_gains(html: str) -> None:
+    text = text_of(html.partition("<h1>")[2])
+    assert text.removeprefix("digits ").startswith(
+        "Weighting does not help here: train with erm (-2.0 points [-2.5, 0.5] over erm at 1.8 "
+        "times its work). erm plain training on the training rows, trial t7 accuracy 0.8400"
+    )
+    assert "Each divergence and baseline" in text
+
+
+def test_the_pick_is_among_the_front_also_if_it_is_not_on_it(
+    search: FakeSearch, tmp_path: Path
+) -> None:
+    outcome = changed(search, divergence="mmd", trial="t2", number=2)
+    text = describe(outcome, "front.png")
+    assert "| **mmd** | **0.7400** | **–** |" in text  # it was not rerun
+    assert "`t2`, the pick, is not on the front." in text
+    front = report(outcome, tmp_path).rpartition("<h2>The front")[2].partition("<h2>All")[0]
+    assert front.count("<tr class=marked>") == 1
+    assert "Shaded: the pick, which is not on the front." in front
+    assert re.findall(r"\bt\d\b", text_of(front)) == ["t7", "t6", "t2"]  # by work
+    assert "t2" not in (tmp_path / "front.csv").read_text().split(",")
 
 
 def test_a_long_front_stays_within_what_mlflow_takes(search: FakeSearch) -> None:
     trials = search.outcome.trials
     many = trials.loc[trials.index.repeat(40)].assign(on_front=True)
+    many["trial"] = [f"t{number}" for number in range(len(many))]
     text = describe(replace(search.outcome, trials=many), "front.png")
     assert len(text) < 8000
-    assert "300 more are in `front.csv`" in text
+    assert "299 more are in `front.csv`" in text  # beside 20 and the pick

@@ -292,10 +292,12 @@ def test_finish_writes_the_decision_and_leaves_nothing_running(
     assert parent.data.metrics["picked_accuracy"] == pytest.approx(decision["value"])
     for name in ("work_s", "retimed_s"):
         assert parent.data.metrics[f"picked_{name}"] == pytest.approx(decision[name])
-    assert parent.data.metrics["p_best/energy"] == 0.1
+    assert parent.data.metrics["p_chosen/energy"] == 0.1
+    gain = {"gain": -0.02, "gain_low": -0.025, "gain_high": 0.005}
+    assert {name: parent.data.metrics[name] for name in gain} == gain
     fates = {"finished": 5, "pruned": 1, "stopped": 1, "failed": 1}
     assert {name: parent.data.metrics[f"trials_{name}"] for name in fates} == fates
-    wanted = {"divergence": "erm", "tie": "no", "rule": "fastest-within=0.01"}
+    wanted = {"divergence": "erm", "tie": "no", "rule": "fastest-within=0.01", "worth_it": "no"}
     assert {key: parent.data.tags[key] for key in wanted} == wanted
     folder = Path(client(uri).download_artifacts(runs.parent_run_id, "", str(tmp_path)))
     drawn = {"front", "confidence", "importance", "anytime"}
@@ -305,6 +307,25 @@ def test_finish_writes_the_decision_and_leaves_nothing_running(
     assert len(pd.read_csv(folder / "front.csv")) == 2
     assert len(pd.read_csv(folder / "trials.csv")) == 8
     assert json.loads((folder / "decision.json").read_text())["trial"] == "t7"
+
+
+def test_a_search_without_baselines_has_no_gain(uri: str, search: FakeSearch) -> None:
+    none = dict.fromkeys(("gain", "gain_interval", "worth_it", "verdict"))
+    runs = opened(uri)
+    runs.finish(replace(search.outcome, decision={**(search.outcome.decision or {}), **none}))
+    data = client(uri).get_run(runs.parent_run_id).data
+    assert "worth_it" not in data.tags
+    assert not [name for name in data.metrics if name.startswith("gain")]
+
+
+def test_the_gain_of_single_runs_has_no_ends(uri: str, search: FakeSearch) -> None:
+    single = {"gain": 0.06, "gain_interval": None, "worth_it": "undecided"}
+    runs = opened(uri)
+    runs.finish(replace(search.outcome, decision={**(search.outcome.decision or {}), **single}))
+    data = client(uri).get_run(runs.parent_run_id).data
+    assert data.tags["worth_it"] == "undecided"
+    gains = {name: value for name, value in data.metrics.items() if name.startswith("gain")}
+    assert gains == {"gain": 0.06}
 
 
 def test_hypervolume_has_a_point_for_each_finished_trial(uri: str, search: FakeSearch) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from adiw_tune.arms import BASELINES
 from adiw_tune.metrics import Metric
 from adiw_tune.tracking.colours import look_of
 from adiw_tune.tracking.figures.chart import Chart, Line, Mark, Panel
@@ -21,12 +22,16 @@ def anytime_chart(outcome: Outcome) -> Chart:
     """The metric along each trial, cut ones dashed, beside the front's hypervolume."""
     return Chart(
         title="What had been reached by when",
-        subtitle=f"Dashed and faint: {CUT}, so not on the front; {WORK}",
+        subtitle=f"Dashed and faint: {CUT}; {_plain(outcome)}{WORK}",
         panels=[_metric_panel(outcome), _hypervolume_panel(outcome)],
         columns=2,
         legend="trials",
         note="" if len(outcome.curves) else "No trial has finished an epoch.",
     )
+
+
+def _plain(outcome: Outcome) -> str:
+    return "dotted: plain training; " if outcome.curves["divergence"].isin(BASELINES).any() else ""
 
 
 def _metric_panel(outcome: Outcome) -> Panel:
@@ -48,6 +53,7 @@ def _trials(curves: pd.DataFrame, metric: Metric) -> Iterator[Line]:
                 name=CUT if cut else str(divergence),
                 hover=f"{divergence}, trial {trial}" + (f", {CUT}" if cut else ""),
                 dashed=cut,
+                dotted=divergence in BASELINES,
                 faint=cut,
             )
 

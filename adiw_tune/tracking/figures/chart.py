@@ -37,7 +37,10 @@ class Points:
 
 @dataclass(frozen=True)
 class Line:
-    """A line through points in order of x; `step` keeps each y until the next x."""
+    """A line through points in order of x; `step` keeps each y until the next x.
+
+    `dotted` is of plain training, unless it is dashed.
+    """
 
     x: Sequence[float]
     y: Sequence[float]
@@ -45,6 +48,7 @@ class Line:
     name: str = ""
     hover: str = ""
     dashed: bool = False
+    dotted: bool = False
     faint: bool = False
     step: bool = False
     width: float = 1.5

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
 
+from adiw_tune.arms import BASELINES
 from adiw_tune.metrics import ACCURACY, Metric
 from adiw_tune.tracking import words
 from adiw_tune.tracking.colours import GREY, look_of
@@ -14,12 +16,18 @@ from adiw_tune.tracking.outcome import TRIAL_COLUMNS, Outcome
 
 WORK = "work in seconds, calibrated alone on the device"
 SHORT_WORK = "work (s)"  # where panels are narrow; the subtitle says what it is
+HOLLOW = "hollow: plain training"
 _LEGEND = "divergence or method"
 
 
 def on_select(metric: str) -> str:
     """What an axis of the metric called so is named."""
     return f"{metric} on the select split"
+
+
+def hollow(names: Iterable[str]) -> str:
+    """What to say of hollow markers below a title, if these divergences have one."""
+    return f"; {HOLLOW}" if set(names) & set(BASELINES) else ""
 
 
 def front_chart(outcome: Outcome) -> Chart:
@@ -49,7 +57,8 @@ def per_divergence_chart(outcome: Outcome) -> Chart:
     ]
     return Chart(
         title="The front of each divergence",
-        subtitle=f"Grey: the trials of the others; {_better(metric)}; {WORK}",
+        subtitle=f"Grey: the trials of the others{hollow(drawn['divergence'])}; "
+        f"{_better(metric)}; {WORK}",
         panels=panels or [Panel([], SHORT_WORK, metric.name)],
         columns=min(3, max(1, len(panels))),
         shared=True,
@@ -133,7 +142,8 @@ def _subtitle(trials: pd.DataFrame, drawn: pd.DataFrame, metric: Metric) -> str:
     finished = f"{len(drawn)} finished trial{'' if len(drawn) == 1 else 's'}"
     text = f"{finished}, {int(drawn['on_front'].sum())} on the front; {_better(metric)}"
     missing = len(trials) - len(drawn)
-    return text + (f"; {missing} cut, stopped or failed not drawn" if missing else "")
+    text += f"; {missing} cut, stopped or failed not drawn" if missing else ""
+    return text + hollow(drawn["divergence"])
 
 
 def _hover(row: dict[Any, Any], metric: Metric) -> str:

@@ -103,7 +103,10 @@ def _heights(mark: Points, panel: Panel) -> list[Any]:
 def _draw_points(axes: Axes, mark: Points, y: list[Any]) -> None:
     look: dict[str, Any] = {"c": mark.look.colour, "marker": mark.look.matplotlib_marker, "s": 60}
     look |= {"linewidths": 0, "alpha": FAINT if mark.faint else 1.0}
+    if mark.look.hollow:
+        look |= {"c": "none", "edgecolors": mark.look.colour, "linewidths": 2.0}
     if mark.star:
+        look |= {"c": mark.look.colour}
         look |= {"marker": "*", "s": 300, "edgecolors": "black", "linewidths": 1.0}
     axes.scatter(mark.x, y, zorder=2 if mark.faint else 4 if mark.star else 3, **look)
     if mark.low:
@@ -116,7 +119,7 @@ def _draw_line(axes: Axes, mark: Line) -> None:
         mark.y,
         color=mark.colour,
         lw=mark.width,
-        ls="--" if mark.dashed else "-",
+        ls=_dash(mark),
         alpha=FAINT_LINE if mark.faint else 1.0,
         drawstyle="steps-post" if mark.step else "default",
         zorder=1,
@@ -153,16 +156,22 @@ def _keys(chart: Chart) -> list[Any]:
 
 
 def _line_key(mark: Line) -> dict[str, Any]:
-    dash = "--" if mark.dashed else "-"
     alpha = FAINT_LINE if mark.faint else 1.0
-    return {"color": mark.colour, "ls": dash, "lw": mark.width, "alpha": alpha}
+    return {"color": mark.colour, "ls": _dash(mark), "lw": mark.width, "alpha": alpha}
+
+
+def _dash(mark: Line) -> str:
+    return "--" if mark.dashed else ":" if mark.dotted else "-"
 
 
 def _points_key(mark: Points) -> dict[str, Any]:
-    look = {"color": mark.look.colour, "ls": ""}
+    look: dict[str, Any] = {"color": mark.look.colour, "ls": ""}
     if mark.star:
         return look | {"marker": "*", "ms": 14, "mec": "black"}
-    return look | {"marker": mark.look.matplotlib_marker, "ms": 8, "mec": "none"}
+    look |= {"marker": mark.look.matplotlib_marker, "ms": 8, "mec": "none"}
+    if mark.look.hollow:
+        look |= {"mfc": "none", "mec": mark.look.colour, "mew": 2.0}
+    return look
 
 
 def _plain(text: str) -> str:

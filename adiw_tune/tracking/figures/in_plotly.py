@@ -114,6 +114,8 @@ def _key(trace: dict[str, Any]) -> dict[str, Any]:
 def _points(mark: Points) -> dict[str, Any]:
     marker: dict[str, Any] = {"color": mark.look.colour, "symbol": mark.look.plotly_marker}
     marker |= {"size": 10, "opacity": FAINT if mark.faint else 1.0}
+    if mark.look.hollow:
+        marker |= {"line": {"width": 2}}
     if mark.star:
         marker |= {"symbol": "star", "size": 20, "line": {"color": "black", "width": 1.5}}
     y = [escape(value) if isinstance(value, str) else value for value in mark.y]
@@ -127,7 +129,8 @@ def _points(mark: Points) -> dict[str, Any]:
 
 def _line(mark: Line) -> dict[str, Any]:
     line: dict[str, Any] = {"color": mark.colour, "width": mark.width}
-    line |= {"shape": "hv" if mark.step else "linear", "dash": "dash" if mark.dashed else "solid"}
+    dash = "dash" if mark.dashed else "dot" if mark.dotted else "solid"
+    line |= {"shape": "hv" if mark.step else "linear", "dash": dash}
     trace: dict[str, Any] = {"type": "scatter", "mode": "lines", "x": mark.x, "y": mark.y}
     trace["line"] = line
     trace["opacity"] = FAINT_LINE if mark.faint else 1.0
