@@ -76,6 +76,17 @@ class Decision:
     verdict: str | None
     best_per_divergence: list[dict[str, Any]]
 
+    @property
+    def weighted_trial(self) -> str | None:
+        """The winner, or where that is a baseline, the best of the others; None if there is none.
+
+        What the weights of a search say of rows is read from its runs.
+        """
+        if self.divergence not in BASELINES:
+            return self.trial
+        others = (row for row in self.best_per_divergence if row["divergence"] not in BASELINES)
+        return next((str(row["trial"]) for row in others), None)
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self)

@@ -60,15 +60,15 @@ class Trial(_Any):
     """A run begins.
 
     ``kind`` is search (of search trial 7, ``trial`` is t7), seed (t7 again over another seed),
-    retime (t7 again alone, for its seconds) or winner (t7 trained again to be kept); ``of`` is the
-    trial that is run again. ``config`` is what the space gave, which may be refused when the run
-    is set up.
+    retime (t7 again alone, for its seconds), winner (t7 trained again to be kept) or rows (t7
+    trained again for what its weights say of rows); ``of`` is the trial that is run again.
+    ``config`` is what the space gave, which may be refused when the run is set up.
     """
 
     event: Literal["trial"]
     trial: _Name
     number: NotRequired[_Whole]
-    kind: Literal["search", "seed", "retime", "winner"]
+    kind: Literal["search", "seed", "retime", "winner", "rows"]
     config: Event
     of: NotRequired[_Name | None]
     params: NotRequired[Event]

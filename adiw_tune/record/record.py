@@ -250,6 +250,10 @@ class SearchRecord:
         """The command line that reads the test split."""
         return f"adiw-tune finalize {self._arguments()}"
 
+    def rows_command(self) -> str:
+        """The command line that shows which training rows look wrong."""
+        return f"adiw-tune rows {self._arguments()}"
+
     def ui_command(self) -> str:
         """The command line that shows the search in MLflow."""
         return f"adiw-tune ui {self._arguments()}"

@@ -165,7 +165,10 @@ class Programme:
         )
 
     def _last_runs(self, history: History, picks: list[str]) -> Iterator[Begin]:
-        """Each finalist timed alone, one after the other; then the winner."""
+        """Each finalist timed alone, one after the other; then the winner.
+
+        Where that is a baseline, the best weighted finalist as well: its weights tell of rows.
+        """
         alone = (_alone(history.runs[pick]) for pick in picks)
         if first := next((run for run in alone if not _ended(history, run)), None):
             yield first
@@ -174,8 +177,9 @@ class Programme:
             won = decide(history.trials(), self._policy, history.reruns())
         except UserError:  # there is nothing that the policy allows
             return
-        run = history.runs[won.trial]
-        yield Begin(f"{run.trial}-winner", run.number, "winner", run.trial, run.as_far)
+        yield _again(history.runs[won.trial], "winner")
+        if won.weighted_trial not in (None, won.trial):
+            yield _again(history.runs[won.weighted_trial], "rows")
 
 
 def _nothing_feasible(history: History, space: SpaceFile) -> str:
@@ -183,6 +187,10 @@ def _nothing_feasible(history: History, space: SpaceFile) -> str:
         f"space() in '{space.path}' raised TrialPruned at {history.skipped_in_a_row} points in a "
         f"row, so that no trial could begin; the last: {history.skipped[-1].reason}"
     )
+
+
+def _again(run: Run, kind: str) -> Begin:
+    return Begin(f"{run.trial}-{kind}", run.number, kind, run.trial, run.as_far)
 
 
 def _alone(run: Run) -> Begin:

@@ -18,7 +18,12 @@ from adiw_tune.record.record import SearchRecord
 from adiw_tune.record.runs import Run
 
 _SECONDS_BETWEEN_LOOKS = 0.5
-_KINDS = {"seed": "over seed {seed}", "retime": "timed alone", "winner": "trained again"}
+_KINDS = {
+    "seed": "over seed {seed}",
+    "retime": "timed alone",
+    "winner": "trained again",
+    "rows": "trained again for its rows",
+}
 
 
 @contextmanager

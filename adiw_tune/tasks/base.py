@@ -187,6 +187,7 @@ class Task:
             classes=data.classes,
             targets=data.targets,
             names=data.names,
+            numbers=index[shifted.kept],
         )
 
     def clean_sizes(

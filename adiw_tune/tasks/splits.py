@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
 from adiw_tune.tasks.rows import Rows, Split
 
@@ -20,6 +21,7 @@ class Splits:
     targets: the kind of the labels, a key of :data:`adiw_tune.tasks.targets.KINDS`.
     names: of the classes, where labels came as names.
     told: what ``digests`` gives, where it is known; to find it reads all rows.
+    numbers: [n], int64: of each training row, which of the task's rows it is; None if not known.
     """
 
     train: Rows
@@ -30,6 +32,7 @@ class Splits:
     targets: str = "classes"
     names: tuple[str, ...] = ()
     told: Mapping[str, str] | None = None
+    numbers: Tensor | None = None
 
     def to(self, device: torch.device) -> "Splits":
         """The same splits on ``device``."""

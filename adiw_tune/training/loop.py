@@ -24,6 +24,7 @@ from adiw_tune.training.optimizer import load_optimizer, make_optimizer
 from adiw_tune.training.peers import Peers
 from adiw_tune.training.preparation import prepare
 from adiw_tune.training.report import EpochReport
+from adiw_tune.training.row_scores import RowScores, ScoredRows
 from adiw_tune.training.schedule import make_schedule
 from adiw_tune.training.together import Streams, in_step, sum_gradients
 from adiw_tune.training.work import StepCost, Work
@@ -53,6 +54,7 @@ class TrainingRun:
         peers: the processes that train this one network, each of which makes such a run and calls
             the same of it. Mini-batches are those of one process; each takes its share of them.
             What the first reports and saves is what counts.
+        scored: whether to keep what training says of each training row, see ``scored_rows``.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class TrainingRun:
         step_cost: StepCost | None = None,
         splits: Splits | None = None,
         peers: Peers | None = None,
+        scored: bool = False,
     ) -> None:
         self.config = config
         self.device = torch.device(device)
@@ -88,6 +91,9 @@ class TrainingRun:
         self._order = torch.Generator().manual_seed(config.seed + 1)
         self.optimizer = make_optimizer(config, self.network, self.device)
         self._schedule = make_schedule(config, self.optimizer, self._updates)
+        # Of methods whose rows are others than the training rows there is nothing to tell.
+        of_training_rows = scored and self.method.rows is self.splits.train
+        self._scores = RowScores(self.splits, config.epochs) if of_training_rows else None
         self.epoch = 0
         self.train_seconds = 0.0
         self.loss = math.nan  # of the last epoch
@@ -184,6 +190,14 @@ class TrainingRun:
             self.work_s,
         )
 
+    def scored_rows(self) -> ScoredRows | None:
+        """What the last half of the epochs so far says of each training row.
+
+        None if the run was made without ``scored``, or its method trains on other rows. Of several
+        peers all have to call it.
+        """
+        return None if self._scores is None else self._scores.scored(self.peers)
+
     def metrics(self, rows: Rows) -> dict[str, float | None]:
         """The value on ``rows`` of each metric that applies to them, by name, from one pass.
 
@@ -206,6 +220,8 @@ class TrainingRun:
             self._begin()
         weighted = self.epoch >= self.config.warmup_epochs
         loss_of = self.method.loss if weighted else self.method.warm_up_loss
+        if self._scores is not None:
+            self._scores.begin_epoch()
         total = torch.zeros((), device=self.device)
         order = self._epoch_order()
         # Where they are needed, once for the epoch: a copy in each step would make the host wait.
@@ -267,6 +283,8 @@ class TrainingRun:
         rows = self._learner.augmented(rows)
         step = Step(self._learner, rows, index, self._learner.forward(rows, len(index)))
         loss = (loss_of or self.method.loss)(step)
+        if self._scores is not None:
+            self._scores.update(step, self.epoch)
         with self._learner.in_user_code("the backward pass", rows):
             self.optimizer.zero_grad()
             self._learner.backward(loss)
@@ -354,6 +372,7 @@ class TrainingRun:
             "optimizer": self.optimizer.state_dict(),
             "schedule": self._schedule.state_dict(),
             "method": self.method.state_dict(),
+            **({} if self._scores is None else {"scores": self._scores.state(self.peers)}),
             "order": self._order.get_state(),
             **self._streams.state_dict(),
         }
@@ -370,6 +389,8 @@ class TrainingRun:
         if "schedule" in state:  # not in the states of earlier versions, whose rate was constant
             self._schedule.load_state_dict(state["schedule"])
         self.method.load_state_dict(_as_now(state["method"]))
+        if self._scores is not None and "scores" in state:
+            self._scores.load(state["scores"], self.peers)
         self._order.set_state(state["order"])
         self._streams.load_state_dict(state)
 

@@ -67,6 +67,7 @@ def assert_same_numbers(these: Results, others: Results, tolerance: float = 1e-5
     assert_close(these["weights"][:1], others["weights"][:1])
     assert_close(these["weights"], others["weights"], tolerance)
     assert_close(these["method"], others["method"], tolerance)
+    assert_close(these["rows"], others["rows"], tolerance)
     for of in ("losses", "metrics"):
         assert_close(these[of], others[of])
     assert_close(these["network"], others["network"], 3e-5)

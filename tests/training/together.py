@@ -75,7 +75,8 @@ DRAWING: dict[str, Values] = {
 
 def make_run(values: Values, peers: Peers) -> TrainingRun:
     defaults = {"task": "small", "shift": "symmetric:0.4", "batch_size": 32, "epochs": 2}
-    return TrainingRun(TrialConfig.from_mapping({**defaults, **values}), peers=peers)
+    config = TrialConfig.from_mapping({**defaults, **values})
+    return TrainingRun(config, peers=peers, scored=True)
 
 
 def finished(run: TrainingRun) -> Values:
@@ -93,7 +94,9 @@ def finished(run: TrainingRun) -> Values:
     reports = []
     while not run.finished:
         reports.append(run.run_epoch())
+    scored = run.scored_rows()
     return {
+        "rows": [] if scored is None else [scored.weight, scored.margin],
         "losses": [report.loss for report in reports],
         "metrics": [value for one in reports for value in one.metrics.values()],
         "weights": weights,

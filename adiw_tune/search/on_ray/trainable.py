@@ -20,6 +20,7 @@ from adiw_tune.search.on_ray.exclusive import DeviceTurn, OwnDevice, device_turn
 from adiw_tune.search.on_ray.parallel import run_on_workers
 from adiw_tune.search.on_ray.rows import RowsKeeper
 from adiw_tune.search.on_ray.shares import Share
+from adiw_tune.search.rows import FILE, SCORED
 from adiw_tune.tasks import Splits
 from adiw_tune.training import (
     Alone,
@@ -135,10 +136,10 @@ def _run_of_search(here: _Process, config: dict[str, Any], files: Files) -> None
     with turn.shared():
         speed, extra = _speeds(here, place, files)
         cost = StepCost(**place["cost"], speed=speed, extra_speed=extra) if place["cost"] else None
-        trial = files.config(config["config"])
+        trial, scored = files.config(config["config"]), place["kind"] in SCORED
         splits = files.splits(trial)
         run = _gone_on(
-            lambda: TrainingRun(trial, _device(), None, cost, splits, here.peers),
+            lambda: TrainingRun(trial, _device(), None, cost, splits, here.peers, scored),
             _saved(files.checkpoints, place["checkpoints"]),
             here.peers,
         )
@@ -272,11 +273,14 @@ def _report(run: TrainingRun, here: _Process, report: EpochReport, with_checkpoi
     by_name = ((name, math.nan if v is None else v) for name, v in report.metrics.items())
     told = {**dict(by_name), **told}  # Tune's schedulers want numbers at the top
     state = run.state_dict() if with_checkpoint else None  # which all peers have a part in
+    scored = run.scored_rows() if run.finished else None
     if state is None or here.peers.rank > 0:
         here.tell(told, None)
         return
     with tempfile.TemporaryDirectory() as folder:
         torch.save(state, Path(folder) / "run.pt")
+        if scored is not None:
+            torch.save(scored.as_dict(), Path(folder) / FILE)
         here.tell(told, folder)
 
 

@@ -22,6 +22,7 @@ class Step:
         reference: what it gave for this process's share of a reference mini-batch; None until a
             method asks for one by :meth:`Method.look`.
         reference_size: rows of that mini-batch, of all peers.
+        weights: [n], of the mini-batch's rows, as a method has estimated them; None for all 1.
     """
 
     learner: Learner
@@ -30,6 +31,7 @@ class Step:
     forward: Forward
     reference: Forward | None = None
     reference_size: int = 0
+    weights: Tensor | None = None
 
     def sum(self, part: Tensor) -> Tensor:
         """What this process's rows add to the sum over the mini-batch."""
@@ -42,6 +44,12 @@ class Step:
     def share(self, w: Tensor) -> Tensor:
         """Those of the weights ``w``, [n], that are for ``rows``."""
         return w[self.learner.peers.share(len(self.index))]
+
+    @property
+    def weighted_losses(self) -> Tensor:
+        """Of ``rows``, each times its weight."""
+        losses = self.forward.losses
+        return losses if self.weights is None else self.share(self.weights) * losses
 
     def seen(self, representation: str, reference: Forward) -> tuple[Forward, Forward]:
         """What the network gave for the mini-batch and for ``reference``: for all rows of both."""
@@ -119,9 +127,8 @@ class Method(nn.Module):
 
     def weighted_loss(self, step: Step) -> Tensor:
         """Its part of the weighted mean of the mini-batch's losses, a scalar."""
-        w = self.weigh(step)
-        losses = step.forward.losses
-        return step.mean(losses if w is None else step.share(w) * losses)
+        step.weights = self.weigh(step)
+        return step.mean(step.weighted_losses)
 
     def warm_up_loss(self, step: Step) -> Tensor:
         """Its part of what is descended in the warm-up epochs, where all weights are 1."""

@@ -83,7 +83,8 @@ class PublishedDiw(Method):
 
     def weighted_loss(self, step: Step) -> Tensor:
         """The sum of the weighted losses."""
-        return step.sum(step.share(self.weigh(step)) * step.forward.losses)
+        step.weights = self.weigh(step)
+        return step.sum(step.weighted_losses)
 
     def plain_loss(self, step: Step) -> Tensor:
         """The sum of the losses."""

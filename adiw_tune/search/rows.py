@@ -1,0 +1,197 @@
+"""Training rows by suspicion: what the runs of a finale say of each, taken together."""
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from adiw_tune.errors import UserError
+from adiw_tune.record.record import SearchRecord
+from adiw_tune.record.runs import Run
+from adiw_tune.search.picking import pick
+from adiw_tune.training.row_scores import ScoredRows
+
+FILE = "rows.pt"  # beside a run's last checkpoint
+SCORED = ("seed", "winner", "rows")  # kinds of runs that leave one
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class RankedRows:
+    """Training rows, the most suspicious first.
+
+    Args:
+        trial: whose runs say it.
+        runs: how many runs said something of each row: [n]. Seeds may deal rows to other roles, or
+            change other labels; a run counts for the rows that it had with the same label.
+        number, label, weight, margin, predicted, confidence: as of
+            :class:`adiw_tune.training.row_scores.ScoredRows`, means over runs; ``predicted`` is
+            what most runs say, of real targets their mean.
+    """
+
+    trial: str
+    number: Array
+    label: Array
+    weight: Array
+    margin: Array
+    predicted: Array | None
+    confidence: Array | None
+    runs: Array
+
+    def __len__(self) -> int:
+        return len(self.number)
+
+    def take(self, rows: slice) -> "RankedRows":
+        """Some of them, in their order."""
+        parts: dict[str, Any] = {n: value for n, value in vars(self).items() if n != "trial"}
+        for name, value in parts.items():
+            parts[name] = None if value is None else value[rows]
+        return RankedRows(self.trial, **parts)
+
+
+def ranked_rows(record: SearchRecord) -> RankedRows:
+    """By the pick of a search; where that is a baseline, by its best weighted finalist.
+
+    Rows are ranked by their mean margin, see :class:`ScoredRows`: the lowest, whose labels fit the
+    least, first.
+
+    Raises:
+        UserError: the search has no run that tells of rows.
+    """
+    trial = pick(record).weighted_trial
+    if trial is None:
+        raise UserError(
+            f"search '{record.settings.name}' has no weighted trial, so nothing tells of its rows"
+        )
+    found = _scored(record, trial)
+    base = next(found, None)
+    if base is None:
+        raise UserError(
+            f"search '{record.settings.name}' has no whole run of trial {trial} that tells of its "
+            "rows: one without --seeds, or of an earlier version; train --from NAME --rows FILE "
+            "trains one"
+        )
+    return _together(trial, base, found)
+
+
+def telling_run(record: SearchRecord) -> Run | None:
+    """The run whose rows :func:`ranked_rows` ranks; None if nothing tells of rows."""
+    try:
+        trial = pick(record).weighted_trial
+    except UserError:  # there is nothing to pick from
+        return None
+    runs = [] if trial is None else _runs_of(record, trial)
+    return next((run for run in runs if _file(record, run) is not None), None)
+
+
+def ranked(trial: str, scored: ScoredRows) -> RankedRows:
+    """By one run alone."""
+    return _together(trial, scored, iter(()))
+
+
+def _scored(record: SearchRecord, trial: str) -> Iterator[ScoredRows]:
+    """Of the runs of a trial, one at a time in memory."""
+    for run in _runs_of(record, trial):
+        if (file := _file(record, run)) is not None:
+            yield _saved(record, file)
+
+
+def _runs_of(record: SearchRecord, trial: str) -> list[Run]:
+    """That with the search's own seed first."""
+    runs = record.history().runs
+    own = [runs[name] for name in (f"{trial}-winner", f"{trial}-rows") if name in runs]
+    return [*own, *(run for run in runs.values() if run.of == trial and run.kind == "seed")]
+
+
+def _file(record: SearchRecord, run: Run) -> str | None:
+    """What a whole run left of its rows; None if it left nothing."""
+    if run.status != "finished":
+        return None
+    files = (f"{path}/{FILE}" for path in run.checkpoints)
+    return next((file for file in files if record.checkpoints.exists(file)), None)
+
+
+def _saved(record: SearchRecord, file: str) -> ScoredRows:
+    store = record.checkpoints
+    try:
+        return ScoredRows.of(torch.load(io.BytesIO(store.read(file)), "cpu", weights_only=True))
+    except Exception as error:  # whatever unpickling raises
+        raise UserError(
+            f"'{store.absolute(file)}' is damaged: train --from NAME --rows FILE trains one that "
+            "tells of rows"
+        ) from error
+
+
+def _together(trial: str, base: ScoredRows, others: Iterator[ScoredRows]) -> RankedRows:
+    sums = _Sums(base)
+    for one in others:
+        sums.add(one)
+    order = np.argsort(sums.margin / sums.runs, kind="stable")
+    predicted, confidence = sums.prediction()
+    return RankedRows(
+        trial=trial,
+        number=base.number.numpy()[order],
+        label=base.label.numpy()[order],
+        weight=(sums.weight / sums.runs)[order],
+        margin=(sums.margin / sums.runs)[order],
+        predicted=None if predicted is None else predicted[order],
+        confidence=None if confidence is None else confidence[order],
+        runs=sums.runs[order],
+    )
+
+
+class _Sums:
+    """Over runs, for the rows of the first."""
+
+    def __init__(self, base: ScoredRows) -> None:
+        self._base = base
+        self.runs = np.ones(len(base.number), dtype=np.int64)
+        self.weight = base.weight.double().numpy().copy()
+        self.margin = base.margin.double().numpy().copy()
+        self._predicted = [] if base.predicted is None else [base.predicted.numpy()]
+        self._confidence = None if base.confidence is None else base.confidence.double().numpy()
+        self._known = [np.ones(len(base.number), dtype=bool)]
+
+    def add(self, one: ScoredRows) -> None:
+        """What another run says of the rows that it had with the same label."""
+        mine, theirs = _same_rows(self._base, one)
+        known = np.zeros(len(self.runs), dtype=bool)
+        known[mine] = True
+        self._known.append(known)
+        self.runs[mine] += 1
+        self.weight[mine] += one.weight.numpy()[theirs]
+        self.margin[mine] += one.margin.numpy()[theirs]
+        if one.predicted is not None and self._predicted:
+            predicted = np.zeros_like(self._predicted[0])
+            predicted[mine] = one.predicted.numpy()[theirs]
+            self._predicted.append(predicted)
+        if one.confidence is not None and self._confidence is not None:
+            self._confidence = self._confidence.copy()
+            self._confidence[mine] += one.confidence.numpy()[theirs]
+
+    def prediction(self) -> tuple[Array | None, Array | None]:
+        """What most runs say, of values the mean; and their mean confidence."""
+        confidence = None if self._confidence is None else self._confidence / self.runs
+        if not self._predicted:
+            return None, None
+        said, known = np.stack(self._predicted), np.stack(self._known)
+        if said.dtype.kind == "f":
+            return said.sum(0) / self.runs.reshape(-1, *[1] * (said.ndim - 2)), confidence
+        known = np.broadcast_to(known.reshape(*known.shape, *[1] * (said.ndim - 2)), said.shape)
+        agree = np.stack([((said == one) & known).sum(0) for one in said])
+        most = np.where(known, agree, -1).argmax(0)
+        return np.take_along_axis(said, most[None], 0)[0], confidence
+
+
+def _same_rows(base: ScoredRows, one: ScoredRows) -> tuple[Array, Array]:
+    """Positions in either of the rows that both have, with one label."""
+    number, mine, theirs = np.intersect1d(
+        base.number.numpy(), one.number.numpy(), assume_unique=True, return_indices=True
+    )
+    label, other = base.label.numpy()[mine], one.label.numpy()[theirs]
+    same = (label == other).reshape(len(number), -1).all(1)
+    return mine[same], theirs[same]
