@@ -27,7 +27,7 @@ def space(trial):
         "steps": trial.suggest_int("steps", 1, 20, log=True),
         "epochs": trial.suggest_int("how long", 3, 90),
         "learning_rate": trial.suggest_float("rate", 1e-4, 1e-1, log=True),
-        "reference_weight": trial.suggest_categorical("reference_weight", [0.0, 1.0, 7.0]),
+        "reference_weight": trial.suggest_categorical("reference_weight", [0.0, 0.1, 7.0]),
         "bandwidth": trial.suggest_float("width", 0.1, 1.5),
     }
 """
@@ -86,7 +86,7 @@ def test_a_baseline_has_data_and_recipe_of_its_point_and_no_weights(name: str) -
 @pytest.mark.parametrize("weight", [0.0, None])
 def test_pooled_trains_on_the_reference_rows_whatever_the_point_says(weight: float | None) -> None:
     point = {**TrialConfig().as_dict(), "reference_weight": weight}
-    assert as_baseline("pooled", point)["reference_weight"] == 1.0
+    assert as_baseline("pooled", point)["reference_weight"] == 0.1
 
 
 def test_parameters_about_weights_make_no_difference_to_plain_training(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_a_divergence_that_settles_the_rate_makes_one(tmp_path: Path) -> None:
 def test_baselines_start_in_turns_with_the_divergences(tmp_path: Path) -> None:
     first = searched(tmp_path, made(tmp_path), 5)
     assert [arm(one.config) for one in first] == ["mmd", "erm", "kl", "pooled", "clean-only"]
-    assert [one.config["reference_weight"] for one in first] == [1.0, 0.0, 1.0, 1.0, 0.0]
+    assert [one.config["reference_weight"] for one in first] == [0.1, 0.0, 0.1, 0.1, 0.0]
     for one in first:
         assert TrialConfig.from_mapping(one.config).as_dict() == one.config
 

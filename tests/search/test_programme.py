@@ -19,7 +19,8 @@ def make(folder: Path, **changes: Any) -> Programme:
     (folder / "space.py").write_text(SPACE)
     chosen = settings(**changes)
     space = SpaceFile(folder / "space.py", seed=0, folds=chosen.folds)
-    proposer = Proposer(space, chosen.seed, chosen.trials, chosen.main_metric)
+    metric, baselines = chosen.main_metric, chosen.baselines
+    proposer = Proposer(space, chosen.seed, chosen.trials, metric, baselines)
     return Programme(chosen, proposer)
 
 
@@ -98,6 +99,49 @@ def test_the_one_left_when_others_fail_has_the_seeds_of_an_answer(tmp_path: Path
     raced = [trial for trial in story.history().runs if trial.startswith("t0-seed")]
     assert raced == ["t0-seed0", "t0-seed1", "t0-seed2"]
     assert "t0-winner" in story.history().runs
+
+
+ARMS = {"mmd": 0.80, "kl": 0.60, "erm": 0.80, "pooled": 0.60, "clean-only": 0.60}
+
+
+def test_the_finale_goes_on_until_it_is_known_whether_weighting_is_worth_it(tmp_path: Path) -> None:
+    """The race is over when the fastest is as good as any; who gains may not be told by then."""
+    close, apart = tmp_path / "close", tmp_path / "apart"
+    raced = {}
+    for folder, of_mmd in ((close, 0.803), (apart, 0.99)):
+        folder.mkdir()
+        story = Story(folder)
+        programme = make(folder, trials=5, seeds=12, baselines=True, policy="fastest-within=0.5")
+        accuracy, order = ARMS | {"mmd": of_mmd}, []
+        while begun := all_left(story, programme):
+            order += begun
+            for trial in begun:
+                run = story.history().runs[trial]
+                luck = (
+                    (0.02 if run.arm == "erm" else 0.01)
+                    * ((run.config["seed"] * 7) % 10 - 4.5)
+                    / 4.5
+                )
+                fast = 1.0 if run.arm == "clean-only" else 9.0
+                story.ends(trial, accuracy=accuracy[run.arm] + luck, work_s=fast)
+        arms = {name: run.arm for name, run in story.history().runs.items()}
+        raced[folder] = [arms[name] for name in order if "-seed" in name]
+    assert len(raced[apart]) == 3 * 5
+    assert raced[close].count("mmd") == raced[close].count("erm") == 12
+    assert raced[close].count("kl") < 12
+
+
+def test_where_a_baseline_wins_the_best_weighted_trial_is_trained_again_for_its_rows(
+    tmp_path: Path,
+) -> None:
+    story = Story(tmp_path)
+    programme = make(tmp_path, trials=5, seeds=3, baselines=True)
+    order = whole(story, programme, ARMS | {"erm": 0.99, "mmd": 0.70})
+    runs = story.history().runs
+    assert [(runs[name].kind, runs[name].arm) for name in order[-2:]] == [
+        ("winner", "erm"), ("rows", "mmd"),
+    ]  # fmt: skip
+    assert programme.over(story.history())
 
 
 def test_folds_take_turns_in_the_finale(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ METHODS = (
 # Methods that fit the reference rows in a way of their own, and take no reference_weight.
 FITTING_THEM_ANYWAY = ("clean-only", "diw-published")
 # Of methods other than these and erm: what serves most data, by benchmarks/clean_rows.py.
-DEFAULT_REFERENCE_WEIGHT = 1.0
+DEFAULT_REFERENCE_WEIGHT = 0.1
 AUTO = "auto"  # in place of a divergence's name: several mixed, by what helps held-out rows
 WARM_STARTS = ("off", "memory", "decay")
 REPRESENTATIONS = ("loss", "feature")
@@ -70,7 +70,7 @@ class WeightConfig:
         reference_weight: λ, in [0, 10^6]: λ times the mean loss of the reference mini-batch is
             added to the loss, in each step, so that the network is fitted to the reference rows,
             too. None is the method's default: 0 for erm, and for clean-only and diw-published,
-            which fit these rows in their own way and take no other; 1 for all others.
+            which fit these rows in their own way and take no other; 0.1 for all others.
         compiled: whether the weight step is compiled, see
             :class:`adiw_tune.weights.ImportanceWeighter`: for adiw, giw and random.
     """
