@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from adiw_tune.arms import BASELINES
 from adiw_tune.errors import UserError
@@ -10,8 +10,12 @@ from adiw_tune.search.space import SpaceFile
 from adiw_tune.search.starting_points import Draw, draw_at, start_of
 from adiw_tune.training.config import WeightConfig, default_reference_weight
 
+if TYPE_CHECKING:
+    import optuna
+
 _TRIED = 3  # draws in which a parameter is changed, to see whether that makes a difference
 _OF_REFERENCE_ROWS = ("reference_batch_size", "reference_weight")
+_DIAL, _DIALLED = "reference_weight", (0.1, 0.3, 1.0, 3.0)  # what pooled is searched by
 
 
 def as_baseline(name: str, point: Mapping[str, Any]) -> dict[str, Any]:
@@ -39,7 +43,11 @@ class Baselines:
         own = {one.arm for one in draws}
         self.names = [name for name in BASELINES if name not in own]
         self._start = start_of(draws)
-        self._with_effect = _with_effect(space, draws, self.names)
+        self._with_effect = _with_effect(space, draws)
+        # Where the space does not search it, pooled is: it is the only number of its own.
+        self._dials = self._with_effect["pooled"] == self._with_effect["erm"]
+        if self._dials:
+            self._with_effect["pooled"].add(_DIAL)
 
     def start(self, name: str) -> dict[str, Any]:
         """What is to be suggested for the first trial of ``name``: its defaults."""
@@ -57,10 +65,17 @@ class Baselines:
         """Of what was suggested, or of its ranges, what makes a difference to ``name``."""
         return {n: v for n, v in suggested.items() if n in self._with_effect[name]}
 
+    def config(self, name: str, point: Mapping[str, Any], trial: "optuna.Trial") -> dict[str, Any]:
+        """The configuration of ``name`` for a ``point`` that the space made of ``trial``."""
+        config = as_baseline(name, point)
+        if name == "pooled" and self._dials:
+            config[_DIAL] = trial.suggest_categorical(_DIAL, _DIALLED)
+        return config
 
-def _with_effect(space: SpaceFile, draws: list[Draw], names: list[str]) -> dict[str, set[str]]:
+
+def _with_effect(space: SpaceFile, draws: list[Draw]) -> dict[str, set[str]]:
     """Baseline -> the parameters, whatever their names, by which its configurations differ."""
-    found: dict[str, set[str]] = {name: set() for name in names}
+    found: dict[str, set[str]] = {name: set() for name in BASELINES}
     values: dict[str, list[Any]] = {}
     for one in draws:
         for parameter, value in one.params.items():
@@ -68,7 +83,7 @@ def _with_effect(space: SpaceFile, draws: list[Draw], names: list[str]) -> dict[
     for parameter, seen in values.items():
         some = [one for one in draws if parameter in one.params][:_TRIED]
         for before, after in _changed(space, some, parameter, seen):
-            for name in names:
+            for name in BASELINES:
                 if as_baseline(name, before) != as_baseline(name, after):
                     found[name].add(parameter)
     return found

@@ -15,7 +15,6 @@ from adiw_tune.errors import UserError
 from adiw_tune.metrics import ACCURACY, Metric
 from adiw_tune.record.history import History
 from adiw_tune.record.runs import Run, Skipped
-from adiw_tune.search.baselines import as_baseline
 from adiw_tune.search.sampler import FixingSampler, within
 from adiw_tune.search.space import SpaceFile, plain
 from adiw_tune.search.turns import Turns
@@ -101,12 +100,11 @@ class Proposer:
             config = self.space(trial)
         except optuna.TrialPruned as error:
             return Infeasible(*_suggested(trial), " ".join(str(error).split()) or "TrialPruned")
-        params, ranges = _suggested(trial)
         baselines = self._turns.baselines
         if turn.of is None or baselines is None:
-            return Proposal(config, params, ranges)
-        told = (baselines.told(some, turn.of) for some in (params, ranges))
-        return Proposal(as_baseline(turn.of, config), *told)
+            return Proposal(config, *_suggested(trial))
+        config = baselines.config(turn.of, config, trial)
+        return Proposal(config, *(baselines.told(some, turn.of) for some in _suggested(trial)))
 
     def _sampler(self, tried: int, chosen: dict[str, Any]) -> optuna.samplers.BaseSampler:
         # 32 bits, and apart for neighbouring seeds of a user's.

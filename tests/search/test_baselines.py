@@ -100,6 +100,22 @@ def test_parameters_about_weights_make_no_difference_to_plain_training(tmp_path:
     assert set(found.told(suggested, "pooled")) == {*OF_PLAIN, "reference_weight"}
 
 
+@pytest.mark.parametrize("told", [None, 0.0, 5.0])
+def test_pooled_is_searched_by_its_own_weight_where_the_space_does_not(
+    tmp_path: Path, told: float | None
+) -> None:
+    line = next(line for line in SPACE.splitlines() if "reference_weight" in line)
+    text = SPACE.replace(line, f'        "reference_weight": {told},')
+    trials = searched(tmp_path, made(tmp_path, text, trials=40), 40)
+    pooled = [one for one in trials if arm(one.config) == "pooled"]
+    weights = [one.config["reference_weight"] for one in pooled]
+    assert weights[0] == 0.1
+    assert len(set(weights)) > 1
+    for one in pooled:
+        assert one.params.keys() == one.distributions.keys() == {*OF_PLAIN, "reference_weight"}
+        assert one.params["reference_weight"] == one.config["reference_weight"]
+
+
 def test_a_divergence_that_settles_the_rate_makes_one(tmp_path: Path) -> None:
     text = SPACE.replace('"rate"', 'divergence + "\'s rate"')
     found = baselines_of(tmp_path, text)
