@@ -6,7 +6,14 @@ from collections.abc import Sequence
 
 from typer.exceptions import TyperException
 
-from adiw_tune.cli import cluster, results, scaling, searching, training  # noqa: F401 - they register
+from adiw_tune.cli import (  # noqa: F401 - they register
+    cluster,
+    results,
+    rows,
+    scaling,
+    searching,
+    training,
+)
 from adiw_tune.cli.app import command_line
 from adiw_tune.cli.console import err, is_output_full, tell_error, tell_unwritten
 from adiw_tune.cli.signals import end_by_signals

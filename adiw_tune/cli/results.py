@@ -181,8 +181,16 @@ def show_result(record: SearchRecord) -> None:
     _tell(decision, metric, seconds=False)
     out.print(f"train it again: {record.train_command()}", markup=False)
     out.print(f"look at it: {record.ui_command()}", markup=False)
+    if _tells_of_rows(record):
+        out.print(f"which rows look wrong: {record.rows_command()}", markup=False)
     if not history.readings:
         out.print(f"read the test split, once: {record.finalize_command()}", markup=False)
+
+
+def _tells_of_rows(record: SearchRecord) -> bool:
+    from adiw_tune.search.rows import telling_run
+
+    return telling_run(record) is not None
 
 
 def _decision(record: SearchRecord) -> Decision | None:

@@ -18,9 +18,11 @@ from adiw_tune.cli.app import (
     app,
 )
 from adiw_tune.cli.console import err, out, write
+from adiw_tune.cli.rows import check_csv
 from adiw_tune.cores import usable_cores
 from adiw_tune.errors import EXIT_BAD_INPUT, UserError
 from adiw_tune.metrics import find_metric
+from adiw_tune.output_file import OutputFile
 from adiw_tune.ranges import check_whole
 from adiw_tune.record.record import DEFAULT_STORAGE
 
@@ -142,6 +144,9 @@ def train(
     output: Annotated[
         Path | None, typer.Option(help="Where to save the network's state_dict.")
     ] = None,
+    rows: Annotated[
+        Path | None, typer.Option(help="CSV file for the training rows, what looks wrong first.")
+    ] = None,
     data_dir: DataDir = None,
     kind: TextOrJson = "text",
     storage: SearchStorage = None,
@@ -166,6 +171,7 @@ def train(
     found = _device(device)
     if output is not None:
         check_output(output)
+    rows_file = _rows_file(rows, output)
     names = ["recipe", *(field.name for field in fields(TrialConfig))]
     given = {name: flags[name] for name in names if flags.get(name) is not None}
     if model:
@@ -180,11 +186,18 @@ def train(
     torch.set_num_threads(threads)
     splits = load_splits(config, data_dir)
     check_has_metric(find_task(config.task), splits)
-    run = TrainingRun(config, found, data_dir, splits=splits)
+    run = TrainingRun(config, found, data_dir, splits=splits, scored=rows is not None)
+    if rows_file is not None and run.scored_rows() is None:
+        raise UserError(
+            f"--rows does not go with method {config.method}, which trains on other rows than the "
+            "training rows: choose another --method"
+        )
     judged_by = main_metric(metric, find_task(config.task), splits)
     _train(run, judged_by)
     if output is not None:
         save_network(run.network, output)
+    if rows_file is not None:
+        _save_rows(run, rows_file)
     # The pick of a search meets the test split in finalize only, where readings are counted.
     roles = ("reference", "select") if from_search else ("reference", "select", "test")
     _print_training(run, judged_by, kind, roles)
@@ -286,6 +299,23 @@ def _remedy(config: "TrialConfig") -> str:
     own = [f"{function}()" for function, choice in names.items() if choice == "own"]
     rate = f"smaller rates in {' and '.join(own)} of '{config.task}'" if own else ""
     return f"try {rate or 'a smaller --learning-rate'}, or a smaller --step-size"
+
+
+def _rows_file(rows: Path | None, output: Path | None) -> OutputFile | None:
+    if rows is None:
+        return None
+    if output is not None and rows.resolve() == output.resolve():
+        raise UserError(f"--rows and --output are both '{rows}': name two files")
+    return check_csv("--rows", rows)
+
+
+def _save_rows(run: "TrainingRun", file: OutputFile) -> None:
+    from adiw_tune.search.row_tables import csv_pieces
+    from adiw_tune.search.rows import ranked
+
+    scored = run.scored_rows()
+    assert scored is not None
+    file.write(csv_pieces(ranked("train", scored), run.splits.names))
 
 
 def _print_training(

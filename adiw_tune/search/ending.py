@@ -15,11 +15,13 @@ from adiw_tune.errors import UnsentError, UserError
 from adiw_tune.record.record import SearchRecord
 from adiw_tune.search.importance import importance
 from adiw_tune.search.picking import pick
+from adiw_tune.search.suspects import suspects_at_end
 from adiw_tune.search.winner import Warn, winning_run
 from adiw_tune.tracking.check import without_secrets
 from adiw_tune.tracking.outbox import Outbox
 from adiw_tune.tracking.outcome import Outcome
 from adiw_tune.tracking.retry import until_accepted
+from adiw_tune.tracking.rows_page import SuspectRows
 from adiw_tune.tracking.sent import Sent
 from adiw_tune.training import TrainingRun
 
@@ -77,11 +79,12 @@ def finish(record: SearchRecord, complete: bool, delivery: Delivery, warn: Warn)
         mark_sent(record, False)
         record.finish(decision.as_dict() if decision else None)
     won = _won(record, decision, warn) if decision else None
+    suspects = suspects_at_end(record, won and won[1], warn) if decision else None
 
     def tell() -> None:
         runs = _open_runs(record)
         if complete:
-            _tell_outcome(record, runs, decision)
+            _tell_outcome(record, runs, decision, suspects)
             if won is not None:
                 _register(record, runs, *won)
         else:
@@ -143,7 +146,12 @@ def decided(record: SearchRecord) -> Decision | None:
         return None
 
 
-def _tell_outcome(record: SearchRecord, runs: "SearchRuns", decision: Decision | None) -> None:
+def _tell_outcome(
+    record: SearchRecord,
+    runs: "SearchRuns",
+    decision: Decision | None,
+    suspects: SuspectRows | None,
+) -> None:
     history = record.history()
     runs.finish(
         Outcome(
@@ -156,6 +164,7 @@ def _tell_outcome(record: SearchRecord, runs: "SearchRuns", decision: Decision |
             hypervolume=hypervolume_curve(history.finished_in_order(), history.metric).tolist(),
             winner_command=record.train_command(),
             metric=history.metric,
+            suspects=suspects,
         )
     )
 

@@ -100,7 +100,8 @@ def _cells(values: Array | None, whole: bool, names: Sequence[str], n: int = 0) 
         return columns.tolist()
     if whole and names:
         more = range(len(names), int(columns.max()) + 1)  # classes of which no row has the name
-        return pd.Categorical.from_codes(columns[:, 0], [*names, *map(str, more)])
+        categories = pd.Index([*names, *map(str, more)])
+        return pd.Categorical.from_codes(columns[:, 0], categories)
     return columns[:, 0]
 
 

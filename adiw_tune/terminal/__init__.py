@@ -2,6 +2,7 @@
 
 from adiw_tune.terminal.answer import decision_text, meanings, reading_text
 from adiw_tune.terminal.progress import epoch_line, plan_text, skipped_text
+from adiw_tune.terminal.rows import rows_table
 from adiw_tune.terminal.tables import front_as_data, front_table, scale_table, table_as
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "meanings",
     "plan_text",
     "reading_text",
+    "rows_table",
     "scale_table",
     "skipped_text",
     "table_as",

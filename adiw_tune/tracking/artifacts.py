@@ -14,6 +14,7 @@ from adiw_tune.tracking.figures.in_matplotlib import write_picture
 from adiw_tune.tracking.figures.in_plotly import write_page
 from adiw_tune.tracking.outcome import Outcome
 from adiw_tune.tracking.report import write_report
+from adiw_tune.tracking.rows_page import write_rows
 
 
 def write_artifacts(search_name: str, outcome: Outcome, folder: Path) -> None:
@@ -22,6 +23,7 @@ def write_artifacts(search_name: str, outcome: Outcome, folder: Path) -> None:
     Files: report.html; front.csv, trials.csv, decision.json; the pages front.html (with the front
     of each divergence), confidence.html (P(chosen) and intervals), importance.html and
     anytime.html; and a picture of each figure, the fronts of each divergence being divergences.png.
+    Where a run tells of the training rows, rows.html and rows.csv, too.
     """
     charts = {
         "front": front_chart(outcome),
@@ -41,4 +43,6 @@ def write_artifacts(search_name: str, outcome: Outcome, folder: Path) -> None:
     (folder / "trials.csv").write_text(csv_text(settings_only))
     decision = None if outcome.decision is None else dict(outcome.decision)
     (folder / "decision.json").write_text(json.dumps(decision, indent=2, default=str) + "\n")
+    if outcome.suspects is not None:
+        write_rows(search_name, outcome.suspects, folder)
     write_report(search_name, outcome, list(charts.values()), folder / "report.html")

@@ -22,12 +22,13 @@ _FILES = (
 )
 
 
-def describe(outcome: Outcome, picture: str) -> str:
+def describe(outcome: Outcome, picture: str, rows_page: str = "rows.html") -> str:
     """Return the description: what was picked, why, the evidence, and how to train it again.
 
     Args:
         outcome: what the search came to.
         picture: address of the front's picture.
+        rows_page: address of the page of rows that look wrong, if there is one.
     """
     decision, metric = outcome.decision, outcome.metric
     if decision is None:
@@ -39,6 +40,7 @@ def describe(outcome: Outcome, picture: str) -> str:
             f"Why: {_plain(decision['reason'])} (policy: {_plain(decision['rule'])})",
             _plain(" ".join(words.evidence(decision))),
             f"Train it again:\n\n    {outcome.winner_command}",
+            *_suspects(outcome, rows_page),
             words.counts(outcome.trials, outcome.skipped),
             f"![{words.title(metric)} against work of all trials]({picture})",
             f"### {words.each(decision)}",
@@ -49,6 +51,17 @@ def describe(outcome: Outcome, picture: str) -> str:
             _FILES,
         ]
     )
+
+
+def _suspects(outcome: Outcome, page: str) -> list[str]:
+    """Where to see which rows look wrong."""
+    found = outcome.suspects
+    if found is None:
+        return []
+    return [
+        f"Which rows look wrong: [rows.html]({page}) shows the {len(found.shown):,} most "
+        f"suspicious, `rows.csv` has all {found.rows:,}; or\n\n    {found.command}"
+    ]
 
 
 def _named(decision: Mapping[str, Any]) -> str:

@@ -37,14 +37,32 @@ tr.marked td { background: #eef4fa; }
 """
 
 
-def document(title: str, parts: Iterable[str]) -> str:
-    """Return a page of these pieces of HTML (about 5 MB, most of it plotly.js)."""
-    from plotly.offline import get_plotlyjs
+def document(title: str, parts: Iterable[str], plots: bool = True, style: str = "") -> str:
+    """Return a page of these pieces of HTML.
 
+    Args:
+        title: of the page.
+        parts: its body.
+        plots: whether there are figures of plotly's among them, whose script takes 5 MB.
+        style: what the page has of its own beside the common sheet.
+    """
     head = [
-        "<!DOCTYPE html><html lang='en'><head><meta charset='utf-8'>",
-        "<meta name='viewport' content='width=device-width, initial-scale=1'>",
-        f"<title>{escape(title)}</title><style>{_STYLE}</style>",
-        f"<script>{get_plotlyjs()}</script></head><body><main>",
+        f"{beginning(title)}</title><style>{_STYLE}{style}</style>",
+        f"{_script() if plots else ''}</head><body><main>",
     ]
     return "\n".join([*head, *parts, "</main></body></html>\n"])
+
+
+def beginning(title: str) -> str:
+    """Return what pages begin with whose titles begin so."""
+    return (
+        "<!DOCTYPE html><html lang='en'><head><meta charset='utf-8'>\n"
+        "<meta name='viewport' content='width=device-width, initial-scale=1'>\n"
+        f"<title>{escape(title)}"
+    )
+
+
+def _script() -> str:
+    from plotly.offline import get_plotlyjs
+
+    return f"<script>{get_plotlyjs()}</script>"

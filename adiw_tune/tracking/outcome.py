@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from adiw_tune.metrics import ACCURACY, Metric
+from adiw_tune.tracking.rows_page import SuspectRows
 
 # Columns of `Outcome.trials` that are not a trial's settings, nor its metric.
 TRIAL_COLUMNS = frozenset(
@@ -41,6 +42,7 @@ class Outcome:
         skipped: how many points the space called infeasible, which are no trials.
         status: MLflow's status for the parent run: FINISHED, FAILED or KILLED.
         metric: what the search chose by.
+        suspects: the training rows that look wrong; None if no run tells of any.
     """
 
     trials: pd.DataFrame
@@ -53,6 +55,7 @@ class Outcome:
     skipped: int = 0
     status: str = "FINISHED"
     metric: Metric = ACCURACY
+    suspects: SuspectRows | None = None
 
     @property
     def front(self) -> pd.DataFrame:

@@ -17,6 +17,7 @@ from adiw_tune.tracking.figures.front import short
 from adiw_tune.tracking.figures.in_plotly import section
 from adiw_tune.tracking.html import document
 from adiw_tune.tracking.outcome import TRIAL_COLUMNS, Outcome
+from adiw_tune.tracking.rows_page import told_in_report
 
 Cell = tuple[str, str]  # what is shown, already HTML, and its class: number, text or long
 
@@ -49,6 +50,7 @@ def _decision(outcome: Outcome) -> list[str]:
         f"<p>{escape(' '.join(words.evidence(decision)))}</p>",
         counts,
         f"<p>Train it again: <code>{escape(outcome.winner_command)}</code></p>",
+        *told_in_report(outcome.suspects),
         f"<p class='cost'>{escape(words.meanings(outcome.metric))}</p>",
         f"<h2>{words.each(decision)}</h2>",
         _divergences(decision["best_per_divergence"], divergence, outcome.metric),

@@ -20,6 +20,7 @@ from adiw_tune.tracking.outcome import Outcome
 from adiw_tune.tracking.parent import parent_numbers, parent_tags
 from adiw_tune.tracking.refusal import is_temporary
 from adiw_tune.tracking.registry import register_model
+from adiw_tune.tracking.rows_page import FILE as ROWS_PAGE
 from adiw_tune.tracking.store import (
     PARENT,
     SEARCH_TAG,
@@ -33,6 +34,7 @@ from adiw_tune.tracking.store import (
 )
 from adiw_tune.tracking.translate import NOTE, Event, milliseconds
 from adiw_tune.tracking.view import (
+    artifact_address,
     front_view_key,
     picture_address,
     save_front_view,
@@ -174,7 +176,9 @@ class SearchRuns:
             self._client.log_artifacts(self.parent_run_id, folder)
         self.log_hypervolume(outcome.hypervolume)
         self._log_numbers(outcome)
-        note = describe(outcome, picture_address(self.parent_run_id, "front.png"))
+        picture = picture_address(self.parent_run_id, "front.png")
+        rows = artifact_address(self.experiment_id, self.parent_run_id, ROWS_PAGE)
+        note = describe(outcome, picture, rows)
         self._children.tag(self.parent_run_id, {NOTE: note, **parent_tags(outcome)})
         self._save_views(_common_parameters(children))
         nothing = outcome.decision is None and outcome.status == "FINISHED"

@@ -65,6 +65,12 @@ def picture_address(run_id: str, file: str) -> str:
     return f"get-artifact?{urlencode({'path': file, 'run_uuid': run_id})}"
 
 
+def artifact_address(experiment_id: str, run_id: str, file: str) -> str:
+    """Return the address at which the UI shows a file of a run, for the run's own description."""
+    page = f"#/experiments/{experiment_id}/runs/{run_id}/artifacts/{file}"
+    return f"{page}?workflowType=machine_learning"
+
+
 def save_view(
     client: MlflowClient,
     experiment_id: str,

@@ -32,6 +32,7 @@ _OF_NAME: dict[str, tuple[str, ...]] = {
     "name": (252 * "x", 120 * "é", "a/b", "..", "a\nb"),
     "shift": ("pair:nan", "pair:1", "class-prior:inf", "none+none:1", "pair:0.1+"),
     "output": ("/dev/full", "/dev/null", "no/where/x", "data"),
+    "rows": ("/dev/full", "/dev/null", "no/where/x", "data", "file"),
     "values": ("²", "0", "1e9", "1,,2", "1" + 30 * "0"),
     "trial": ("-", "99", "t99", "²"),
     "dial": ("learning-rate",),
@@ -113,6 +114,7 @@ class Base:
 
 DEAD_CLUSTER = f"no Ray cluster at '{DEAD}'"
 ANSWERS_NOT = "tracking server http://127.0.0.1:9 does not answer"
+NO_ROWS = "has no whole run of trial"
 BASES = {
     "best": Base({"name": "over"}),
     "check-divergence": Base({"file": "mmd"}),
@@ -127,6 +129,7 @@ BASES = {
     "replay": Base({"table": "over"}, "were cut, and nobody knows"),
     "rerun": Base({"name": "over", "trial": "0"}, "trial t0 cannot be repeated here"),
     "resume": Base({"name": "running"}, "search 'running' is running already"),
+    "rows": Base({"name": "over"}, NO_ROWS),
     "scale": Base({"dial": "steps", "from_search": "over"}, ANSWERS_NOT),
     "search": Base(
         {"space": "good.py", "name": "s", "storage": "/proc/no"},
@@ -141,6 +144,7 @@ BASES = {
 # Where the base would not come to the parameter, or does not go with it.
 ANOTHER_BASE = {
     ("resume", "checkpoints"): Base({"name": "gone"}),
+    ("rows", "output"): Base({"name": "over", "kind": "csv"}, NO_ROWS),
     ("search", "price"): Base({**BASES["search"].given, "budget": "$5"}, BASES["search"].last),
     ("search", "storage"): Base(
         {"space": "good.py", "name": "s", "tracking_uri": f"http://{DEAD}"}, ANSWERS_NOT

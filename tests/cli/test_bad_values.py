@@ -30,6 +30,7 @@ MEANT = {
     ("finalize", "output"): {ESCAPES},  # a file may be called so
     ("plan", "seed"): {"0"},
     ("plan", "seeds"): {"0"},  # no finale over seeds
+    ("rows", "output"): {ESCAPES},
     ("search", "checkpoints"): {ESCAPES},
     ("search", "gpus_per_trial"): {"0"},  # on the CPU
     ("search", "seed"): {"0"},
@@ -48,6 +49,8 @@ MEANT = {
     ("train", "lr_warmup_epochs"): {"0"},
     ("train", "momentum"): {"0"},
     ("train", "output"): {ESCAPES},
+    ("train", "reference_weight"): {"0", "1e-320"},  # off, and as good as off
+    ("train", "rows"): {ESCAPES},
     ("train", "seed"): {"0"},
     ("train", "slack"): {"0", "1e-320"},  # in [0, 1): as good as 0
     ("train", "warmup_epochs"): {"0"},

@@ -36,7 +36,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     "command",
     ["front s", "front s --format csv", "front s --format json", "best s", "best s --format json",
      "plan space.py", "check-divergence ESCAPES", "check-task ESCAPES", "train --task ESCAPES",
-     "front ESCAPES", "front s --xESCAPES", "front s --format ESCAPES"],
+     "front ESCAPES", "rows ESCAPES", "rows s --output ESCAPES", "front s --xESCAPES",
+     "front s --format ESCAPES"],
 )  # fmt: skip
 def test_none_of_them_reaches_the_terminal(place: Path, command: str) -> None:
     ran = called(place, *(word.replace("ESCAPES", NAME) for word in command.split()))

@@ -49,9 +49,10 @@ def test_it_prints_the_front_the_pick_and_what_to_do_next(finished: Finished) ->
     (pick,) = [line for line in lines if line.startswith(f"  trial {decision['number']} (")]
     assert f"accuracy {decision['value']:.4f} [" in pick
     assert f"over {SEEDS} seeds on the select split" in pick
-    assert lines[-3:] == [
+    assert lines[-4:] == [
         "train it again: adiw-tune train --from s",
         "look at it: adiw-tune ui s",
+        "which rows look wrong: adiw-tune rows s",
         "read the test split, once: adiw-tune finalize s",
     ]
 

@@ -120,6 +120,7 @@ def test_the_commands_name_the_storage_where_it_is_not_the_default(
         default.train_command("best-under=20") == "adiw-tune train --from s --policy best-under=20"
     )
     assert default.ui_command() == "adiw-tune ui s"
+    assert default.rows_command() == "adiw-tune rows s"
 
 
 def test_an_atomic_write_replaces_the_whole_and_leaves_no_part(tmp_path: Path) -> None:

@@ -1,0 +1,119 @@
+"""The command that tells which training rows look wrong."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from adiw_tune.cli.app import DataDir, SearchName, Storage, app
+from adiw_tune.cli.console import out, warn, write
+from adiw_tune.errors import UserError
+from adiw_tune.output_file import OutputFile
+from adiw_tune.ranges import check_whole
+from adiw_tune.record.record import DEFAULT_STORAGE, SearchRecord
+
+if TYPE_CHECKING:
+    from adiw_tune.search.rows import RankedRows
+
+_IN_TABLE = 20  # rows, where nobody asks for more
+_MOST = {"table": 10_000, "html": 10_000, "csv": 10**12, "json": 10**12}
+_WHAT = {"csv": "table of rows", "json": "list of rows", "html": "page"}
+RowsKind = Literal["table", "csv", "json", "html"]
+
+
+@app.command()
+def rows(
+    name: SearchName,
+    top: Annotated[
+        int | None,
+        typer.Option(
+            help="How many rows, the most suspicious first; by default 20 in a table, 200 on a "
+            "page, else all."
+        ),
+    ] = None,
+    kind: Annotated[RowsKind, typer.Option("--format")] = "table",
+    output: Annotated[
+        Path | None, typer.Option(help="File for csv, json or html, instead of standard output.")
+    ] = None,
+    data_dir: DataDir = None,
+    storage: Storage = DEFAULT_STORAGE,
+) -> None:
+    """Tell which training rows look wrong: label, prediction, weight and rank of suspicion."""
+    file = _checked(kind, top, output)
+    record = SearchRecord.open(storage, name)
+    if kind == "table":
+        _print_table(record, top or _IN_TABLE, data_dir)
+        return
+    pieces = _page(record, top, data_dir) if kind == "html" else _data(record, kind, top, data_dir)
+    if file is None:
+        for piece in pieces:
+            write(piece)
+    else:
+        file.write(pieces)
+
+
+def check_csv(option: str, path: Path) -> OutputFile:
+    """The file, where a CSV of rows may be written to it; refused otherwise."""
+    from adiw_tune.search.row_tables import CSV_BEGINS
+
+    file = OutputFile(option, path)
+    file.check(CSV_BEGINS, _WHAT["csv"])
+    return file
+
+
+def _checked(kind: RowsKind, top: int | None, output: Path | None) -> OutputFile | None:
+    if top is not None:
+        check_whole("--top", top, 1, _MOST[kind])
+    if output is None:
+        if kind == "html":
+            raise UserError("--format html needs --output FILE: name the page")
+        return None
+    if kind == "table":
+        raise UserError("--output is for --format csv, json or html: name one of them")
+    if kind == "csv":
+        return check_csv("--output", output)
+    from adiw_tune.search.row_tables import JSON_BEGINS
+    from adiw_tune.tracking.rows_page import PAGE_BEGINS
+
+    file = OutputFile("--output", output)
+    file.check(JSON_BEGINS if kind == "json" else PAGE_BEGINS, _WHAT[kind])
+    return file
+
+
+def _print_table(record: SearchRecord, top: int, data_dir: Path | None) -> None:
+    from adiw_tune.search.row_tables import row_tables
+    from adiw_tune.search.suspects import class_names, told_by
+    from adiw_tune.terminal import rows_table
+
+    ranked = _ranked(record)
+    names = class_names(record, data_dir, warn)
+    by = f"{len(ranked):,} training rows, by {told_by(ranked)}"
+    out.print(rows_table(row_tables(ranked, names, top), by))
+
+
+def _data(record: SearchRecord, kind: str, top: int | None, data_dir: Path | None) -> Iterator[str]:
+    from adiw_tune.search.row_tables import csv_pieces, json_pieces
+    from adiw_tune.search.suspects import class_names
+
+    ranked = _ranked(record)
+    pieces = csv_pieces if kind == "csv" else json_pieces
+    return pieces(ranked, class_names(record, data_dir, warn), top)
+
+
+def _page(record: SearchRecord, top: int | None, data_dir: Path | None) -> Iterable[str]:
+    from adiw_tune.search.rows import telling_run
+    from adiw_tune.search.suspects import MOST_SHOWN, splits_of, suspect_rows
+    from adiw_tune.tracking.rows_page import rows_page
+
+    ranked, run = _ranked(record), telling_run(record)
+    assert run is not None  # or there were none to rank
+    splits = splits_of(record, run, data_dir)
+    suspects = suspect_rows(record, ranked, splits, top or MOST_SHOWN)
+    return [rows_page(record.settings.name, suspects)]
+
+
+def _ranked(record: SearchRecord) -> "RankedRows":
+    from adiw_tune.search.rows import ranked_rows
+
+    return ranked_rows(record)

@@ -1,0 +1,103 @@
+"""Ranked rows as data, whatever their targets, and a million of them in little memory."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import tracemalloc
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from adiw_tune.search.row_tables import CSV_BEGINS, JSON_BEGINS, csv_pieces, json_pieces, row_tables
+from adiw_tune.search.rows import RankedRows
+
+
+def ranked(label: Any, predicted: Any, confidence: Any = None) -> RankedRows:
+    label = np.asarray(label)
+    n = len(label)
+    return RankedRows(
+        trial="t1",
+        number=np.arange(n)[::-1].copy(),
+        label=label,
+        weight=np.linspace(0, 2, n),
+        margin=np.linspace(-1, 1, n),
+        predicted=None if predicted is None else np.asarray(predicted),
+        confidence=None if confidence is None else np.asarray(confidence),
+        runs=np.full(n, 3),
+    )
+
+
+def both(rows: RankedRows, *arguments: Any) -> tuple[list[dict[str, str]], list[dict[str, Any]]]:
+    text = "".join(csv_pieces(rows, *arguments))
+    return (
+        list(csv.DictReader(io.StringIO(text))),
+        json.loads("".join(json_pieces(rows, *arguments))),
+    )
+
+
+def test_classes_have_their_names_and_no_name_is_a_formula() -> None:
+    rows = ranked([0, 1, 1], [1, 1, 0], [0.25, 1.0, 1 / 3])
+    table, listed = both(rows, ("=cat", "dog"))
+    assert [row["label"] for row in table] == ["'=cat", "dog", "dog"]
+    assert [row["predicted"] for row in listed] == ["dog", "dog", "=cat"]
+    assert [row["confidence"] for row in table] == ["0.25", "1.0", "0.333333"]
+    assert [row["row"] for row in listed] == [2, 1, 0]
+
+
+def test_a_class_that_no_row_has_keeps_its_number() -> None:
+    table, _ = both(ranked([0, 1], [2, 1], [0.5, 0.5]), ("cat", "dog"))
+    assert [row["predicted"] for row in table] == ["2", "dog"]
+
+
+def test_several_labels_a_row_are_a_list() -> None:
+    labels = np.array([[0.0, 1.0], [1.0, 1.0]], dtype=np.float32)
+    table, listed = both(ranked(labels, labels.astype(np.uint8), [0.9, 0.8]))
+    assert [row["label"] for row in table] == ["0 1", "1 1"]
+    assert [row["predicted"] for row in listed] == [[0, 1], [1, 1]]
+
+
+def test_real_targets_have_their_digits_and_no_confidence() -> None:
+    labels = np.array([0.1, -2.5], dtype=np.float32)
+    table, listed = both(ranked(labels, labels[:, None] + 1))
+    assert [row["label"] for row in table] == ["0.1", "-2.5"]
+    assert [row["predicted"] for row in listed] == [1.1, -1.5]
+    assert [row["confidence"] for row in table] == ["", ""]
+    assert [row["confidence"] for row in listed] == [None, None]
+
+
+def test_of_a_tasks_own_targets_nothing_is_predicted() -> None:
+    table, listed = both(ranked(np.ones((2, 2, 2), dtype=np.float32), None))
+    assert [row["label"] for row in table] == ["1 1 1 1"] * 2
+    assert [row["predicted"] for row in listed] == [None, None]
+
+
+@pytest.mark.parametrize("most", [None, 1, 20_000, 20_001, 10**9])
+def test_pieces_are_one_table(most: int | None) -> None:
+    rows = ranked(np.arange(50_000) % 7, np.arange(50_000) % 5, np.ones(50_000))
+    whole = pd.concat(row_tables(rows, (), most))
+    n = min(most or 50_000, 50_000)
+    assert whole["rank"].tolist() == [*range(1, n + 1)]
+    table, listed = both(rows, (), most)
+    assert len(table) == len(listed) == n
+    assert table[-1]["rank"] == str(n)
+
+
+def test_files_are_known_by_how_they_begin() -> None:
+    rows = ranked([0], [0], [1.0])
+    assert "".join(csv_pieces(rows)).startswith(CSV_BEGINS)
+    assert "".join(json_pieces(rows)).startswith(JSON_BEGINS)
+
+
+def test_a_million_rows_are_never_a_string_at_once() -> None:
+    n = 300_000
+    rows = ranked(np.arange(n) % 10, np.arange(n) % 7, np.linspace(0, 1, n))
+    tracemalloc.start()
+    length = sum(map(len, csv_pieces(rows)))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert length > 10_000_000
+    assert peak < 15_000_000
