@@ -148,8 +148,8 @@ FASTEST = parse_policy("fastest-within=0.01")
         ),
         (
             [0.921, 0.923, 0.920, 0.921],
-            r"weighting does not help here: train with pooled \(-2\.0 points \[-\d\.\d, -\d\.\d\] "
-            r"over pooled at 2\.0 times its work\)",
+            r"weighting does not help here: train with pooled \(it gains -2\.0 points "
+            r"\[-\d\.\d, -\d\.\d\] over pooled at 2\.0 times its work\)",
             "pick: pooled (plain training on the training and the reference rows)",
         ),
         (

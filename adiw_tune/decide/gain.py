@@ -156,7 +156,7 @@ def _answer(
 def verdict(gain: Gain, arms: Mapping[str, str], picked: str, policy: Policy) -> str:
     """The gain in a sentence without its full stop, for the trial ``picked`` by ``policy``."""
     metric, baseline = policy.metric, arms[gain.baseline]
-    amount = metric.difference(gain.gain)
+    amount = metric.difference(gain.gain) + ("" if metric.is_share else f" of {metric.name}")
     if gain.interval is not None:
         amount += f" {metric.difference_interval(gain.interval)}"
     cost = f"over {baseline} at {gain.work_ratio:.1f} times its work"
@@ -166,5 +166,5 @@ def verdict(gain: Gain, arms: Mapping[str, str], picked: str, policy: Policy) ->
         return f"weighting gains {amount} {cost}" + (taken if takes_plain else "")
     if gain.worth_it == "no":
         what = f"train with {arms[picked]}" if takes_plain else f"{arms[picked]} is only faster"
-        return f"weighting does not help here: {what} ({amount} {cost})"
+        return f"weighting does not help here: {what} (it gains {amount} {cost})"
     return f"too close to tell whether weighting helps: {amount} {cost}"

@@ -70,11 +70,15 @@ class Metric:
 
     def difference(self, gain: float) -> str:
         """How far two values are apart: in points, or in the metric's own unit."""
-        return f"{100 * gain:.1f} points" if self.is_share else f"{gain:.3g}"
+        return f"{_points(gain)} points" if self.is_share else f"{gain:.3g}"
 
     def difference_interval(self, interval: Sequence[float]) -> str:
         """The ends of such a difference, in its unit: [4.8, 7.3]."""
         low, high = interval
         if self.is_share:
-            return f"[{100 * low:.1f}, {100 * high:.1f}]"
+            return f"[{_points(low)}, {_points(high)}]"
         return f"[{low:.3g}, {high:.3g}]"
+
+
+def _points(difference: float) -> str:
+    return f"{round(100 * difference, 1) + 0.0:.1f}"  # of a tiny loss 0.0, and not -0.0

@@ -59,7 +59,7 @@ def quick(cluster: Cluster) -> str:
 
 
 def test_a_search_runs_there_and_is_followed_to_its_result(cluster: Cluster, quick: str) -> None:
-    assert "best divergence: erm" in quick
+    assert "pick: erm (plain training on the training rows" in quick
     assert f"train it again: adiw-tune train --from quick --storage {cluster.storage}" in quick
     assert (cluster.storage / "quick" / "decision.json").exists()
     assert runs(cluster)["quick"] == "FINISHED"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -95,6 +96,19 @@ def test_a_metric_that_is_to_be_small_gains_by_what_it_falls() -> None:
     decision = decide(table, parse_policy("fastest-within=1%", rmse), values)
     assert (decision.gain_of, decision.gain_over, decision.worth_it) == ("mmd", "pooled", "yes")
     assert decision.gain == pytest.approx(0.2, abs=0.003)
+    assert decision.verdict is not None
+    assert re.match(
+        r"weighting gains 0\.\d+ of rmse \[0\.\d+, 0\.\d+\] over pooled at 2\.0 times",
+        decision.verdict,
+    )
+
+
+@pytest.mark.parametrize(
+    ("gain", "told"), [(-0.0004, "0.0 points"), (0.0612, "6.1 points"), (-0.02, "-2.0 points")]
+)
+def test_a_gain_is_told_in_points(gain: float, told: str) -> None:
+    assert POLICY.metric.difference(gain) == told
+    assert POLICY.metric.difference_interval([gain, 0.1]) == f"[{told.split()[0]}, 10.0]"
 
 
 def test_single_runs_tell_the_gain_and_decide_nothing() -> None:

@@ -44,7 +44,7 @@ def mirrored(table: pd.DataFrame) -> pd.DataFrame:
 
 def without_words(decision: Any) -> dict[str, Any]:
     told = decision.as_dict()
-    del told["reason"], told["metric"]
+    del told["reason"], told["verdict"], told["metric"]
     return told
 
 
