@@ -25,7 +25,7 @@ from statistics import mean, stdev
 from typing import Any
 
 import torch
-from provenance import commit, machine
+from provenance import commit, machine, results_in
 
 from adiw_tune.training import TrainingRun, TrialConfig
 
@@ -108,9 +108,7 @@ def planned(arguments: argparse.Namespace) -> Iterator[tuple[str, str, int, Tria
 
 
 def finished_runs() -> list[dict[str, Any]]:
-    if not RESULTS.exists():
-        return []
-    return [json.loads(line) for line in RESULTS.read_text().splitlines()]
+    return results_in(RESULTS)
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -24,7 +24,7 @@ from typing import Any
 
 import torch
 from accuracy import by_cell
-from provenance import commit, machine
+from provenance import commit, machine, results_in
 
 from adiw_tune.decide import decide, parse_policy
 from adiw_tune.record.record import SearchRecord
@@ -56,9 +56,7 @@ def space(trial):
 
 
 def finished() -> list[dict[str, Any]]:
-    if not RESULTS.exists():
-        return []
-    return [json.loads(line) for line in RESULTS.read_text().splitlines()]
+    return results_in(RESULTS)
 
 
 def append(row: dict[str, Any]) -> None:

@@ -31,7 +31,7 @@ from statistics import mean, stdev
 from typing import Any
 
 import torch
-from provenance import commit, machine
+from provenance import commit, machine, results_in
 from sklearn.metrics import roc_auc_score
 from tasks import cifar10n_small, news_titles
 from torch import Tensor
@@ -148,9 +148,7 @@ def planned(arguments: argparse.Namespace) -> Iterator[tuple[str, str, int]]:
 
 
 def finished_runs() -> list[dict[str, Any]]:
-    if not RESULTS.exists():
-        return []
-    return [json.loads(line) for line in RESULTS.read_text().splitlines()]
+    return results_in(RESULTS)
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -35,7 +35,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from provenance import commit, machine
+from provenance import commit, machine, results_in
 
 from adiw_tune.arms import BASELINES
 from adiw_tune.decide import contest, decide, parse_policy, race
@@ -63,9 +63,7 @@ TRIALS = trials_of(DIVERGENCES)
 
 
 def recorded() -> list[dict[str, Any]]:
-    if not RESULTS.exists():
-        return []
-    return [json.loads(line) for line in RESULTS.read_text().splitlines()]
+    return results_in(RESULTS)
 
 
 def record(shifts: tuple[str, ...]) -> None:

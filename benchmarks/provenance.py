@@ -1,9 +1,11 @@
-"""What a figure is recorded with: the commit it was measured on, and the machine."""
+"""What figures are recorded with: the commit they were measured on, and the machine."""
 
 import importlib.util
+import json
 import platform
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -31,6 +33,11 @@ def machine() -> str:
     threads = f"{torch.get_num_threads()} CPU thread(s)"
     versions = f"torch {torch.__version__}, Python {platform.python_version()}"
     return f"{cpu}{gpu}, {threads}, {versions}"
+
+
+def results_in(file: Path) -> list[dict[str, Any]]:
+    """The results in a file of JSON lines; none if there is no file."""
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
 def has_qp() -> bool:

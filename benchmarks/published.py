@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from provenance import commit, machine
+from provenance import commit, machine, results_in
 
 from adiw_tune.training import TrainingRun, TrialConfig
 from adiw_tune.training.saving import load_checkpoint
@@ -84,8 +84,7 @@ def run(method: str, checkpoints: Path) -> None:
 
 
 def rows() -> list[dict[str, Any]]:
-    lines = RESULTS.read_text().splitlines() if RESULTS.exists() else []
-    return [json.loads(line) for line in lines]
+    return results_in(RESULTS)
 
 
 def append(row: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ import typer
 from adiw_tune.cli.app import DataDir, SearchName, Storage, app
 from adiw_tune.cli.console import out, warn, write
 from adiw_tune.errors import UserError
-from adiw_tune.output_file import OutputFile
+from adiw_tune.output_file import OutputFile, begins_with
 from adiw_tune.ranges import check_whole
 from adiw_tune.record.record import DEFAULT_STORAGE, SearchRecord
 
@@ -58,7 +58,7 @@ def check_csv(option: str, path: Path) -> OutputFile:
     from adiw_tune.search.row_tables import CSV_BEGINS
 
     file = OutputFile(option, path)
-    file.check(CSV_BEGINS, _WHAT["csv"])
+    file.check(begins_with(CSV_BEGINS), _WHAT["csv"])
     return file
 
 
@@ -77,7 +77,7 @@ def _checked(kind: RowsKind, top: int | None, output: Path | None) -> OutputFile
     from adiw_tune.tracking.rows_page import PAGE_BEGINS
 
     file = OutputFile("--output", output)
-    file.check(JSON_BEGINS if kind == "json" else PAGE_BEGINS, _WHAT[kind])
+    file.check(begins_with(JSON_BEGINS if kind == "json" else PAGE_BEGINS), _WHAT[kind])
     return file
 
 

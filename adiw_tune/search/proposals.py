@@ -15,9 +15,9 @@ from adiw_tune.errors import UserError
 from adiw_tune.metrics import ACCURACY, Metric
 from adiw_tune.record.history import History
 from adiw_tune.record.runs import Run, Skipped
+from adiw_tune.search.allocation import TrialAllocation
 from adiw_tune.search.sampler import FixingSampler, within
 from adiw_tune.search.space import SpaceFile, plain
-from adiw_tune.search.turns import Turns
 
 _STATES = {
     "running": TrialState.RUNNING,
@@ -60,8 +60,8 @@ class Proposer:
     pruned in Optuna's eyes, never complete at its short cost; so is a point that the space calls
     infeasible.
 
-    :class:`Turns` says which values are chosen beforehand. Each baseline has a study of its own, of
-    what makes a difference to it.
+    :class:`TrialAllocation` says which values are chosen beforehand. Each baseline has a study of
+    its own, of what makes a difference to it.
 
     Args:
         space: what to propose from.
@@ -82,29 +82,29 @@ class Proposer:
         self.space = space
         self._seed = seed
         self._metric = metric
-        self._turns = Turns(space, trials, metric, baselines)
+        self._allocation = TrialAllocation(space, trials, metric, baselines)
         self._mirror = _Mirror(metric)
 
     def propose(self, history: History) -> Proposal | Infeasible:
         """The next point of the space, given those so far."""
-        tried, turn, baseline_of = (
+        tried, allocated, baseline_of = (
             history.proposed,
-            self._turns.next(history),
-            self._turns.baseline_of,
+            self._allocation.next(history),
+            self._allocation.baseline_of,
         )
-        alike = looked_at([one for one in tried if baseline_of(one) == turn.of], self._metric)
-        study = study_of(alike, self._metric) if turn.of else self._mirror.showing(alike)
-        study.sampler = self._sampler(len(tried), turn.chosen)
+        alike = looked_at([one for one in tried if baseline_of(one) == allocated.of], self._metric)
+        study = study_of(alike, self._metric) if allocated.of else self._mirror.showing(alike)
+        study.sampler = self._sampler(len(tried), allocated.chosen)
         trial = study.ask()
         try:
             config = self.space(trial)
         except optuna.TrialPruned as error:
             return Infeasible(*_suggested(trial), " ".join(str(error).split()) or "TrialPruned")
-        baselines = self._turns.baselines
-        if turn.of is None or baselines is None:
+        baselines = self._allocation.baselines
+        if allocated.of is None or baselines is None:
             return Proposal(config, *_suggested(trial))
-        config = baselines.config(turn.of, config, trial)
-        return Proposal(config, *(baselines.told(some, turn.of) for some in _suggested(trial)))
+        config = baselines.config(allocated.of, config, trial)
+        return Proposal(config, *(baselines.told(some, allocated.of) for some in _suggested(trial)))
 
     def _sampler(self, tried: int, chosen: dict[str, Any]) -> optuna.samplers.BaseSampler:
         # 32 bits, and apart for neighbouring seeds of a user's.

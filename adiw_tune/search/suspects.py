@@ -10,7 +10,7 @@ import pandas as pd
 from adiw_tune.errors import UserError, in_one_line
 from adiw_tune.record.record import SearchRecord
 from adiw_tune.record.runs import Run
-from adiw_tune.search.row_looks import row_looks
+from adiw_tune.search.row_previews import row_previews
 from adiw_tune.search.row_tables import csv_pieces, row_tables, text_of
 from adiw_tune.search.rows import RankedRows, ranked_rows, telling_run
 from adiw_tune.tasks import Splits, find_task
@@ -114,7 +114,7 @@ def _at_hand(record: SearchRecord, run: Run, won: TrainingRun | None) -> Splits 
 
 
 def _shown(table: pd.DataFrame, splits: Splits) -> list[ShownRow]:
-    looks = row_looks(splits, table["row"].tolist())
+    looks = row_previews(splits, table["row"].tolist())
     texts = [[text_of(cell) for cell in table[column]] for column in ("label", "predicted")]
     cells = table.to_dict("records")
     return [shown_row(*one) for one in zip(cells, *texts, looks, strict=True)]

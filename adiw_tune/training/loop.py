@@ -3,7 +3,7 @@
 import io
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -388,16 +388,8 @@ class TrainingRun:
         load_optimizer(self.optimizer, state["optimizer"])
         if "schedule" in state:  # not in the states of earlier versions, whose rate was constant
             self._schedule.load_state_dict(state["schedule"])
-        self.method.load_state_dict(_as_now(state["method"]))
+        self.method.load_state_dict(state["method"])
         if self._scores is not None and "scores" in state:
             self._scores.load(state["scores"], self.peers)
         self._order.set_state(state["order"])
         self._streams.load_state_dict(state)
-
-
-def _as_now(method: Mapping[str, Any]) -> dict[str, Any]:
-    """The state of a method, also as earlier versions named its parts."""
-    return {
-        name.removeprefix("estimator.") if ".reference." in name else name: part
-        for name, part in method.items()
-    }

@@ -9,11 +9,11 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch.nn import functional
 
-from adiw_tune.tasks import TASKS
+from adiw_tune.tasks import TASKS, find_task
 from adiw_tune.tasks.splits import Splits
 from adiw_tune.training import TrainingRun, TrialConfig, load_splits
 from adiw_tune.training.methods import Step
-from adiw_tune.training.row_scores import ScoredRows
+from adiw_tune.training.row_scores import ScoredRows, _read
 
 from . import small
 from .conftest import MakeRun
@@ -68,8 +68,7 @@ def test_means_are_over_the_last_half_of_the_epochs(
 def test_what_the_network_took_a_row_for_is_of_the_last_epoch(small_run: MakeRun) -> None:
     run = small_run(method="erm", epochs=1, learning_rate=1e-30)
     found = scored(run)
-    logits = run.network(small.in_memory(run.splits.train).inputs)  # no update moved it
-    again = TrainingRun(run.config, splits=run.splits)
+    again = TrainingRun(run.config, splits=run.splits)  # with the weights that no update moved
     logits = again.network(small.in_memory(run.splits.train).inputs).detach()
     assert found.predicted is not None
     assert found.confidence is not None
@@ -122,9 +121,7 @@ def test_methods_that_train_on_other_rows_tell_of_none(small_run: MakeRun, metho
     assert again.scored_rows() is None
 
 
-def test_binary_targets_are_read_label_by_label(monkeypatch: pytest.MonkeyPatch) -> None:
-    from adiw_tune.training.row_scores import _read
-
+def test_binary_targets_are_read_label_by_label() -> None:
     logits, labels = torch.tensor([[2.0, -1.0], [0.5, 3.0]]), torch.tensor([[1.0, 1.0], [0.0, 1.0]])
     losses = functional.binary_cross_entropy_with_logits(logits, labels, reduction="none").mean(1)
     margin, predicted, confidence = _read("binary", logits, labels, losses)
@@ -152,8 +149,6 @@ def test_real_targets_go_by_their_losses(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_numbers_tell_which_of_the_tasks_rows_they_are() -> None:
     config = TrialConfig(task="digits", shift="class-prior:10", seed=3)
     splits: Splits = load_splits(config)
-    from adiw_tune.tasks import find_task
-
     rows = small.in_memory(find_task("digits").load(None).rows)
     assert splits.numbers is not None
     train = small.in_memory(splits.train)

@@ -1,6 +1,8 @@
 """What a method is: how a mini-batch of training rows becomes the loss that is descended."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -95,6 +97,16 @@ class Method(nn.Module):
         if self.estimates or self.reference_weight:
             size, seed = config.reference_batch_size, config.seed + 2
             self.reference = BatchStream(splits.reference, size, seed)
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> Any:
+        """Take up a state, also one whose reference stream an earlier version named otherwise."""
+        now = {
+            name.removeprefix("estimator.") if ".reference." in name else name: part
+            for name, part in state_dict.items()
+        }
+        return super().load_state_dict(now, strict, assign)
 
     def begin(self, learner: Learner) -> None:
         """Called once, after the warm-up epochs and before the first epoch that weighs."""

@@ -19,7 +19,7 @@ _CHARACTERS = 2000  # of a text
 _SMALLEST = 4  # pixels of a picture's side
 
 
-def row_looks(splits: Splits, numbers: Sequence[int]) -> list[Look]:
+def row_previews(splits: Splits, numbers: Sequence[int]) -> list[Look]:
     """Of training rows, which are read for it; ``numbers`` are theirs in the task's data.
 
     Raises:

@@ -12,7 +12,7 @@ from PIL import Image
 from torch.utils.data import Dataset
 
 from adiw_tune.errors import UserError
-from adiw_tune.search.row_looks import look_of, row_looks
+from adiw_tune.search.row_previews import look_of, row_previews
 from adiw_tune.tasks import Split, Splits, StreamedSplit, find_task, parse_shift
 from adiw_tune.tasks.rows import loaded
 from adiw_tune.tracking.rows_page import ShownRow, SuspectRows, rows_page
@@ -81,14 +81,14 @@ def streamed(texts: list[str], index: list[int]) -> Splits:
 
 def test_texts_of_a_data_set_are_shown_as_they_came_and_only_these_are_read() -> None:
     splits = streamed(["zero", "one", "two", EVIL], [3, 1, 2])
-    assert [look.text for look in row_looks(splits, [2, 3])] == ["two", EVIL]
+    assert [look.text for look in row_previews(splits, [2, 3])] == ["two", EVIL]
     dataset: Any = splits.train.dataset  # type: ignore[attr-defined]
     assert dataset.read == [2, 3]
 
 
 def test_a_row_that_cannot_be_read_is_told() -> None:
     with pytest.raises(UserError, match="item 9 of the data set cannot be read"):
-        row_looks(streamed(["zero"], [0, 9]), [9])
+        row_previews(streamed(["zero"], [0, 9]), [9])
 
 
 def test_rows_are_found_by_their_numbers_in_the_tasks_data() -> None:
@@ -96,7 +96,7 @@ def test_rows_are_found_by_their_numbers_in_the_tasks_data() -> None:
     splits = task.splits(parse_shift("class-prior:10"), seed=1)
     assert splits.numbers is not None
     number = int(splits.numbers[17])
-    (found,) = row_looks(splits, [number])
+    (found,) = row_previews(splits, [number])
     rows = loaded(task.load(None).rows)
     assert isinstance(rows, Split)
     np.testing.assert_array_equal(found.picture, (255 * rows.inputs[number, 0]).round().numpy())

@@ -1,4 +1,4 @@
-"""Whose turn the next proposal is: a starting point's, a neglected arm's, or anyone's."""
+"""Which arm the next trial goes to: a starting point, one short of trials, or Optuna's choice."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -18,17 +18,22 @@ _SKIPPED_FOR_A_CHOICE = 3  # infeasible points in a row, after which no baseline
 
 
 @dataclass(frozen=True)
-class Turn:
-    """Whose turn it is: a baseline's, or None for the space's own; and values to suggest."""
+class Allocation:
+    """What the next trial is for.
+
+    Args:
+        of: a baseline, or None for the space's own arms.
+        chosen: values to suggest; the sampler chooses the others.
+    """
 
     of: str | None
     chosen: dict[str, Any]
 
 
-class Turns:
-    """Whose turn it is, as a function of what has happened.
+class TrialAllocation:
+    """Allocates trials to arms, as a function of what has happened.
 
-    The first turns are the space's starting points, each divergence by its defaults. After them
+    The first trials are the space's starting points, each divergence by its defaults. After them
     every other one goes to the divergence tried least, until each has had its floor: half of its
     even share of the trials. So none loses for want of being tried. The same goes for methods that
     the space chooses among. Which a trial was of is read from its configuration.
@@ -53,42 +58,42 @@ class Turns:
         self._metric = metric
         self._with_baselines = with_baselines
 
-    def next(self, history: History) -> Turn:
-        """Whose turn it is: of a starting point, of an arm for want of trials, or of the space."""
-        turn = self._next(history)
-        if turn.of and history.skipped_in_a_row >= _SKIPPED_FOR_A_CHOICE:
-            return Turn(None, {})  # a choice of values that the space has nothing for
-        return turn
+    def next(self, history: History) -> Allocation:
+        """What the next trial is for."""
+        allocated = self._next(history)
+        if allocated.of and history.skipped_in_a_row >= _SKIPPED_FOR_A_CHOICE:
+            return Allocation(None, {})  # the space is infeasible at the values chosen
+        return allocated
 
-    def _next(self, history: History) -> Turn:
+    def _next(self, history: History) -> Allocation:
         tried, begun = history.proposed, history.of_kind("search")
         if len(tried) < len(self._starts):
             return self._starts[len(tried)]
-        last, left = self._last_turns, self._trials - len(begun)
+        last, left = self._last_baselines, self._trials - len(begun)
         if 0 < left <= len(last):
             return self._with_the_best_recipe(last[-left], begun)
-        return Turn(None, {}) if len(tried) % 2 else self._wanting(tried)
+        return Allocation(None, {}) if len(tried) % 2 else self._wanting(tried)
 
     @property
-    def _last_turns(self) -> list[str]:
+    def _last_baselines(self) -> list[str]:
         """The baselines, where there are trials for that beside the starting points."""
         return self._plain if self._trials >= len(self._starts) + len(self._plain) else []
 
-    def _with_the_best_recipe(self, name: str, begun: list[Run]) -> Turn:
+    def _with_the_best_recipe(self, name: str, begun: list[Run]) -> Allocation:
         assert self.baselines is not None
         weighted = [one for one in begun if one.status == "finished" and one.arm not in BASELINES]
         if not weighted:
-            return Turn(name, self.baselines.fixed(name))
+            return Allocation(name, self.baselines.fixed(name))
         best = min(
             weighted,
             key=lambda run: (-self._metric.score(run.value(self._metric)), run.last("work_s")),
         )
         told = self.baselines.told(best.params, name)
         if any(run.arm == name and run.params == told for run in begun):
-            return Turn(name, self.baselines.fixed(name))
-        return Turn(name, self.baselines.recipe_of(best.params, name))
+            return Allocation(name, self.baselines.fixed(name))
+        return Allocation(name, self.baselines.recipe_of(best.params, name))
 
-    def _wanting(self, tried: list[Run | Skipped]) -> Turn:
+    def _wanting(self, tried: list[Run | Skipped]) -> Allocation:
         """The arm that has been tried least, if any has not had its floor yet."""
         arms, plain = self._arms, self._plain
         floor = self._trials // (2 * (len(arms) + len(plain))) if arms or plain else 0
@@ -97,14 +102,14 @@ class Turns:
         turns = {n: runs[n] + sum(agrees(p, values) for p in points) for n, values in arms.items()}
         # One that is hardly ever feasible is left after twice its floor.
         wanting = {n: turn for n, turn in turns.items() if runs[n] < floor and turn < 2 * floor}
-        to_come = len(self._last_turns) > 0
+        to_come = len(self._last_baselines) > 0
         wanting |= {name: runs[name] for name in plain if runs[name] + to_come < floor}
         if not wanting:
-            return Turn(None, {})
+            return Allocation(None, {})
         name = min(wanting, key=wanting.__getitem__)
         if self.baselines is not None and name in plain:
-            return Turn(name, self.baselines.fixed(name))
-        return Turn(None, arms[name])
+            return Allocation(name, self.baselines.fixed(name))
+        return Allocation(None, arms[name])
 
     def baseline_of(self, one: Run | Skipped) -> str | None:
         """Which baseline of ours it was a trial of, if any."""
@@ -129,11 +134,11 @@ class Turns:
         return self.baselines.names if self.baselines else []
 
     @cached_property
-    def _starts(self) -> list[Turn]:
-        """Of divergences and baselines in turns."""
-        own = [Turn(None, point) for point in starting_points(self._draws)]
+    def _starts(self) -> list[Allocation]:
+        """Those of divergences and baselines, alternating."""
+        own = [Allocation(None, point) for point in starting_points(self._draws)]
         if self.baselines is None:
             return own
-        plain = [Turn(name, self.baselines.start(name)) for name in self._plain]
-        pairs = zip_longest(own or [Turn(None, {}) for _ in plain], plain)
-        return [turn for pair in pairs for turn in pair if turn is not None]
+        plain = [Allocation(name, self.baselines.start(name)) for name in self._plain]
+        pairs = zip_longest(own or [Allocation(None, {}) for _ in plain], plain)
+        return [one for pair in pairs for one in pair if one is not None]
