@@ -47,10 +47,20 @@ ADIW: dict[str, dict[str, Any]] = {
     **{name: {"divergence": name} for name in DIVERGENCES},
     "auto": {"divergence": "auto"},
 }
+BASELINES = ("erm", "pooled", "clean-only")
 GIW = {f"giw, {name}": {"method": "giw", **changes} for name, changes in ADIW.items()}
 
 # Measured before methods that weigh trained on the reference rows, too.
 ON_TRAINING_ROWS_ALONE = {"reference_weight": 0.0}
+
+TASKS = Path(__file__).with_name("tasks")
+CIFAR10N = {
+    "batch_size": 128,
+    "reference_batch_size": 128,
+    "learning_rate": 2e-3,
+    "schedule": "cosine",
+    "epochs": 12,
+}
 
 # Suite -> (what its columns are called -> task and shift, rows).
 SUITES: dict[str, tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]] = {
@@ -89,6 +99,27 @@ SUITES: dict[str, tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]] =
             for name, shift in (("pair 0.45", "pair:0.45"), ("symmetric 0.4", "symmetric:0.4"))
         },
         {**CONTROLS, **ADIW},
+    ),
+    # As the project's defaults are now: methods that weigh train on the reference rows, too.
+    "real": (
+        {
+            "news in Yoruba": {
+                "task": str(TASKS / "news_titles.py"),
+                "batch_size": 64,
+                "epochs": 20,
+            },
+            "Adult, group 100": {"task": "adult", "shift": "group-prior:100", "epochs": 5},
+            "CIFAR-10N worst": {"task": str(TASKS / "cifar10n_small.py"), **CIFAR10N},
+            "CIFAR-10N aggregate": {"task": str(TASKS / "cifar10n_small_aggregate.py"), **CIFAR10N},
+            "Fashion, class-prior 100": {"task": "fashion-mnist", "shift": "class-prior:100"},
+            "Fashion, pair 0.45": {"task": "fashion-mnist", "shift": "pair:0.45"},
+        },
+        {
+            **{name: {"method": name} for name in BASELINES},
+            **{name: one for name, one in CONTROLS.items() if name not in BASELINES},
+            "giw": {"method": "giw"},
+            **ADIW,
+        },
     ),
 }
 BY_DEFAULT = ("fashion-mnist", "color-fashion")  # hours on a CPU, where cifar10 takes weeks

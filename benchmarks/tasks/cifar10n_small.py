@@ -1,7 +1,7 @@
 """CIFAR-10N: 20,000 images at 16 x 16 with labels by people, 40% of them wrong; a small CNN.
 
-The data directory holds cifar10/ and cifar10n/, as the task cifar10n reads them. Of each image
-the labels are a wrong one of three people's, if there is one ("worst").
+The data directory holds cifar10/ and cifar10n/, as the task cifar10n reads them. The label of an
+image is a wrong one of three people's, if there is one ("worst").
 """
 
 from functools import lru_cache
@@ -22,7 +22,12 @@ Rows = tuple[Tensor, Tensor]
 
 def train(data_dir: Path) -> Rows:
     """Images, bytes [n, 3, 16, 16], and classes as people have them, [n]."""
-    return _images(data_dir)[CLEAN:], _data(data_dir).relabelled["worst"][CLEAN:ROWS]
+    return labelled(data_dir, "worst")
+
+
+def labelled(data_dir: Path, by: str) -> Rows:
+    """As train(), with the labels that CIFAR-10N calls ``by``."""
+    return _images(data_dir)[CLEAN:], _data(data_dir).relabelled[by][CLEAN:ROWS]
 
 
 def reference(data_dir: Path) -> Rows:
