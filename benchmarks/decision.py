@@ -22,13 +22,18 @@ planted winner that is picked and not called a tie. True means are known: covera
 intervals, of all four divergences, that hold theirs.
 
 ``gain`` does the same with the baselines, for the answer whether weighting is worth it. Planted is
-1 point for all divergences, for one of them alone, for nobody, or for one of the baselines; nobody
-gains where each seed's seven values are dealt to the seven at random.
+1 point for all divergences, for one of them alone, for one of the baselines, or for nobody. The
+baselines are
+
+    equal     in mean; where nobody gains, each seed's seven values are dealt to the seven at random
+    recorded  as far apart as they were; divergences are level with the best, before what is planted
 """
 
 import argparse
 import json
 import sys
+from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -109,13 +114,18 @@ def settings_of(arm: str) -> dict[str, Any]:
 
 def luck(shift: str, arms: tuple[str, ...] = DIVERGENCES) -> tuple[np.ndarray, float]:
     """Final accuracies [arm, seed] less each arm's mean; and the mean of all."""
+    values = finals(shift, arms)
+    return values - values.mean(1, keepdims=True), float(values.mean())
+
+
+def finals(shift: str, arms: tuple[str, ...]) -> np.ndarray:
+    """Final accuracies [arm, seed]."""
     runs = pd.DataFrame(recorded())
     runs = runs[runs["shift"] == shift]
     final = runs.assign(final=[curve[-1] for curve in runs["accuracy"]])
     final = final[final["divergence"].isin(arms)]
     table = final.pivot(index="divergence", columns="seed", values="final").dropna(axis=1)
-    values = table.loc[list(arms)].to_numpy()
-    return values - values.mean(1, keepdims=True), float(values.mean())
+    return table.loc[list(arms)].to_numpy()
 
 
 def planted(luck: np.ndarray, rng: np.random.Generator, winner: int) -> np.ndarray:
@@ -188,12 +198,12 @@ def simulate() -> None:
             )
 
 
-# What is planted -> whether an arm is raised, of so many arms, in race number so-and-so.
-PLANTED = {
+# What is planted -> whether an arm is raised, by its number, in a search by its number.
+PLANTED: dict[str, Callable[[int, int], bool]] = {
     "all divergences": lambda arm, number: arm < len(DIVERGENCES),
     "one divergence": lambda arm, number: arm == number % len(DIVERGENCES),
-    "nobody": None,
     "one baseline": lambda arm, number: arm == len(DIVERGENCES) + number % len(BASELINES),
+    "nobody": lambda arm, number: False,
 }
 
 
@@ -213,20 +223,22 @@ def run_search(values: np.ndarray, most: int) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def answers(shift: str, raised: Any, most: int) -> pd.DataFrame:
+def answers(shift: str, equal: bool, name: str, most: int) -> pd.DataFrame:
     """A row per search: the answer, how many runs it took, whether the interval holds the truth."""
-    residuals, mean = luck(shift, ALL)
+    residuals, _ = luck(shift, ALL)
+    means = finals(shift, ALL).mean(1)
+    best = means[len(DIVERGENCES) :].max()
+    means[: len(ALL) if equal else len(DIVERGENCES)] = best
     rng, table, rows = np.random.default_rng(0), trials_of(ALL), []
     for number in range(RACES):
         drawn = residuals[:, rng.integers(residuals.shape[1], size=most)]
-        gains = np.zeros(len(ALL))
-        if raised is None:
+        if equal and name == "nobody":
             drawn = rng.permuted(drawn, axis=0)
-        else:
-            gains = np.array([GAIN * raised(arm, number) for arm in range(len(ALL))])
-        reruns = run_search(mean + drawn + gains[:, None], most)
+        gains = [GAIN * PLANTED[name](arm, number) for arm in range(len(ALL))]
+        true = means + gains
+        reruns = run_search(true[:, None] + drawn, most)
         decision = decide(table, POLICY, reruns)
-        truth = gains[ALL.index(decision.gain_of)] - gains[len(DIVERGENCES) :].max()
+        truth = true[ALL.index(decision.gain_of)] - true[len(DIVERGENCES) :].max()
         low, high = decision.gain_interval
         rows.append((decision.worth_it, len(reruns), low <= truth <= high))
     return pd.DataFrame(rows, columns=["answer", "runs", "held"])
@@ -234,17 +246,20 @@ def answers(shift: str, raised: Any, most: int) -> pd.DataFrame:
 
 def gain() -> None:
     print(f"{RACES} searches a row; commit {commit()}; {machine()}\n")
-    print("| shift | raised by 1 point | seeds at most | yes | undecided | no | runs | holds |")
-    print("|---" * 8 + "|")
+    print(
+        "| shift | baselines | raised by 1 point | seeds at most | yes | undecided | no "
+        "| runs | intervals hold |"
+    )
+    print("|---" * 9 + "|")
     for shift in dict.fromkeys(run["shift"] for run in recorded() if run["divergence"] == "erm"):
-        for name, raised in PLANTED.items():
-            for most in MOST_SEEDS[:3]:
-                found = answers(shift, raised, most)
-                share = found["answer"].value_counts(normalize=True)
-                cells = [f"{share.get(one, 0.0):.1%}" for one in ("yes", "undecided", "no")]
-                runs = f"{found['runs'].mean():.1f} / {most * len(ALL)}"
-                row = [shift, name, str(most), *cells, runs, f"{found['held'].mean():.1%}"]
-                print(f"| {' | '.join(row)} |", flush=True)
+        for equal, name, most in product((False, True), PLANTED, MOST_SEEDS[:3]):
+            found = answers(shift, equal, name, most)
+            share = found["answer"].value_counts(normalize=True)
+            cells = [f"{share.get(one, 0.0):.1%}" for one in ("yes", "undecided", "no")]
+            runs = f"{found['runs'].mean():.1f} / {most * len(ALL)}"
+            where = [shift, "equal" if equal else "recorded", name, str(most)]
+            row = [*where, *cells, runs, f"{found['held'].mean():.1%}"]
+            print(f"| {' | '.join(row)} |", flush=True)
 
 
 if __name__ == "__main__":

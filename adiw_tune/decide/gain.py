@@ -9,10 +9,21 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from adiw_tune.arms import BASELINES
-from adiw_tune.decide.evidence import ANSWER_ERROR, RACE_ERROR, complete, scores_of
-from adiw_tune.decide.paired import MIN_SEEDS, Matrix, levelled, lower_bounds
+from adiw_tune.decide.evidence import ERROR, complete, scores_of
+from adiw_tune.decide.paired import (
+    MIN_SEEDS,
+    Matrix,
+    levelled,
+    lower_bounds,
+    lower_bounds_over,
+)
 from adiw_tune.decide.policies import Policy, default_policy, parse_policy
 from adiw_tune.metrics import Metric
+
+# How often a gain is told that is none, at most; and as often one too small. To stop running seeds
+# early costs less of it than the answer in the end, which more often decides.
+RACE_ERROR = 0.2 * ERROR
+ANSWER_ERROR = ERROR - RACE_ERROR
 
 WorthIt = Literal["yes", "no", "undecided"]
 Positions: TypeAlias = NDArray[np.intp]
@@ -27,9 +38,9 @@ class Gain:
         gain: score of ``weighting`` minus that of ``baseline``, in the metric's unit, above 0 if
             weighting is better: the mean difference over the seeds that both have.
         interval: [low, high], 95%, of the gain over the baseline that is truly the best: the lowest
-            of the lower ends over all baselines, by bounds that hold for all pairs of a weighted
-            finalist and a baseline at once, so that the choice of these two biases nothing. None of
-            single runs.
+            of the lower ends over all baselines, by bounds that hold for all weighted finalists at
+            once, and for all baselines where a choice among them matters, so that the choice of
+            these two biases nothing. None of single runs.
         work_ratio: work of ``weighting`` by that of ``baseline``.
         worth_it: yes if the gain is above 0, no if it is less than what counts as about equal
             (a point, or 1% of the baseline's value), each with this confidence; else undecided.
@@ -59,17 +70,19 @@ def measured_gain(trials: pd.DataFrame, reruns: pd.DataFrame, metric: Metric) ->
     if not len(weighted) or not len(plain):
         return None
     values = complete(values)
-    bounds, mean = lower_bounds(values, ANSWER_ERROR), np.nanmean(levelled(values), 1)
-    ahead = weighted[(bounds[np.ix_(weighted, plain)] > 0).all(1)]
-    candidates = ahead if len(ahead) else weighted
-    best, base = candidates[mean[candidates].argmax()], plain[mean[plain].argmax()]
+    mean = np.nanmean(levelled(values), 1)
+    lower, upper = _bounds(values, weighted, plain, ANSWER_ERROR)
+    ahead = (lower > 0).all(1)
+    candidates = np.flatnonzero(ahead) if ahead.any() else np.arange(len(weighted))
+    i, j = candidates[mean[weighted[candidates]].argmax()], mean[plain].argmax()
+    best, base = weighted[i], plain[j]
     return Gain(
         weighting=names[best],
         baseline=names[base],
         gain=float(np.nanmean(values[best] - values[base])),
-        interval=[float(bounds[best, plain].min()), -float(bounds[base, best])],
+        interval=[float(lower[i].min()), float(upper[i, j])],
         work_ratio=float(work[names[best]] / work[names[base]]),
-        worth_it=_answer(bounds, mean, weighted, plain, metric),
+        worth_it=_answer(lower, upper, mean[plain], metric),
     )
 
 
@@ -116,11 +129,12 @@ def contest(
         if np.isnan(seen[[*weighted, *plain]]).any():
             break
         rounds = seeds - MIN_SEEDS + 1
-        bounds = lower_bounds(seen, RACE_ERROR / (rounds * (rounds + 1)))
+        error = RACE_ERROR / (rounds * (rounds + 1))
         mean = np.nanmean(levelled(seen), 1)
-        if _answer(bounds, mean, weighted, plain, metric) != "undecided":
+        bounds = _bounds(seen, weighted, plain, error)
+        if _answer(*bounds, mean[plain], metric) != "undecided":
             return []
-        weighted, plain = (_not_beaten(bounds, side) for side in (weighted, plain))
+        weighted, plain = (_not_beaten(seen, side, error) for side in (weighted, plain))
     return [names[position] for position in sorted([*weighted, *plain])]
 
 
@@ -138,19 +152,33 @@ def _sides(trials: list[str], arms: Mapping[str, str]) -> tuple[Positions, Posit
     return np.flatnonzero(~is_plain), np.flatnonzero(is_plain)
 
 
-def _not_beaten(bounds: Matrix, side: Positions) -> Positions:
-    return np.asarray(side[~(bounds[np.ix_(side, side)] > 0).any(0)])
+def _not_beaten(values: Matrix, side: Positions, error: float) -> Positions:
+    return np.asarray(side[~(lower_bounds(values[side], error) > 0).any(0)])
 
 
-def _answer(
-    bounds: Matrix, mean: Matrix, weighted: Positions, plain: Positions, metric: Metric
-) -> WorthIt:
-    """By the lower ``bounds`` of differences, [k, k], as of :func:`lower_bounds`."""
-    if (bounds[np.ix_(weighted, plain)] > 0).all(1).any():
+def _bounds(
+    values: Matrix, weighted: Positions, plain: Positions, error: float
+) -> tuple[Matrix, Matrix]:
+    """[w, b] and [w, b]: by how much w is better than b, at least and at most.
+
+    Each baseline is compared with the weighted trials by the spread of these alone, so that one
+    that varies much, as training on few rows does, widens no other's bounds. A gain has to hold
+    over every baseline, which needs no allowance for their number; the upper bounds do, as they are
+    read for the baseline that happened to be the best.
+    """
+    sides, few = values[weighted], error / len(plain)
+    lower = [lower_bounds_over(sides, values[j], error) for j in plain]
+    upper = [-lower_bounds_over(-sides, -values[j], few) for j in plain]
+    return np.stack(lower, 1), np.stack(upper, 1)
+
+
+def _answer(lower: Matrix, upper: Matrix, plain: Matrix, metric: Metric) -> WorthIt:
+    """By the bounds of gains [w, b] and the means of the baselines [b]."""
+    if (lower > 0).all(1).any():
         return "yes"
-    best = plain[mean[plain].argmax()]
-    about_equal = parse_policy(default_policy(metric), metric).margin(mean[best])
-    return "no" if (-bounds[best, weighted] < about_equal).all() else "undecided"
+    best = plain.argmax()
+    about_equal = parse_policy(default_policy(metric), metric).margin(plain[best])
+    return "no" if (upper[:, best] < about_equal).all() else "undecided"
 
 
 def verdict(gain: Gain, arms: Mapping[str, str], picked: str, policy: Policy) -> str:
