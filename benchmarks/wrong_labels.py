@@ -35,7 +35,7 @@ from typing import Any
 import numpy as np
 import torch
 from clean_rows import COLUMNS as OTHERS
-from clean_rows import Right, right_labels
+from clean_rows import FASHION, Right, right_labels
 from provenance import commit, machine, results_in
 from scipy.special import softmax
 from scipy.stats import rankdata
@@ -50,12 +50,10 @@ from adiw_tune.training.row_scores import RowScores
 RESULTS = Path(__file__).with_suffix(".jsonl")
 FOLDS = 5
 
-FASHION = {"task": "fashion-mnist"}
 COLUMNS: dict[str, tuple[dict[str, Any], Right]] = {
     **{name: OTHERS[name] for name in ("digits, symmetric 0.5", "digits, pair 0.4")},
     "fashion-mnist, symmetric 0.5": ({**FASHION, "shift": "symmetric:0.5"}, "none"),
-    "fashion-mnist, pair 0.45": ({**FASHION, "shift": "pair:0.45"}, "none"),
-    "CIFAR-10N, worst": OTHERS["CIFAR-10N, worst"],
+    **{name: OTHERS[name] for name in ("fashion-mnist, pair 0.45", "CIFAR-10N, worst")},
 }
 WEIGHTED = ("mmd", "kl", "energy")
 PLAIN = {"cleanlab": {"method": "erm"}, "cleanlab, clean rows": {"method": "pooled"}}
