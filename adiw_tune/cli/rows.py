@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from adiw_tune.cli.app import DataDir, SearchName, Storage, app
-from adiw_tune.cli.console import out, warn, write
+from adiw_tune.cli.console import out, write
 from adiw_tune.errors import UserError
 from adiw_tune.output_file import OutputFile, begins_with
 from adiw_tune.ranges import check_whole
@@ -40,12 +40,14 @@ def rows(
     storage: Storage = DEFAULT_STORAGE,
 ) -> None:
     """Tell which training rows look wrong: label, prediction, weight and rank of suspicion."""
+    if data_dir is not None and kind != "html":
+        raise UserError("--data-dir is for --format html, which alone reads the rows: leave it out")
     file = _checked(kind, top, output)
     record = SearchRecord.open(storage, name)
     if kind == "table":
-        _print_table(record, top or _IN_TABLE, data_dir)
+        _print_table(record, top or _IN_TABLE)
         return
-    pieces = _page(record, top, data_dir) if kind == "html" else _data(record, kind, top, data_dir)
+    pieces = _page(record, top, data_dir) if kind == "html" else _data(record, kind, top)
     if file is None:
         for piece in pieces:
             write(piece)
@@ -81,24 +83,21 @@ def _checked(kind: RowsKind, top: int | None, output: Path | None) -> OutputFile
     return file
 
 
-def _print_table(record: SearchRecord, top: int, data_dir: Path | None) -> None:
+def _print_table(record: SearchRecord, top: int) -> None:
     from adiw_tune.search.row_tables import row_tables
-    from adiw_tune.search.suspects import class_names, told_by
+    from adiw_tune.search.suspects import told_by
     from adiw_tune.terminal import rows_table
 
     ranked = _ranked(record)
-    names = class_names(record, data_dir, warn)
     by = f"{len(ranked):,} training rows, by {told_by(ranked)}"
-    out.print(rows_table(row_tables(ranked, names, top), by))
+    out.print(rows_table(row_tables(ranked, top), by))
 
 
-def _data(record: SearchRecord, kind: str, top: int | None, data_dir: Path | None) -> Iterator[str]:
+def _data(record: SearchRecord, kind: str, top: int | None) -> Iterator[str]:
     from adiw_tune.search.row_tables import csv_pieces, json_pieces
-    from adiw_tune.search.suspects import class_names
 
-    ranked = _ranked(record)
     pieces = csv_pieces if kind == "csv" else json_pieces
-    return pieces(ranked, class_names(record, data_dir, warn), top)
+    return pieces(_ranked(record), top)
 
 
 def _page(record: SearchRecord, top: int | None, data_dir: Path | None) -> Iterable[str]:

@@ -315,7 +315,7 @@ def _save_rows(run: "TrainingRun", file: OutputFile) -> None:
 
     scored = run.scored_rows()
     assert scored is not None
-    file.write(csv_pieces(ranked("train", scored), run.splits.names))
+    file.write(csv_pieces(ranked("train", scored)))
 
 
 def _print_training(

@@ -1,6 +1,6 @@
 """Ranked training rows as tables, CSV and JSON, a piece at a time: a million take little memory."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -18,9 +18,7 @@ _DIGITS = 6  # after the point
 Array = NDArray[Any]
 
 
-def row_tables(
-    ranked: RankedRows, names: Sequence[str] = (), most: int | None = None
-) -> Iterator[pd.DataFrame]:
+def row_tables(ranked: RankedRows, most: int | None = None) -> Iterator[pd.DataFrame]:
     """Of the most suspicious rows first: each a table of at most 20,000 rows with COLUMNS.
 
     rank: 1 for the most suspicious. row: its number in the task's data, from 0. label and
@@ -28,32 +26,27 @@ def row_tables(
 
     Args:
         ranked: the rows.
-        names: of the classes; () to give their numbers.
         most: how many rows to give; None for all.
     """
     n = len(ranked) if most is None else min(most, len(ranked))
-    whole = [_is_whole(values) for values in (ranked.label, ranked.predicted)]
+    whole = (_is_whole(ranked.label), _is_whole(ranked.predicted))
     for start in range(0, n, _ROWS_AT_ONCE):
-        yield _table(ranked.take(slice(start, min(start + _ROWS_AT_ONCE, n))), start, names, whole)
+        yield _table(ranked.take(slice(start, min(start + _ROWS_AT_ONCE, n))), start, whole)
 
 
-def csv_pieces(
-    ranked: RankedRows, names: Sequence[str] = (), most: int | None = None
-) -> Iterator[str]:
+def csv_pieces(ranked: RankedRows, most: int | None = None) -> Iterator[str]:
     """The same as CSV; numbers of a list have spaces between them."""
-    for place, table in enumerate(row_tables(ranked, names, most)):
+    for place, table in enumerate(row_tables(ranked, most)):
         for column in ("label", "predicted"):
             if table[column].dtype == object:
                 table[column] = table[column].map(_joined)
         yield csv_text(table, header=place == 0)
 
 
-def json_pieces(
-    ranked: RankedRows, names: Sequence[str] = (), most: int | None = None
-) -> Iterator[str]:
+def json_pieces(ranked: RankedRows, most: int | None = None) -> Iterator[str]:
     """The same as JSON: a list of objects, each on a line."""
     between = "[\n"
-    for table in row_tables(ranked, names, most):
+    for table in row_tables(ranked, most):
         lines = str(table.to_json(orient="records", lines=True)).splitlines()
         yield between + ",\n".join(lines)
         between = ",\n"
@@ -73,16 +66,14 @@ def _joined(cell: Any) -> Any:
     return " ".join(map(str, cell)) if isinstance(cell, list) else cell
 
 
-def _table(
-    rows: RankedRows, start: int, names: Sequence[str], whole: Sequence[bool]
-) -> pd.DataFrame:
+def _table(rows: RankedRows, start: int, whole: tuple[bool, bool]) -> pd.DataFrame:
     n = len(rows)
     return pd.DataFrame(
         {
             "rank": np.arange(start + 1, start + n + 1),
             "row": rows.number,
-            "label": _cells(rows.label, whole[0], names),
-            "predicted": _cells(rows.predicted, whole[1], names, n),
+            "label": _cells(rows.label, whole[0], rows.names),
+            "predicted": _cells(rows.predicted, whole[1], rows.names, n),
             "confidence": _rounded(rows.confidence, n),
             "weight": _rounded(rows.weight, n),
             "margin": _rounded(rows.margin, n),
@@ -91,7 +82,7 @@ def _table(
     )
 
 
-def _cells(values: Array | None, whole: bool, names: Sequence[str], n: int = 0) -> Any:
+def _cells(values: Array | None, whole: bool, names: tuple[str, ...], n: int = 0) -> Any:
     if values is None:
         return [None] * n
     columns = values.reshape(len(values), -1)

@@ -2,12 +2,13 @@
 
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from adiw_tune.errors import UserError
 from adiw_tune.record.record import SearchRecord
@@ -31,6 +32,7 @@ class RankedRows:
         number, label, weight, margin, predicted, confidence: as of
             :class:`adiw_tune.training.row_scores.ScoredRows`, means over runs; ``predicted`` is
             what most runs say, of real targets their mean.
+        names: of the classes, where labels came as names.
     """
 
     trial: str
@@ -41,16 +43,16 @@ class RankedRows:
     predicted: Array | None
     confidence: Array | None
     runs: Array
+    names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.number)
 
     def take(self, rows: slice) -> "RankedRows":
         """Some of them, in their order."""
-        parts: dict[str, Any] = {n: value for n, value in vars(self).items() if n != "trial"}
-        for name, value in parts.items():
-            parts[name] = None if value is None else value[rows]
-        return RankedRows(self.trial, **parts)
+        arrays = {n: value for n, value in vars(self).items() if isinstance(value, np.ndarray)}
+        parts: dict[str, Any] = {name: value[rows] for name, value in arrays.items()}
+        return replace(self, **parts)
 
 
 def ranked_rows(record: SearchRecord) -> RankedRows:
@@ -141,6 +143,7 @@ def _together(trial: str, base: ScoredRows, others: Iterator[ScoredRows]) -> Ran
         predicted=None if predicted is None else predicted[order],
         confidence=None if confidence is None else confidence[order],
         runs=sums.runs[order],
+        names=base.names,
     )
 
 
@@ -152,23 +155,23 @@ class _Sums:
         self.runs = np.ones(len(base.number), dtype=np.int64)
         self.weight = base.weight.double().numpy().copy()
         self.margin = base.margin.double().numpy().copy()
-        self._predicted = [] if base.predicted is None else [base.predicted.numpy()]
         self._confidence = None if base.confidence is None else base.confidence.double().numpy()
-        self._known = [np.ones(len(base.number), dtype=bool)]
+        self._mean = base.predicted is not None and base.predicted.is_floating_point()
+        self._said = [] if base.predicted is None else [_compact(base.predicted)]
 
     def add(self, one: ScoredRows) -> None:
         """What another run says of the rows that it had with the same label."""
         mine, theirs = _same_rows(self._base, one)
-        known = np.zeros(len(self.runs), dtype=bool)
-        known[mine] = True
-        self._known.append(known)
         self.runs[mine] += 1
         self.weight[mine] += one.weight.numpy()[theirs]
         self.margin[mine] += one.margin.numpy()[theirs]
-        if one.predicted is not None and self._predicted:
-            predicted = np.zeros_like(self._predicted[0])
-            predicted[mine] = one.predicted.numpy()[theirs]
-            self._predicted.append(predicted)
+        if one.predicted is not None and self._said:
+            said = _compact(one.predicted)[theirs]
+            if self._mean:
+                self._said[0][mine] += said
+            else:
+                self._said.append(np.full_like(self._said[0], _NOTHING))
+                self._said[-1][mine] = said
         if one.confidence is not None and self._confidence is not None:
             self._confidence = self._confidence.copy()
             self._confidence[mine] += one.confidence.numpy()[theirs]
@@ -176,15 +179,29 @@ class _Sums:
     def prediction(self) -> tuple[Array | None, Array | None]:
         """What most runs say, of values the mean; and their mean confidence."""
         confidence = None if self._confidence is None else self._confidence / self.runs
-        if not self._predicted:
+        if not self._said:
             return None, None
-        said, known = np.stack(self._predicted), np.stack(self._known)
-        if said.dtype.kind == "f":
-            return said.sum(0) / self.runs.reshape(-1, *[1] * (said.ndim - 2)), confidence
-        known = np.broadcast_to(known.reshape(*known.shape, *[1] * (said.ndim - 2)), said.shape)
-        agree = np.stack([((said == one) & known).sum(0) for one in said])
-        most = np.where(known, agree, -1).argmax(0)
-        return np.take_along_axis(said, most[None], 0)[0], confidence
+        first = self._said[0]
+        if self._mean:
+            return first / self.runs.reshape(-1, *[1] * (first.ndim - 1)), confidence
+        best, most = first.copy(), np.zeros(first.shape, dtype=np.int16)
+        for one in self._said:  # of those that as many say, the first run's
+            agree = np.zeros_like(most)
+            for other in self._said:
+                agree += one == other
+            more = (one != _NOTHING) & (agree > most)
+            best[more], most[more] = one[more], agree[more]
+        return best, confidence
+
+
+_NOTHING = -1  # what a run says of a row that it did not have
+
+
+def _compact(predicted: Tensor) -> Array:
+    """A copy in which a class takes 4 bytes, and 0 or 1 of binary targets one; values double."""
+    if predicted.is_floating_point():
+        return predicted.double().numpy().copy()
+    return predicted.numpy().astype(np.int8 if predicted.dtype == torch.uint8 else np.int32)
 
 
 def _same_rows(base: ScoredRows, one: ScoredRows) -> tuple[Array, Array]:

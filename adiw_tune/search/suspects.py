@@ -1,6 +1,6 @@
 """Which training rows of a search look wrong, with all that their page and tables show of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from adiw_tune.record.runs import Run
 from adiw_tune.search.row_previews import row_previews
 from adiw_tune.search.row_tables import csv_pieces, row_tables, text_of
 from adiw_tune.search.rows import RankedRows, ranked_rows, telling_run
-from adiw_tune.tasks import Splits, find_task
+from adiw_tune.tasks import Splits
 from adiw_tune.text import counted
 from adiw_tune.tracking.rows_page import ShownRow, SuspectRows, shown_row
 from adiw_tune.training import TrainingRun, TrialConfig, load_splits
@@ -31,13 +31,13 @@ def suspect_rows(
     Raises:
         UserError: a row cannot be read.
     """
-    table = pd.concat(row_tables(ranked, splits.names, most))
+    table = pd.concat(row_tables(ranked, most))
     return SuspectRows(
         shown=_shown(table, splits),
         rows=len(ranked),
         by=told_by(ranked),
         command=record.rows_command(),
-        csv=partial(csv_pieces, ranked, splits.names),
+        csv=partial(csv_pieces, ranked),
     )
 
 
@@ -85,19 +85,6 @@ def splits_of(record: SearchRecord, run: Run, data_dir: Path | None = None) -> S
             "--format csv gives the numbers of those that look wrong"
         )
     return splits
-
-
-def class_names(record: SearchRecord, data_dir: Path | None, warn: Warn) -> Sequence[str]:
-    """Of the classes; () where they have none, and, with a line, where the data is gone."""
-    run = telling_run(record)
-    if run is None:
-        return ()
-    try:
-        task = find_task(_config(record, run).task)
-        return task.load(data_dir or record.settings.data_dir).names
-    except UserError as error:
-        warn(f"classes are given as numbers, since their names cannot be read: {error}")
-        return ()
 
 
 def _config(record: SearchRecord, run: Run) -> TrialConfig:

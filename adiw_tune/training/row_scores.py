@@ -30,6 +30,7 @@ class ScoredRows:
             targets, 0 or 1; [n, k] values of real ones; None of a task's own targets.
         confidence: [n], the probability that it gave this, averaged over the labels of a row; None
             where there is none.
+        names: of the classes, where labels came as names.
     """
 
     number: Tensor
@@ -38,9 +39,10 @@ class ScoredRows:
     margin: Tensor
     predicted: Tensor | None
     confidence: Tensor | None
+    names: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """Of tensors, as a file holds them."""
+        """Of tensors and names, as a file holds them."""
         return dict(vars(self))
 
     @classmethod
@@ -122,6 +124,7 @@ class RowScores(nn.Module):
             margin=margin,
             predicted=None if kind == "own" else predicted.to(_PREDICTED[kind]),
             confidence=confidence if kind in _WITH_CONFIDENCE else None,
+            names=self._splits.names,
         )
 
 

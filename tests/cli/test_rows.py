@@ -156,6 +156,7 @@ def test_methods_that_train_on_other_rows_are_refused(tmp_path: Path, method: st
     [
         (["rows", "s", "--format", "html"], "--format html needs --output FILE: name the page"),
         (["rows", "s", "--output", "x"], "--output is for --format csv, json or html: name one"),
+        (["rows", "s", "--data-dir", "."], "--data-dir is for --format html, which alone reads"),
         (["rows", "s", "--top", "10001"], "--top must be at most 10000; got 10001"),
         (
             ["rows", "s", "--format", "html", "--output", "space.py"],

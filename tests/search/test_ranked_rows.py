@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,52 @@ def test_what_most_runs_say_is_the_prediction(tmp_path: Path) -> None:
     found = ranked_rows(record)
     assert found.predicted is not None
     assert dict(zip(found.number.tolist(), found.predicted.tolist(), strict=True))[7] == 0
+
+
+def test_a_run_without_a_row_has_no_say_in_it(tmp_path: Path) -> None:
+    record, story = record_of(tmp_path)
+    ran(record, story, "t0", "search", None)
+    ran(record, story, "t0-seed0", "seed", ROWS)
+    for seed in (1, 2, 3):
+        ran(record, story, f"t0-seed{seed}", "seed", OTHER, seed=seed)
+    found = ranked_rows(record)
+    assert found.predicted is not None
+    said = dict(zip(found.number.tolist(), found.predicted.tolist(), strict=True))
+    assert said == {10: 1, 4: 0, 7: 2}
+
+
+def test_of_several_labels_a_row_each_is_what_most_runs_say(tmp_path: Path) -> None:
+    record, story = record_of(tmp_path)
+    ran(record, story, "t0", "search", None)
+    labels = torch.ones(3, 2)
+    for seed, said in enumerate(([1, 0], [0, 0], [0, 1])):
+        predicted = torch.tensor([said] * 3, dtype=torch.uint8)
+        rows = ScoredRows(**{**vars(ROWS), "label": labels, "predicted": predicted})
+        ran(record, story, f"t0-seed{seed}", "seed", rows, seed=seed)
+    found = ranked_rows(record)
+    assert found.predicted is not None
+    assert found.predicted.tolist() == [[0, 0]] * 3
+
+
+def test_of_real_targets_it_is_the_mean(tmp_path: Path) -> None:
+    record, story = record_of(tmp_path)
+    ran(record, story, "t0", "search", None)
+    for seed, rows in enumerate((ROWS, OTHER)):
+        said = torch.tensor([[1.0], [2.0], [4.0]]) + seed
+        rows = ScoredRows(**{**vars(rows), "predicted": said, "confidence": None})
+        ran(record, story, f"t0-seed{seed}", "seed", rows, seed=seed)
+    found = ranked_rows(record)
+    assert found.predicted is not None
+    said = dict(zip(found.number.tolist(), found.predicted.tolist(), strict=True))
+    assert said == {10: [1.0], 4: [2.5], 7: [4.0]}
+    assert found.confidence is None
+
+
+def test_classes_keep_their_names(tmp_path: Path) -> None:
+    record, story = record_of(tmp_path)
+    ran(record, story, "t0", "search", None)
+    ran(record, story, "t0-winner", "winner", replace(ROWS, names=("cat", "dog", "cow")))
+    assert ranked_rows(record).names == ("cat", "dog", "cow")
 
 
 def test_where_a_baseline_is_the_pick_the_best_weighted_trial_tells(tmp_path: Path) -> None:

@@ -16,7 +16,9 @@ from adiw_tune.search.row_tables import CSV_BEGINS, JSON_BEGINS, csv_pieces, jso
 from adiw_tune.search.rows import RankedRows
 
 
-def ranked(label: Any, predicted: Any, confidence: Any = None) -> RankedRows:
+def ranked(
+    label: Any, predicted: Any, confidence: Any = None, names: tuple[str, ...] = ()
+) -> RankedRows:
     label = np.asarray(label)
     n = len(label)
     return RankedRows(
@@ -28,6 +30,7 @@ def ranked(label: Any, predicted: Any, confidence: Any = None) -> RankedRows:
         predicted=None if predicted is None else np.asarray(predicted),
         confidence=None if confidence is None else np.asarray(confidence),
         runs=np.full(n, 3),
+        names=names,
     )
 
 
@@ -40,8 +43,8 @@ def both(rows: RankedRows, *arguments: Any) -> tuple[list[dict[str, str]], list[
 
 
 def test_classes_have_their_names_and_no_name_is_a_formula() -> None:
-    rows = ranked([0, 1, 1], [1, 1, 0], [0.25, 1.0, 1 / 3])
-    table, listed = both(rows, ("=cat", "dog"))
+    rows = ranked([0, 1, 1], [1, 1, 0], [0.25, 1.0, 1 / 3], ("=cat", "dog"))
+    table, listed = both(rows)
     assert [row["label"] for row in table] == ["'=cat", "dog", "dog"]
     assert [row["predicted"] for row in listed] == ["dog", "dog", "=cat"]
     assert [row["confidence"] for row in table] == ["0.25", "1.0", "0.333333"]
@@ -49,7 +52,7 @@ def test_classes_have_their_names_and_no_name_is_a_formula() -> None:
 
 
 def test_a_class_that_no_row_has_keeps_its_number() -> None:
-    table, _ = both(ranked([0, 1], [2, 1], [0.5, 0.5]), ("cat", "dog"))
+    table, _ = both(ranked([0, 1], [2, 1], [0.5, 0.5], ("cat", "dog")))
     assert [row["predicted"] for row in table] == ["2", "dog"]
 
 
@@ -78,10 +81,10 @@ def test_of_a_tasks_own_targets_nothing_is_predicted() -> None:
 @pytest.mark.parametrize("most", [None, 1, 20_000, 20_001, 10**9])
 def test_pieces_are_one_table(most: int | None) -> None:
     rows = ranked(np.arange(50_000) % 7, np.arange(50_000) % 5, np.ones(50_000))
-    whole = pd.concat(row_tables(rows, (), most))
+    whole = pd.concat(row_tables(rows, most))
     n = min(most or 50_000, 50_000)
     assert whole["rank"].tolist() == [*range(1, n + 1)]
-    table, listed = both(rows, (), most)
+    table, listed = both(rows, most)
     assert len(table) == len(listed) == n
     assert table[-1]["rank"] == str(n)
 
