@@ -27,6 +27,7 @@ from typing import Any
 import torch
 from provenance import commit, machine, results_in
 
+from adiw_tune.arms import BASELINES
 from adiw_tune.training import TrainingRun, TrialConfig
 
 RESULTS = Path(__file__).with_name("accuracy.jsonl")
@@ -47,7 +48,6 @@ ADIW: dict[str, dict[str, Any]] = {
     **{name: {"divergence": name} for name in DIVERGENCES},
     "auto": {"divergence": "auto"},
 }
-BASELINES = ("erm", "pooled", "clean-only")
 GIW = {f"giw, {name}": {"method": "giw", **changes} for name, changes in ADIW.items()}
 
 # Measured before methods that weigh trained on the reference rows, too.
