@@ -7,19 +7,18 @@ Shapes: ``values`` is [k, s], the scores of k trials over s seeds, the greater t
 that was dropped from a race lacks the later seeds, which are NaN.
 """
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
-from scipy.special import chdtr, stdtrit
+from scipy.special import fdtrc, stdtrit
 
 from adiw_tune.metrics import Metric
 
 MIN_SEEDS = 3  # the spread of two values is a single number: nothing to judge a mean by
 RESAMPLES = 4000  # a share of them is right within a point
-_DRAWS = 1000
+_DIRECTIONS = 2000
 
 Matrix: TypeAlias = NDArray[np.float64]
 
@@ -43,100 +42,89 @@ def lower_bounds(values: Matrix, error: float) -> Matrix:
         error: the probability, in (0, 0.5), that a trial is thought worse than one that is not
             better.
     """
-    k, pairs = len(values), _pairs(values)
-    if not pairs.known.any():
+    k = len(values)
+    differences = values[:, None, :] - values[None, :, :]
+    known = ~np.isnan(differences)
+    n = known.sum(-1)  # [k, k]
+    mean = np.where(known, differences, 0).sum(-1) / np.maximum(n, 1)
+    squares = (np.where(known, differences - mean[..., None], 0) ** 2).sum(-1)
+    pairs = ~np.eye(k, dtype=bool) & (n >= MIN_SEEDS)
+    if not pairs.any():
         return np.where(np.eye(k, dtype=bool), 0.0, -np.inf)
-    bounds = pairs.mean - stdtrit(pairs.df, 1 - error / (k - 1)) * pairs.standard_error
-    return np.where(np.eye(k, dtype=bool), 0.0, np.where(pairs.known, bounds, -np.inf))
+    freedom = np.maximum(n - 1, 1)
+    pooled = squares[pairs].sum() / freedom[pairs].sum()
+    df = (~np.isnan(values)).sum() - k - (~np.isnan(values)).any(0).sum() + 1
+    width = stdtrit(df, 1 - error / (k - 1)) * np.sqrt(
+        np.maximum(squares / freedom, pooled) / np.maximum(n, 1)
+    )
+    return np.where(np.eye(k, dtype=bool), 0.0, np.where(pairs, mean - width, -np.inf))
 
 
 def lower_bounds_over(values: Matrix, other: Matrix, error: float) -> Matrix:
     """[k]: by how much, at least, each of k trials is better than one other.
 
-        mean(d) - c * sqrt(max(var(d), pooled variance) / n)
+        mean(d) - c * sqrt(max(var(d), mean of the k variances) / n)
 
-    as in :func:`lower_bounds`, of the k + 1 trials alone. All k hold at once with probability
+    with d the differences over the n seeds that both have. All k hold at once with probability
     1 - error: c is the quantile of the largest of k Student's t. As all differences share the other
-    trial's luck, these depend on each other, as much as the residuals say, and c is less than
-    Bonferroni's t_df(1 - error / k).
+    trial's luck, these depend on each other, as much as the residuals say: c is less than
+    Bonferroni's, and the degrees of freedom of the mean variance are as few as n - 1 where the
+    other's luck is nearly all there is, and as many as k (n - 1) where it is little. Trials with
+    fewer than ``MIN_SEEDS`` shared seeds have -inf.
 
     Source: Dunnett, "A multiple comparison procedure for comparing several treatments with a
-    control", JASA 1955, with the correlations as measured.
+    control", JASA 1955, with the correlations as measured; Satterthwaite, "An approximate
+    distribution of estimates of variance components", Biometrics 1946, for the degrees of freedom.
 
     Args:
         values: [k, s].
         other: [s].
         error: in (0, 0.5).
     """
-    k, pairs = len(values), _pairs(np.vstack([values, other]))
-    known, mean, standard_error = (
-        part[:k, k] for part in (pairs.known, pairs.mean, pairs.standard_error)
-    )
-    if not known.any():
-        return np.full(k, -np.inf)
-    width = _largest_t(pairs.residuals[:k, k][known], pairs.df, error) * standard_error
-    return np.where(known, mean - width, -np.inf)
+    bounds = np.full(len(values), -np.inf)
+    differences = values - other
+    both = ~np.isnan(differences)
+    enough = both.sum(1) >= MIN_SEEDS
+    if not enough.any():
+        return bounds
+    differences, both = differences[enough], both[enough]
+    n, shared = both.sum(1), both.astype(float) @ both.T
+    mean = np.nanmean(differences, 1)
+    residuals = np.where(both, differences - mean[:, None], 0)  # [k, s]
+    covariance = residuals @ residuals.T / np.maximum(shared - 1, 1)
+    variance = covariance.diagonal()
+    if not variance.any():
+        bounds[enough] = mean
+        return bounds
+    uncertain = (covariance**2 / np.maximum(shared - 1, 1)).sum()
+    c = _largest_t(residuals, variance.sum() ** 2 / uncertain, error)
+    bounds[enough] = mean - c * np.sqrt(np.maximum(variance, variance.mean()) / n)
+    return bounds
 
 
-def _largest_t(residuals: Matrix, df: int, error: float) -> float:
+def _largest_t(residuals: Matrix, df: float, error: float) -> float:
     """The 1 - error quantile of the largest of k Student's t, correlated as ``residuals`` [k, s].
 
-    Normal draws have the correlations of the residuals whose multiples they are; for each the
-    probability of the scale is exact, so that few draws resolve small errors.
+    The k values are a normal vector, of as many dimensions as the residuals span, along the
+    residuals' directions, over the root of chi-square by df. For each direction that the vector may
+    have the probability is exact, by F; directions are drawn.
     """
     least, most = stdtrit(df, 1 - error), stdtrit(df, 1 - error / len(residuals))
     norms = np.linalg.norm(residuals, axis=1, keepdims=True)
-    if not norms.all():  # of equal differences there is no correlation
+    if len(residuals) == 1 or not norms.all():  # differences without spread have no correlation
         return float(most)
+    left, scale, _ = np.linalg.svd(residuals / norms, full_matrices=False)
+    along = (left * scale)[:, scale > 1e-6 * scale[0]]  # [k, d]
+    d = along.shape[1]
     rng = np.random.default_rng(0)  # the same answer every time
-    draws = rng.standard_normal((_DRAWS, residuals.shape[1])) @ (residuals / norms).T
-    largest = draws.max(1)
+    drawn = rng.standard_normal((_DIRECTIONS, d))
+    largest = (drawn @ along.T).max(1) / np.linalg.norm(drawn, axis=1)
     largest = largest[largest > 0]
 
     def excess(c: float) -> float:
-        return float(chdtr(df, df * (largest / c) ** 2).sum() / _DRAWS - error)
+        return float(fdtrc(d, df, (c / largest) ** 2 / d).sum() / _DIRECTIONS - error)
 
     return float(brentq(excess, least, most)) if excess(least) > 0 > excess(most) else float(most)
-
-
-@dataclass(frozen=True)
-class _Pairs:
-    """Differences of trial i less trial j over the seeds that both have.
-
-    Args:
-        known: [k, k], whether there are enough seeds; False of i = j.
-        mean: [k, k].
-        standard_error: [k, k], of the mean.
-        df: degrees of freedom of it.
-        residuals: [k, k, s], differences less their mean; 0 where a seed is missing.
-    """
-
-    known: NDArray[np.bool_]
-    mean: Matrix
-    standard_error: Matrix
-    df: int
-    residuals: Matrix
-
-
-def _pairs(values: Matrix) -> _Pairs:
-    k = len(values)
-    differences = values[:, None, :] - values[None, :, :]
-    both = ~np.isnan(differences)
-    n = both.sum(-1)  # [k, k]
-    mean = np.where(both, differences, 0).sum(-1) / np.maximum(n, 1)
-    residuals = np.where(both, differences - mean[..., None], 0)
-    squares = (residuals**2).sum(-1)
-    known = ~np.eye(k, dtype=bool) & (n >= MIN_SEEDS)
-    freedom = np.maximum(n - 1, 1)
-    pooled = squares[known].sum() / max(freedom[known].sum(), 1)
-    run = ~np.isnan(values)
-    return _Pairs(
-        known=known,
-        mean=mean,
-        standard_error=np.sqrt(np.maximum(squares / freedom, pooled) / np.maximum(n, 1)),
-        df=int(run.sum() - k - run.any(0).sum() + 1),
-        residuals=residuals,
-    )
 
 
 def levelled(values: Matrix) -> Matrix:

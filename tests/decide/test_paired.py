@@ -6,9 +6,11 @@ from scipy import stats
 
 from adiw_tune.decide.paired import (
     MIN_SEEDS,
+    _largest_t,
     interval,
     levelled,
     lower_bounds,
+    lower_bounds_over,
     resampled_means,
 )
 from adiw_tune.metrics import ACCURACY
@@ -51,6 +53,55 @@ def test_the_best_is_seldom_thought_worse(own: list[float], seeds: int) -> None:
         )
         wrong += int((lower_bounds(values, 0.05)[:, 3] > 0).any())
     assert wrong <= 70  # 50 expected at most, and the error of counting; the deviant one is last
+
+
+def test_over_one_other_the_bound_is_that_of_the_paired_t_test() -> None:
+    values = drawn([0.80, 0.81], 6, np.random.default_rng(0), own=0.003)
+    test = stats.ttest_rel(values[1], values[0], alternative="greater")
+    bound = test.confidence_interval(0.95).low
+    assert lower_bounds_over(values[1:], values[0], 0.05)[0] == pytest.approx(bound)
+
+
+@pytest.mark.parametrize(("k", "published"), [(2, 2.03), (3, 2.19), (4, 2.30), (5, 2.39)])
+def test_the_quantile_is_that_of_dunnetts_table(k: int, published: float) -> None:
+    """One-sided, 5%, 20 degrees of freedom; differences from one other correlate by a half."""
+    residuals = np.column_stack([np.eye(k), -np.ones(k)])
+    assert _largest_t(residuals, 20, 0.05) == pytest.approx(published, abs=0.03)
+
+
+@pytest.mark.parametrize("error", [0.02, 1e-4])
+def test_the_quantile_is_that_of_the_multivariate_t(error: float) -> None:
+    residuals = np.random.default_rng(5).normal(size=(3, 8)) + 1.0
+    unit = residuals / np.linalg.norm(residuals, axis=1, keepdims=True)
+    joint = stats.multivariate_t(shape=unit @ unit.T, df=12, seed=0)
+    found = _largest_t(residuals, 12, error)
+    assert 1 - joint.cdf(np.full(3, found)) == pytest.approx(error, rel=0.15)
+
+
+def test_differences_that_are_one_and_the_same_need_no_allowance() -> None:
+    residuals = np.tile([1.0, -2.0, 1.0], (4, 1))
+    assert _largest_t(residuals, 6, 0.05) == pytest.approx(stats.t.ppf(0.95, 6), abs=0.05)
+    assert _largest_t(0 * residuals, 6, 0.05) == pytest.approx(stats.t.ppf(1 - 0.05 / 4, 6))
+
+
+def test_one_that_varies_much_widens_no_bounds_over_another() -> None:
+    rng = np.random.default_rng(6)
+    values = drawn([0.81, 0.81, 0.80, 0.70], 5, rng, own=np.array([[1], [1], [1], [20]]) * 1e-3)
+    over_the_calm = lower_bounds_over(values[:2], values[2], 0.02)
+    assert (over_the_calm > 0).all()
+    assert not (lower_bounds(values, 0.02)[:2, 2] > 0).any()
+
+
+@pytest.mark.parametrize("other", [0.002, 0.01])
+@pytest.mark.parametrize("seeds", [3, 5, 10])
+def test_nobody_is_often_thought_better_than_one_as_good(other: float, seeds: int) -> None:
+    rng = np.random.default_rng(7)
+    own = np.array([[0.004]] * 4 + [[other]])
+    wrong = 0
+    for _ in range(1000):
+        values = drawn([0.8] * 5, seeds, rng, own)
+        wrong += int((lower_bounds_over(values[:4], values[4], 0.05) > 0).any())
+    assert wrong <= 70  # 50 expected at most, and the error of counting
 
 
 @pytest.mark.parametrize("seeds", [3, 5, 10])
