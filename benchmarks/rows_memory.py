@@ -36,14 +36,14 @@ def peak_mib() -> float:
 def said(seed: int, rows: int = ROWS) -> ScoredRows:
     """What a run says. Labels are the same in all."""
     generator = torch.Generator().manual_seed(seed)
-    margin = 2 * torch.rand(rows, generator=generator) - 1
+    fit = 2 * torch.rand(rows, generator=generator) - 1
     return ScoredRows(
         number=torch.arange(rows),
         label=torch.arange(rows) % CLASSES,
         weight=2 * torch.rand(rows, generator=generator),
-        margin=margin,
+        fit=fit,
         predicted=torch.randint(CLASSES, (rows,), generator=generator),
-        confidence=margin.abs(),
+        confidence=fit.abs(),
         names=tuple(f"class {number}" for number in range(CLASSES)),
     )
 

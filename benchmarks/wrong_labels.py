@@ -10,10 +10,11 @@ to wrong_labels.jsonl, with its commit and machine, and skips runs that stand th
 The figure is the area under the ROC curve: the probability that a row with a wrong label stands
 before one with a right label. Rows
 
-    mmd, kl, energy       of one run by the project's defaults, by the margins of its rows
+    mmd, kl, energy       of one run by the project's defaults: as ``rows`` ranks them, by the mean
+                          probability of the label over the last half of the epochs (``p, 0.5``)
     cleanlab              confident learning: the network trained plainly on four fifths of the
                           training rows says what it takes the other fifth for, in turns; rows are
-                          ranked by cleanlab's normalised margin
+                          ranked by cleanlab's default score, self-confidence
     cleanlab, clean rows  the same, where each of the five is trained as pooled, on the clean rows
 
 Networks, epochs and rows are the same. cleanlab is not among the project's requirements:
@@ -107,22 +108,23 @@ def measured(column: str, row: str, seed: int, data_dir: Path | None) -> dict[st
 
 
 def own_scores(config: TrialConfig, splits: Splits) -> dict[str, np.ndarray]:
-    """By name, [n], low where a label looks wrong; ``margin`` is what ``rows`` ranks by."""
+    """By name and the share of the epochs it is a mean over, [n], low where a label looks wrong."""
     training = TrainingRun(config, splits=splits, scored=True)
     kept = training._scores = EveryEpoch(splits, config.epochs)
     while not training.finished:
         training.run_epoch()
-    scored = training.scored_rows()
-    assert scored is not None
-    others = {}
+    found = {}
     for share in (1.0, 0.5, 0.25):
         last = kept.seen[-max(1, round(share * config.epochs)) :].mean(0).numpy()
-        others.update(
+        found.update(
             {f"{n}, {share:g}": one for n, one in zip(("p", "margin", "weight"), last, strict=True)}
         )
         ranks = [rankdata(one) for one in last[1:]]
-        others[f"weight + margin, {share:g}"] = ranks[0] + ranks[1]
-    return {"margin": scored.margin.numpy(), "weight": scored.weight.numpy(), **others}
+        found[f"weight + margin, {share:g}"] = ranks[0] + ranks[1]
+    scored = training.scored_rows()
+    assert scored is not None
+    np.testing.assert_allclose(found["p, 0.5"], scored.fit.numpy(), rtol=1e-4)
+    return found
 
 
 def cleanlab_scores(config: TrialConfig, splits: Splits) -> dict[str, np.ndarray]:
@@ -151,7 +153,7 @@ def cleanlab_scores(config: TrialConfig, splits: Splits) -> dict[str, np.ndarray
 
 
 # What the first table shows of a row.
-SHOWN = {**dict.fromkeys(WEIGHTED, "margin"), **dict.fromkeys(PLAIN, "normalized_margin")}
+SHOWN = {**dict.fromkeys(WEIGHTED, "p, 0.5"), **dict.fromkeys(PLAIN, "self_confidence")}
 
 
 def table() -> None:

@@ -69,12 +69,12 @@ def lower_bounds_over(values: Matrix, other: Matrix, error: float) -> Matrix:
     1 - error: c is the quantile of the largest of k Student's t. As all differences share the other
     trial's luck, these depend on each other, as much as the residuals say: c is less than
     Bonferroni's, and the degrees of freedom of the mean variance are as few as n - 1 where the
-    other's luck is nearly all there is, and as many as k (n - 1) where it is little. Trials with
-    fewer than ``MIN_SEEDS`` shared seeds have -inf.
+    other's luck is nearly all there is, and up to k (n - 1) where it is little. Trials with fewer
+    than ``MIN_SEEDS`` shared seeds have -inf.
 
     Source: Dunnett, "A multiple comparison procedure for comparing several treatments with a
-    control", JASA 1955, with the correlations as measured; Satterthwaite, "An approximate
-    distribution of estimates of variance components", Biometrics 1946, for the degrees of freedom.
+    control", JASA 1955, with the correlations as measured; Huynh and Feldt, "Estimation of the Box
+    correction for degrees of freedom from sample data", J. Educ. Stat. 1976.
 
     Args:
         values: [k, s].
@@ -88,18 +88,23 @@ def lower_bounds_over(values: Matrix, other: Matrix, error: float) -> Matrix:
     if not enough.any():
         return bounds
     differences, both = differences[enough], both[enough]
-    n, shared = both.sum(1), both.astype(float) @ both.T
-    mean = np.nanmean(differences, 1)
+    n, mean = both.sum(1), np.nanmean(differences, 1)
     residuals = np.where(both, differences - mean[:, None], 0)  # [k, s]
-    covariance = residuals @ residuals.T / np.maximum(shared - 1, 1)
-    variance = covariance.diagonal()
-    if not variance.any():
-        bounds[enough] = mean
-        return bounds
-    uncertain = (covariance**2 / np.maximum(shared - 1, 1)).sum()
-    c = _largest_t(residuals, variance.sum() ** 2 / uncertain, error)
+    variance = (residuals**2).sum(1) / (n - 1)
+    c = _largest_t(residuals, _degrees_of_freedom(residuals, int(n.min())), error)
     bounds[enough] = mean - c * np.sqrt(np.maximum(variance, variance.mean()) / n)
     return bounds
+
+
+def _degrees_of_freedom(residuals: Matrix, n: int) -> float:
+    """Of the mean of the k variances of ``residuals`` [k, s], of n seeds each."""
+    k, products = len(residuals), residuals @ residuals.T
+    if not products.any():
+        return float(k * (n - 1))
+    independent = products.trace() ** 2 / (products**2).sum()  # 1 to k, too few with few seeds
+    left = n - 1 - independent
+    unbiased = (n * independent - 2) / left if left > 0 else k
+    return float((n - 1) * np.clip(unbiased, 1, k))
 
 
 def _largest_t(residuals: Matrix, df: float, error: float) -> float:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from adiw_tune.csv_text import csv_text
 from adiw_tune.search.rows import RankedRows
 
-COLUMNS = ("rank", "row", "label", "predicted", "confidence", "weight", "margin", "runs")
+COLUMNS = ("rank", "row", "label", "predicted", "confidence", "weight", "fit", "runs")
 CSV_BEGINS = ",".join(COLUMNS[:3])
 JSON_BEGINS = f'[\n{{"{COLUMNS[0]}":'
 _ROWS_AT_ONCE = 20_000
@@ -76,7 +76,7 @@ def _table(rows: RankedRows, start: int, whole: tuple[bool, bool]) -> pd.DataFra
             "predicted": _cells(rows.predicted, whole[1], rows.names, n),
             "confidence": _rounded(rows.confidence, n),
             "weight": _rounded(rows.weight, n),
-            "margin": _rounded(rows.margin, n),
+            "fit": _rounded(rows.fit, n),
             "runs": rows.runs,
         }
     )

@@ -29,7 +29,7 @@ class RankedRows:
         trial: whose runs say it.
         runs: how many runs said something of each row: [n]. Seeds may deal rows to other roles, or
             change other labels; a run counts for the rows that it had with the same label.
-        number, label, weight, margin, predicted, confidence: as of
+        number, label, weight, fit, predicted, confidence: as of
             :class:`adiw_tune.training.row_scores.ScoredRows`, means over runs; ``predicted`` is
             what most runs say, of real targets their mean.
         names: of the classes, where labels came as names.
@@ -39,7 +39,7 @@ class RankedRows:
     number: Array
     label: Array
     weight: Array
-    margin: Array
+    fit: Array
     predicted: Array | None
     confidence: Array | None
     runs: Array
@@ -58,7 +58,7 @@ class RankedRows:
 def ranked_rows(record: SearchRecord) -> RankedRows:
     """By the pick of a search; where that is a baseline, by its best weighted finalist.
 
-    Rows are ranked by their mean margin, see :class:`ScoredRows`: the lowest, whose labels fit the
+    Rows are ranked by their mean fit, see :class:`ScoredRows`: the lowest, whose labels fit the
     least, first.
 
     Raises:
@@ -132,14 +132,14 @@ def _together(trial: str, base: ScoredRows, others: Iterator[ScoredRows]) -> Ran
     sums = _Sums(base)
     for one in others:
         sums.add(one)
-    order = np.argsort(sums.margin / sums.runs, kind="stable")
+    order = np.argsort(sums.fit / sums.runs, kind="stable")
     predicted, confidence = sums.prediction()
     return RankedRows(
         trial=trial,
         number=base.number.numpy()[order],
         label=base.label.numpy()[order],
         weight=(sums.weight / sums.runs)[order],
-        margin=(sums.margin / sums.runs)[order],
+        fit=(sums.fit / sums.runs)[order],
         predicted=None if predicted is None else predicted[order],
         confidence=None if confidence is None else confidence[order],
         runs=sums.runs[order],
@@ -154,7 +154,7 @@ class _Sums:
         self._base = base
         self.runs = np.ones(len(base.number), dtype=np.int64)
         self.weight = base.weight.double().numpy().copy()
-        self.margin = base.margin.double().numpy().copy()
+        self.fit = base.fit.double().numpy().copy()
         self._confidence = None if base.confidence is None else base.confidence.double().numpy()
         self._mean = base.predicted is not None and base.predicted.is_floating_point()
         self._said = [] if base.predicted is None else [_compact(base.predicted)]
@@ -164,7 +164,7 @@ class _Sums:
         mine, theirs = _same_rows(self._base, one)
         self.runs[mine] += 1
         self.weight[mine] += one.weight.numpy()[theirs]
-        self.margin[mine] += one.margin.numpy()[theirs]
+        self.fit[mine] += one.fit.numpy()[theirs]
         if one.predicted is not None and self._said:
             said = _compact(one.predicted)[theirs]
             if self._mean:

@@ -11,11 +11,11 @@ from adiw_tune.tracking import words
 if TYPE_CHECKING:
     import pandas as pd
 
-_NUMBERS = {"confidence": 2, "weight": 2, "margin": 2}  # digits
+_NUMBERS = {"confidence": 2, "weight": 2, "fit": 2}  # digits
 _READ = (
     "confidence: probability that the network gave what it predicted; weight: mean over the last "
-    "half of the epochs;\nmargin: how well the label fits, by which rows are ranked, the lowest "
-    "first"
+    "half of the epochs;\nfit: mean probability that it gave the label, there; rows are ranked by "
+    "it, the lowest first"
 )
 
 

@@ -23,8 +23,9 @@ _PIXELS = 96  # of a picture's longer side, at most
 _MEANINGS = (
     "row: its number in the task's data, from 0; confidence: the probability that the network gave "
     "what it predicted; weight: the mean importance weight over the last half of the epochs, 1 for "
-    "a row that counts as any other; margin: how well the label fits, over the same epochs, by "
-    "which rows are ranked, the lowest first"
+    "a row that counts as any other; fit: the mean probability that the network gave the label, "
+    "over the same epochs, or of real targets minus the loss; rows are ranked by it, the lowest "
+    "first"
 )
 _STYLE = """
 .cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); gap: 12px;
@@ -61,7 +62,7 @@ class ShownRow:
         rank: 1 for the most suspicious.
         number: in the task's data.
         label, predicted: as texts.
-        confidence, weight, margin: None where there is none.
+        confidence, weight, fit: None where there is none.
         look: None where the data could not be read.
     """
 
@@ -71,7 +72,7 @@ class ShownRow:
     predicted: str
     confidence: float | None
     weight: float
-    margin: float
+    fit: float
     look: Look | None = None
 
 
@@ -141,7 +142,7 @@ def _card(row: ShownRow) -> str:
         f"<p class='label'>label {escape(row.label)}</p>",
         f"<p>predicted {escape(row.predicted)}</p>",
         f"<p>confidence {words.number(row.confidence)}</p>",
-        f"<p>weight {words.number(row.weight)}</p>",
+        f"<p>weight {words.number(row.weight)}, fit {words.number(row.fit)}</p>",
     ]
     return f"<div class='card'>{_look(row.look)}{''.join(lines)}</div>"
 
@@ -157,7 +158,7 @@ def _look(look: Look | None) -> str:
 
 
 def _table(shown: Sequence[ShownRow]) -> str:
-    head = ("rank", "row", "label", "predicted", "confidence", "weight", "margin", "inputs")
+    head = ("rank", "row", "label", "predicted", "confidence", "weight", "fit", "inputs")
     cells = "".join(f"<th>{name}</th>" for name in head)
     rows = "".join(f"<tr>{_cells(row)}</tr>" for row in shown)
     return (
@@ -167,11 +168,7 @@ def _table(shown: Sequence[ShownRow]) -> str:
 
 
 def _cells(row: ShownRow) -> str:
-    numbers = (
-        words.number(row.confidence),
-        words.number(row.weight),
-        words.number(row.margin),
-    )
+    numbers = map(words.number, (row.confidence, row.weight, row.fit))
     return "".join(
         [
             *(f"<td class='number'>{number}</td>" for number in (row.rank, row.number)),
@@ -197,7 +194,7 @@ def shown_row(cells: Mapping[str, Any], label: str, predicted: str, look: Look |
     """Return a row of the page from one of the table.
 
     Args:
-        cells: rank, row, confidence, weight and margin.
+        cells: rank, row, confidence, weight and fit.
         label, predicted: as texts.
         look: of the row.
     """
@@ -209,6 +206,6 @@ def shown_row(cells: Mapping[str, Any], label: str, predicted: str, look: Look |
         predicted=predicted,
         confidence=float(confidence) if words.is_known(confidence) else None,
         weight=float(cells["weight"]),
-        margin=float(cells["margin"]),
+        fit=float(cells["fit"]),
         look=look,
     )

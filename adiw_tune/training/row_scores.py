@@ -22,9 +22,8 @@ class ScoredRows:
         number: [n], int64, of the row in the task's data.
         label: [n, ...], what the row was trained with.
         weight: [n], the mean weight over the last half of the epochs; 1 where the method has none.
-        margin: [n], how well the label fits, the mean over these epochs: of classes the
-            probability of the label minus the largest of another, in [-1, 1]; of binary targets
-            2 p - 1 with p the probability of the label, averaged over the labels of a row; of
+        fit: [n], how well the label fits, the mean over these epochs: of classes and binary targets
+            the probability that the network gave the label, averaged over the labels of a row; of
             other targets minus the loss.
         predicted: what the network last took the row for: [n], the class; [n, k] bytes of binary
             targets, 0 or 1; [n, k] values of real ones; None of a task's own targets.
@@ -36,7 +35,7 @@ class ScoredRows:
     number: Tensor
     label: Tensor
     weight: Tensor
-    margin: Tensor
+    fit: Tensor
     predicted: Tensor | None
     confidence: Tensor | None
     names: tuple[str, ...] = ()
@@ -54,13 +53,13 @@ class ScoredRows:
 class RowScores(nn.Module):
     """Sums up what steps say of the training rows, in the last half of the epochs.
 
-    Margins are those of the passes that train, each before the update with the row itself: a row's
-    wrong label that the network is about to learn by heart has a small one for as long as it has
-    not. Averaged over epochs they rank wrong labels better than the last network does, and cost no
-    pass of their own. A module, so that a run that is stopped goes on with the sums.
+    Probabilities are those of the passes that train, each before the update with the row itself: a
+    wrong label has a small one until the network has learnt it by heart. Averaged over epochs they
+    rank wrong labels better than the last network does, and cost no pass of their own. A module, so
+    that a run that is stopped goes on with the sums.
 
-    Source: Pleiss et al., "Identifying mislabeled data using the area under the margin ranking",
-    NeurIPS 2020, for margins over epochs; theirs are of logits.
+    Source: Swayamdipta et al., "Dataset cartography: mapping and diagnosing datasets with training
+    dynamics", EMNLP 2020, where the mean probability of the label is called confidence.
 
     Args:
         splits: the run's, on its device.
@@ -76,7 +75,7 @@ class RowScores(nn.Module):
         self._splits = splits
         self._from = int(_SHARE * epochs)
         labels = splits.train.labels
-        # Of each row: how often it was met, its weights, its margins.
+        # Of each row: how often it was met, its weights, how well its label fit.
         self.register_buffer("sums", torch.zeros(3, len(labels), device=labels.device))
         width = columns(labels).shape[1:] if splits.targets in ("binary", "real") else ()
         self.register_buffer("predicted", torch.zeros(len(labels), *width, device=labels.device))
@@ -93,8 +92,8 @@ class RowScores(nn.Module):
         weights = torch.ones_like(losses)
         if step.weights is not None:
             weights = peers.own(step.share(step.weights), n).to(losses.dtype)
-        margins, predicted, confidence = _read(self._splits.targets, logits, labels, losses)
-        self.sums[:, index] += torch.stack([torch.ones_like(weights), weights, margins])
+        fit, predicted, confidence = _read(self._splits.targets, logits, labels, losses)
+        self.sums[:, index] += torch.stack([torch.ones_like(weights), weights, fit])
         self.predicted[index], self.confidence[index] = predicted, confidence
 
     def begin_epoch(self) -> None:
@@ -116,12 +115,12 @@ class RowScores(nn.Module):
         parts = [self.sums, self.predicted, self.confidence]
         sums, predicted, confidence = (part.cpu() for part in peers.summed(parts))
         kind, numbers = self._splits.targets, self._splits.numbers
-        weight, margin = sums[1:] / sums[0].clamp_min(1)
+        weight, fit = sums[1:] / sums[0].clamp_min(1)
         return ScoredRows(
             number=torch.arange(len(weight)) if numbers is None else numbers,
             label=self._splits.train.labels.cpu(),
             weight=weight,
-            margin=margin,
+            fit=fit,
             predicted=None if kind == "own" else predicted.to(_PREDICTED[kind]),
             confidence=confidence if kind in _WITH_CONFIDENCE else None,
             names=self._splits.names,
@@ -135,16 +134,16 @@ _WITH_CONFIDENCE = ("classes", "binary")
 def _read(
     kind: str, outputs: Tensor, labels: Tensor, losses: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Margin [n], prediction [n] or [n, k], and its probability [n], as :class:`ScoredRows`."""
+    """Fit [n], prediction [n] or [n, k], and its probability [n], as :class:`ScoredRows`."""
     if kind == "classes":
         probabilities = outputs.softmax(dim=1)
-        own = probabilities.gather(1, labels.unsqueeze(1)).squeeze(1)
-        others = probabilities.scatter(1, labels.unsqueeze(1), 0.0).amax(dim=1)
         confidence, predicted = probabilities.max(dim=1)
-        return own - others, predicted.float(), confidence
+        fit = probabilities.gather(1, labels.unsqueeze(1)).squeeze(1)
+        return fit, predicted.float(), confidence
     if kind == "binary":
-        signed = 2 * columns(outputs).sigmoid() - 1  # above 0 for 1
-        margins = (signed * (2 * columns(labels) - 1)).mean(dim=1)
-        return margins, (signed > 0).float(), (1 + signed.abs()).mean(dim=1) / 2
+        of_one, labels = columns(outputs).sigmoid(), columns(labels)
+        fit = (labels * of_one + (1 - labels) * (1 - of_one)).mean(dim=1)
+        predicted = (of_one > 0.5).float()
+        return fit, predicted, torch.maximum(of_one, 1 - of_one).mean(dim=1)
     predicted = columns(outputs) if kind == "real" else torch.zeros_like(losses)
     return -losses, predicted, torch.zeros_like(losses)

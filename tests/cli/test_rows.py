@@ -31,7 +31,7 @@ def space(trial):
         "step_size": trial.suggest_float("step_size", 0.5, 1.5),
     }
 """
-COLUMNS = ["rank", "row", "label", "predicted", "confidence", "weight", "margin", "runs"]
+COLUMNS = ["rank", "row", "label", "predicted", "confidence", "weight", "fit", "runs"]
 QUICK = ("--epochs", "6", "--batch-size", "64", "--learning-rate", "0.003")
 ROWS = 1100
 
@@ -77,7 +77,7 @@ def test_what_the_network_says_of_them_is_right(searched: Finished) -> None:
     assert len(rows) == 50
     assert np.mean(right) > 0.9
     assert all(float(row["confidence"]) > 0.5 for row in rows)
-    assert all(float(row["margin"]) < 0 for row in rows)
+    assert all(float(row["fit"]) < 0.3 for row in rows)
 
 
 def test_json_has_the_same(searched: Finished) -> None:

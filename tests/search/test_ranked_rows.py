@@ -22,7 +22,7 @@ ROWS = ScoredRows(
     number=torch.tensor([10, 4, 7]),
     label=torch.tensor([0, 1, 2]),
     weight=torch.tensor([0.0, 1.0, 2.0]),
-    margin=torch.tensor([-0.5, 0.5, 1.0]),
+    fit=torch.tensor([-0.5, 0.5, 1.0]),
     predicted=torch.tensor([1, 1, 2]),
     confidence=torch.tensor([0.9, 0.7, 1.0]),
 )
@@ -31,7 +31,7 @@ OTHER = ScoredRows(
     number=torch.tensor([3, 4, 7]),
     label=torch.tensor([0, 1, 0]),
     weight=torch.tensor([9.0, 3.0, 9.0]),
-    margin=torch.tensor([-9.0, -2.5, -9.0]),
+    fit=torch.tensor([-9.0, -2.5, -9.0]),
     predicted=torch.tensor([0, 0, 1]),
     confidence=torch.tensor([0.1, 0.5, 0.1]),
 )
@@ -66,7 +66,7 @@ def ran(
 def test_one_run_ranks_rows_by_how_little_their_labels_fit() -> None:
     found = ranked("t0", ROWS)
     assert found.number.tolist() == [10, 4, 7]
-    assert found.margin.tolist() == [-0.5, 0.5, 1.0]
+    assert found.fit.tolist() == [-0.5, 0.5, 1.0]
     assert found.runs.tolist() == [1, 1, 1]
     assert found.take(slice(1)).number.tolist() == [10]
 
@@ -79,7 +79,7 @@ def test_runs_count_for_the_rows_that_they_had_with_the_same_label(tmp_path: Pat
     found = ranked_rows(record)
     assert found.trial == "t0"
     assert found.number.tolist() == [4, 10, 7]  # row 4 by the mean of 0.5 and -2.5
-    assert found.margin.tolist() == [-1.0, -0.5, 1.0]
+    assert found.fit.tolist() == [-1.0, -0.5, 1.0]
     assert found.weight.tolist() == [2.0, 0.0, 2.0]
     assert found.runs.tolist() == [2, 1, 1]
     assert found.label.tolist() == [1, 0, 2]

@@ -26,7 +26,7 @@ def ranked(
         number=np.arange(n)[::-1].copy(),
         label=label,
         weight=np.linspace(0, 2, n),
-        margin=np.linspace(-1, 1, n),
+        fit=np.linspace(-1, 1, n),
         predicted=None if predicted is None else np.asarray(predicted),
         confidence=None if confidence is None else np.asarray(confidence),
         runs=np.full(n, 3),

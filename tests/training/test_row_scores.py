@@ -1,4 +1,4 @@
-"""What training says of each training row: weights and margins, summed over the last epochs."""
+"""What training says of each training row, summed over the last epochs."""
 
 import copy
 from typing import Any
@@ -34,7 +34,7 @@ def scored(run: TrainingRun) -> ScoredRows:
 def test_means_are_over_the_last_half_of_the_epochs(
     small_run: MakeRun, values: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Against the weights and margins of each step, written down one by one."""
+    """Against the weights and probabilities of each step, written down one by one."""
     run = small_run(**values, epochs=5)
     steps: list[tuple[int, Step]] = []
     loss = type(run.method).loss
@@ -50,18 +50,18 @@ def test_means_are_over_the_last_half_of_the_epochs(
     found = again.scored_rows()
     assert found is not None
     n = len(run.splits.train)
-    weights, margins = [[] for _ in range(n)], [[] for _ in range(n)]
+    weights, fits = [[] for _ in range(n)], [[] for _ in range(n)]
     for epoch, step in steps:
         if epoch < 2:  # of 5 the last three count
             continue
         p = step.forward.logits.detach().softmax(1).numpy()
         for place, row in enumerate(step.index.tolist()):
             label = int(step.rows.labels[place])
-            margins[row].append(p[place, label] - np.delete(p[place], label).max())
+            fits[row].append(p[place, label])
             weights[row].append(1.0 if step.weights is None else float(step.weights[place]))
-    assert {len(some) for some in margins} == {3}
+    assert {len(some) for some in fits} == {3}
     np.testing.assert_allclose(found.weight.numpy(), np.mean(weights, 1), rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(found.margin.numpy(), np.mean(margins, 1), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found.fit.numpy(), np.mean(fits, 1), rtol=1e-5, atol=1e-6)
     assert torch.equal(found.label, run.splits.train.labels)
 
 
@@ -108,7 +108,7 @@ def test_measuring_steps_leaves_no_trace_in_them(small_run: MakeRun) -> None:
         measured.run_epoch()
     found = measured.scored_rows()
     assert found is not None
-    assert torch.equal(found.margin, whole.margin)
+    assert torch.equal(found.fit, whole.fit)
     assert torch.equal(found.weight, whole.weight)
 
 
@@ -123,10 +123,10 @@ def test_methods_that_train_on_other_rows_tell_of_none(small_run: MakeRun, metho
 def test_binary_targets_are_read_label_by_label() -> None:
     logits, labels = torch.tensor([[2.0, -1.0], [0.5, 3.0]]), torch.tensor([[1.0, 1.0], [0.0, 1.0]])
     losses = functional.binary_cross_entropy_with_logits(logits, labels, reduction="none").mean(1)
-    margin, predicted, confidence = _read("binary", logits, labels, losses)
+    fit, predicted, confidence = _read("binary", logits, labels, losses)
     p = logits.sigmoid()
     own = torch.where(labels == 1, p, 1 - p)
-    torch.testing.assert_close(margin, (2 * own - 1).mean(1))
+    torch.testing.assert_close(fit, own.mean(1))
     assert predicted.tolist() == [[1, 0], [1, 1]]
     torch.testing.assert_close(confidence, torch.maximum(p, 1 - p).mean(1))
 
@@ -142,7 +142,7 @@ def test_real_targets_go_by_their_losses(monkeypatch: pytest.MonkeyPatch) -> Non
     assert found.predicted is not None
     assert found.predicted.shape == found.label.shape
     assert found.confidence is None
-    assert bool((found.margin < 0).all())
+    assert bool((found.fit < 0).all())
 
 
 def test_numbers_tell_which_of_the_tasks_rows_they_are() -> None:
@@ -155,12 +155,12 @@ def test_numbers_tell_which_of_the_tasks_rows_they_are() -> None:
     assert torch.equal(rows.labels[splits.numbers], train.labels)
 
 
-def test_wrong_labels_have_small_margins_and_weights() -> None:
+def test_wrong_labels_have_small_probabilities_and_weights() -> None:
     run = TrainingRun(NOISY, scored=True)
     wrong = ~unflipped(run)
     while not run.finished:
         run.run_epoch()
     found = run.scored_rows()
     assert found is not None
-    assert roc_auc_score(wrong, -found.margin) > 0.95
+    assert roc_auc_score(wrong, -found.fit) > 0.95
     assert roc_auc_score(wrong, -found.weight) > 0.9

@@ -102,7 +102,7 @@ def finished(run: TrainingRun) -> Values:
         reports.append(run.run_epoch())
     scored = run.scored_rows()
     return {
-        "rows": [] if scored is None else [scored.weight, scored.margin],
+        "rows": [] if scored is None else [scored.weight, scored.fit],
         "losses": [report.loss for report in reports],
         "metrics": [value for one in reports for value in one.metrics.values()],
         "weights": weights,
