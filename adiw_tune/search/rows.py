@@ -71,6 +71,12 @@ def ranked_rows(record: SearchRecord) -> RankedRows:
         )
     found = _scored(record, trial)
     base = next(found, None)
+    if base is None and record.history().runs[trial].config.get("method") == "diw-published":
+        raise UserError(
+            f"trial {trial} of search '{record.settings.name}' is diw-published, which trains on "
+            "other rows than the training rows: train --from NAME --method adiw --rows FILE trains "
+            "one that tells of rows"
+        )
     if base is None:
         raise UserError(
             f"search '{record.settings.name}' has no whole run of trial {trial} that tells of its "

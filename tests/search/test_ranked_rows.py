@@ -169,6 +169,14 @@ def test_a_search_that_has_nothing_to_tell_says_so(tmp_path: Path) -> None:
         ranked_rows(record)
 
 
+def test_a_method_that_trains_on_other_rows_has_nothing_to_tell(tmp_path: Path) -> None:
+    record, story = record_of(tmp_path)
+    ran(record, story, "t0", "search", None, method="diw-published")
+    ran(record, story, "t0-winner", "winner", None, method="diw-published")
+    with pytest.raises(UserError, match="trial t0 of search 's' is diw-published, which trains on"):
+        ranked_rows(record)
+
+
 def test_a_damaged_file_is_told_by_its_name(tmp_path: Path) -> None:
     record, story = record_of(tmp_path)
     ran(record, story, "t0", "search", None)
