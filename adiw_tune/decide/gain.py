@@ -22,8 +22,8 @@ from adiw_tune.metrics import Metric
 
 # How often a gain is told that is none, at most; and as often one too small. To stop running seeds
 # early costs less of it than the answer in the end, which more often decides.
-RACE_ERROR = 0.2 * ERROR
-ANSWER_ERROR = ERROR - RACE_ERROR
+_RACE_ERROR = 0.2 * ERROR
+_ANSWER_ERROR = ERROR - _RACE_ERROR
 
 WorthIt = Literal["yes", "no", "undecided"]
 Positions: TypeAlias = NDArray[np.intp]
@@ -71,7 +71,7 @@ def measured_gain(trials: pd.DataFrame, reruns: pd.DataFrame, metric: Metric) ->
         return None
     values = complete(values)
     mean = np.nanmean(levelled(values), 1)
-    lower, upper = _bounds(values, weighted, plain, ANSWER_ERROR)
+    lower, upper, answer = _answered(values, weighted, plain, metric)
     ahead = (lower > 0).all(1)
     candidates = np.flatnonzero(ahead) if ahead.any() else np.arange(len(weighted))
     i, j = candidates[mean[weighted[candidates]].argmax()], mean[plain].argmax()
@@ -82,7 +82,7 @@ def measured_gain(trials: pd.DataFrame, reruns: pd.DataFrame, metric: Metric) ->
         gain=float(np.nanmean(values[best] - values[base])),
         interval=[float(lower[i].min()), float(upper[i, j])],
         work_ratio=float(work[names[best]] / work[names[base]]),
-        worth_it=_answer(lower, upper, mean[plain], metric),
+        worth_it=answer,
     )
 
 
@@ -124,18 +124,9 @@ def contest(
     weighted, plain = _sides(names, arms)
     if not len(weighted) or not len(plain):
         return []
-    for seeds in range(MIN_SEEDS, values.shape[1] + 1):
-        seen = values[:, :seeds]
-        if np.isnan(seen[[*weighted, *plain]]).any():
-            break
-        rounds = seeds - MIN_SEEDS + 1
-        error = RACE_ERROR / (rounds * (rounds + 1))
-        mean = np.nanmean(levelled(seen), 1)
-        bounds = _bounds(seen, weighted, plain, error)
-        if _answer(*bounds, mean[plain], metric) != "undecided":
-            return []
-        weighted, plain = (_not_beaten(seen, side, error) for side in (weighted, plain))
-    return [names[position] for position in sorted([*weighted, *plain])]
+    answer, weighted, plain = _raced(values, weighted, plain, metric)
+    racing = [*weighted, *plain] if answer == "undecided" else []
+    return [names[position] for position in sorted(racing)]
 
 
 def arms_of(trials: pd.DataFrame) -> dict[str, str]:
@@ -150,6 +141,36 @@ def _sides(trials: list[str], arms: Mapping[str, str]) -> tuple[Positions, Posit
     """Of the weighted trials, and of the baselines."""
     is_plain = np.array([arms[trial] in BASELINES for trial in trials], dtype=bool)
     return np.flatnonzero(~is_plain), np.flatnonzero(is_plain)
+
+
+def _answered(
+    values: Matrix, weighted: Positions, plain: Positions, metric: Metric
+) -> tuple[Matrix, Matrix, WorthIt]:
+    """Bounds of gains [w, b], and the answer in the end."""
+    lower, upper = _bounds(values, weighted, plain, _ANSWER_ERROR)
+    answer = _answer(lower, upper, np.nanmean(levelled(values), 1)[plain], metric)
+    if answer == "yes" and _raced(values, weighted, plain, metric)[0] == "no":
+        # It ended since the spread looked small, for which no yes has been allowed.
+        return lower, upper, "no"
+    return lower, upper, answer
+
+
+def _raced(
+    values: Matrix, weighted: Positions, plain: Positions, metric: Metric
+) -> tuple[WorthIt, Positions, Positions]:
+    """The answer once it is decided, and who is left of either side."""
+    for seeds in range(MIN_SEEDS, values.shape[1] + 1):
+        seen = values[:, :seeds]
+        if np.isnan(seen[[*weighted, *plain]]).any():
+            break
+        rounds = seeds - MIN_SEEDS + 1
+        error = _RACE_ERROR / (rounds * (rounds + 1)) / 2  # to end the race, and to drop some
+        mean = np.nanmean(levelled(seen), 1)
+        answer = _answer(*_bounds(seen, weighted, plain, error), mean[plain], metric)
+        if answer != "undecided":
+            return answer, weighted, plain
+        weighted, plain = (_not_beaten(seen, side, error) for side in (weighted, plain))
+    return "undecided", weighted, plain
 
 
 def _not_beaten(values: Matrix, side: Positions, error: float) -> Positions:

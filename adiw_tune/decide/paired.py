@@ -69,12 +69,15 @@ def lower_bounds_over(values: Matrix, other: Matrix, error: float) -> Matrix:
     1 - error: c is the quantile of the largest of k Student's t. As all differences share the other
     trial's luck, these depend on each other, as much as the residuals say: c is less than
     Bonferroni's, and the degrees of freedom of the mean variance are as few as n - 1 where the
-    other's luck is nearly all there is, and up to k (n - 1) where it is little. Trials with fewer
-    than ``MIN_SEEDS`` shared seeds have -inf.
+    other's luck is nearly all there is, and up to k (n - 1) where it is little. With few seeds they
+    are too few rather than too many. Of a trial that varies four times as much as the others the
+    error is up to 1.5 times as large at 3 seeds. Trials with fewer than ``MIN_SEEDS`` shared seeds
+    have -inf.
 
     Source: Dunnett, "A multiple comparison procedure for comparing several treatments with a
-    control", JASA 1955, with the correlations as measured; Huynh and Feldt, "Estimation of the Box
-    correction for degrees of freedom from sample data", J. Educ. Stat. 1976.
+    control", JASA 1955, with the correlations as measured; Box, "Some theorems on quadratic forms
+    applied in the study of analysis of variance problems", Ann. Math. Stat. 1954, for the degrees
+    of freedom.
 
     Args:
         values: [k, s].
@@ -98,13 +101,10 @@ def lower_bounds_over(values: Matrix, other: Matrix, error: float) -> Matrix:
 
 def _degrees_of_freedom(residuals: Matrix, n: int) -> float:
     """Of the mean of the k variances of ``residuals`` [k, s], of n seeds each."""
-    k, products = len(residuals), residuals @ residuals.T
+    products = residuals @ residuals.T
     if not products.any():
-        return float(k * (n - 1))
-    independent = products.trace() ** 2 / (products**2).sum()  # 1 to k, too few with few seeds
-    left = n - 1 - independent
-    unbiased = (n * independent - 2) / left if left > 0 else k
-    return float((n - 1) * np.clip(unbiased, 1, k))
+        return float(n - 1)
+    return float((n - 1) * products.trace() ** 2 / (products**2).sum())
 
 
 def _largest_t(residuals: Matrix, df: float, error: float) -> float:
@@ -129,7 +129,9 @@ def _largest_t(residuals: Matrix, df: float, error: float) -> float:
     def excess(c: float) -> float:
         return float(fdtrc(d, df, (c / largest) ** 2 / d).sum() / _DIRECTIONS - error)
 
-    return float(brentq(excess, least, most)) if excess(least) > 0 > excess(most) else float(most)
+    if excess(least) <= 0 or excess(most) >= 0:  # by the luck of the directions, at either end
+        return float(most)
+    return float(brentq(excess, least, most, xtol=1e-4))
 
 
 def levelled(values: Matrix) -> Matrix:
