@@ -70,7 +70,7 @@ class OutputFile:
         try:
             written(part)
             part.replace(self.path.resolve())  # of a link what it leads to, and not the link
-        except (OSError, RuntimeError) as error:  # the latter of torch's own writer
+        except OSError as error:
             raise self._refused(error) from error
         finally:
             with suppress(OSError):
@@ -97,8 +97,8 @@ class OutputFile:
         """A new name beside the file, however long the file's own is."""
         return self.path.resolve().with_name(f".adiw-tune-{secrets.token_hex(8)}.part")
 
-    def _refused(self, error: OSError | RuntimeError) -> UserError:
-        why = getattr(error, "strerror", None) or str(error)
+    def _refused(self, error: OSError) -> UserError:
+        why = error.strerror or str(error)
         return UserError(f"cannot write {self.option} '{self.path}': {why}")
 
 

@@ -36,14 +36,14 @@ def peak_mib() -> float:
 def said(seed: int, rows: int = ROWS) -> ScoredRows:
     """What a run says. Labels are the same in all."""
     generator = torch.Generator().manual_seed(seed)
-    fit = 2 * torch.rand(rows, generator=generator) - 1
+    fit = torch.rand(rows, generator=generator)
     return ScoredRows(
         number=torch.arange(rows),
         label=torch.arange(rows) % CLASSES,
         weight=2 * torch.rand(rows, generator=generator),
         fit=fit,
         predicted=torch.randint(CLASSES, (rows,), generator=generator),
-        confidence=fit.abs(),
+        confidence=torch.rand(rows, generator=generator),
         names=tuple(f"class {number}" for number in range(CLASSES)),
     )
 

@@ -84,8 +84,9 @@ class Decision:
         """
         if self.divergence not in BASELINES:
             return self.trial
-        others = (row for row in self.best_per_divergence if row["divergence"] not in BASELINES)
-        return next((str(row["trial"]) for row in others), None)
+        others = [row for row in self.best_per_divergence if row["divergence"] not in BASELINES]
+        best = max(others, key=lambda row: row["seeds"] > 0, default=None)  # the first finalist
+        return None if best is None else str(best["trial"])
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -127,7 +128,7 @@ def decide(trials: pd.DataFrame, policy: Policy, reruns: pd.DataFrame | None = N
         winner = ranking[ranking["trial"] == evidence.winner].iloc[0]
         why = _reason(evidence, ranking.set_index("trial").loc[compared], policy)
     gain = None if reruns is None else measured_gain(competing, reruns, policy.metric)
-    gain = gain or single_run_gain(competing, policy.metric)
+    gain = gain or single_run_gain(ranking, policy.metric)
     return _decision(winner, why, policy, competing, provisional, evidence, gain)
 
 

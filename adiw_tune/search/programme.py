@@ -26,6 +26,7 @@ from adiw_tune.record.history import History
 from adiw_tune.record.record import SearchSettings
 from adiw_tune.record.runs import Run
 from adiw_tune.search.proposals import Infeasible, Proposer
+from adiw_tune.search.rows import ranks_rows
 from adiw_tune.search.space import SpaceFile
 
 _FIRST_SEED = 1000  # above the search's own, so that a rerun is no repeat of a trial
@@ -178,8 +179,9 @@ class Programme:
         except UserError:  # there is nothing that the policy allows
             return
         yield _again(history.runs[won.trial], "winner")
-        if won.weighted_trial not in (None, won.trial):
-            yield _again(history.runs[won.weighted_trial], "rows")
+        weighted = won.weighted_trial
+        if weighted not in (None, won.trial) and ranks_rows(history.runs[weighted].config):
+            yield _again(history.runs[weighted], "rows")
 
 
 def _nothing_feasible(history: History, space: SpaceFile) -> str:

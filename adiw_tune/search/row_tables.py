@@ -15,6 +15,7 @@ CSV_BEGINS = ",".join(COLUMNS[:3])
 JSON_BEGINS = f'[\n{{"{COLUMNS[0]}":'
 _ROWS_AT_ONCE = 20_000
 _DIGITS = 6  # after the point
+_LARGEST = 2**53  # of the whole numbers that a float tells apart
 Array = NDArray[Any]
 
 
@@ -91,8 +92,7 @@ def _cells(values: Array | None, whole: bool, names: tuple[str, ...], n: int = 0
         return columns.tolist()
     if whole and names:
         more = range(len(names), int(columns.max()) + 1)  # classes of which no row has the name
-        categories = pd.Index([*names, *map(str, more)])
-        return pd.Categorical.from_codes(columns[:, 0], categories)
+        return np.array([*names, *map(str, more)], dtype=object)[columns[:, 0]]
     return columns[:, 0]
 
 
@@ -104,7 +104,7 @@ def _is_whole(values: Array | None) -> bool:
     """Whether all are whole numbers, such as classes, or 0 and 1 in floats."""
     if values is None or values.dtype.kind in "iub":
         return True
-    return bool((values == np.trunc(values)).all())
+    return bool(((values == np.trunc(values)) & (np.abs(values) < _LARGEST)).all())
 
 
 def _short(values: Array) -> Array:

@@ -1,7 +1,7 @@
 """Training rows by suspicion: what the runs of a finale say of each, taken together."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from adiw_tune.errors import UserError
 from adiw_tune.record.record import SearchRecord
 from adiw_tune.record.runs import Run
 from adiw_tune.search.picking import pick
+from adiw_tune.training.config.weights import FITTING_THEM_ANYWAY
 from adiw_tune.training.row_scores import ScoredRows
 
 FILE = "rows.pt"  # beside a run's last checkpoint
@@ -71,7 +72,7 @@ def ranked_rows(record: SearchRecord) -> RankedRows:
         )
     found = _scored(record, trial)
     base = next(found, None)
-    if base is None and record.history().runs[trial].config.get("method") == "diw-published":
+    if base is None and not ranks_rows(record.history().runs[trial].config):
         raise UserError(
             f"trial {trial} of search '{record.settings.name}' is diw-published, which trains on "
             "other rows than the training rows: train --from NAME --method adiw --rows FILE trains "
@@ -84,6 +85,11 @@ def ranked_rows(record: SearchRecord) -> RankedRows:
             "trains one"
         )
     return _together(trial, base, found)
+
+
+def ranks_rows(config: Mapping[str, Any]) -> bool:
+    """Whether a weighted run of ``config`` ranks rows: diw-published trains on other rows."""
+    return config.get("method") not in FITTING_THEM_ANYWAY
 
 
 def telling_run(record: SearchRecord) -> Run | None:
@@ -154,13 +160,13 @@ def _together(trial: str, base: ScoredRows, others: Iterator[ScoredRows]) -> Ran
 
 
 class _Sums:
-    """Over runs, for the rows of the first."""
+    """Over runs, for the rows of the first. Predictions of all runs are kept, 4 bytes a row."""
 
     def __init__(self, base: ScoredRows) -> None:
         self._base = base
         self.runs = np.ones(len(base.number), dtype=np.int64)
-        self.weight = base.weight.double().numpy().copy()
-        self.fit = base.fit.double().numpy().copy()
+        self.weight = base.weight.double().numpy()  # a copy, as files hold float32
+        self.fit = base.fit.double().numpy()
         self._confidence = None if base.confidence is None else base.confidence.double().numpy()
         self._mean = base.predicted is not None and base.predicted.is_floating_point()
         self._said = [] if base.predicted is None else [_compact(base.predicted)]
@@ -179,7 +185,6 @@ class _Sums:
                 self._said.append(np.full_like(self._said[0], _NOTHING))
                 self._said[-1][mine] = said
         if one.confidence is not None and self._confidence is not None:
-            self._confidence = self._confidence.copy()
             self._confidence[mine] += one.confidence.numpy()[theirs]
 
     def prediction(self) -> tuple[Array | None, Array | None]:

@@ -1,9 +1,8 @@
 """One fixed colour and marker for each divergence and each baseline method.
 
 The colours are Okabe and Ito's, which people with the common kinds of colour blindness tell apart;
-the marker is a second channel,
-hollow for the baselines. The same colour stands for the same divergence in the PNG, in the
-HTML and in MLflow's own charts (the tag `mlflow.runColor`).
+the marker is a second channel, hollow for the baselines. The same colour stands for the same
+divergence in the PNG, in the HTML and in MLflow's own charts (the tag `mlflow.runColor`).
 """
 
 from __future__ import annotations

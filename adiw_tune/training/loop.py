@@ -251,7 +251,10 @@ class TrainingRun:
             self._prepare()
             if (known := self._work.cost) is not None:
                 cost = self._measured().told_with(known.speed, known.extra_speed)
-                self._work.cost = replace(cost, plain_s=known.plain_s)
+                # Steps of the warm-up have been taken, and keep their price.
+                self._work.cost = replace(
+                    cost, plain_s=known.plain_s, warm_up_ratio=known.warm_up_ratio
+                )
         self.train_seconds += seconds
 
     def _epoch_order(self) -> Tensor:

@@ -3,6 +3,7 @@
 import io
 from functools import partial
 from pathlib import Path
+from typing import Any
 from zipfile import ZipFile, is_zipfile
 
 import torch
@@ -62,4 +63,11 @@ def save_network(network: Network, output: Path) -> None:
     Raises:
         UserError: it cannot be written, as where the disk is full.
     """
-    OutputFile("--output", output).save(partial(torch.save, network.module.state_dict()))
+    OutputFile("--output", output).save(partial(_save, network.module.state_dict()))
+
+
+def _save(state: dict[str, Any], path: Path) -> None:
+    try:
+        torch.save(state, path)
+    except RuntimeError as error:  # of its own writer, as where the disk is full
+        raise OSError(str(error)) from error

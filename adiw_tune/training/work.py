@@ -48,9 +48,14 @@ class StepCost:
 
     def told_with(self, speed: float, extra_speed: float | None) -> Self:
         """What was measured on a device of these speeds, in seconds of the one of speed 1."""
-        ratio = 1 + (self.ratio - 1) * (extra_speed or speed) / speed
+        extra = (extra_speed or speed) / speed
         return replace(
-            self, plain_s=self.plain_s * speed, ratio=ratio, speed=speed, extra_speed=extra_speed
+            self,
+            plain_s=self.plain_s * speed,
+            ratio=1 + (self.ratio - 1) * extra,
+            speed=speed,
+            extra_speed=extra_speed,
+            warm_up_ratio=1 + (self.warm_up_ratio - 1) * extra,
         )
 
     def as_dict(self) -> dict[str, float]:

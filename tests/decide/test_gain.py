@@ -134,6 +134,17 @@ def test_with_one_side_alone_there_is_no_gain(arms: tuple[str, str]) -> None:
     )
 
 
+def test_of_trials_that_the_policy_forbids_nothing_is_told() -> None:
+    table = trials(("mmd", 0.95, 100.0), ("kl", 0.85, 1.5), ("erm", 0.90, 1.0))
+    policy = parse_policy("best-under=2")
+    values = {"t1": near(0.85), "t2": near(0.90)}
+    decision = decide(table, policy, reruns(table, values))
+    assert decision.divergence == "erm"
+    assert decision.weighted_trial == "t1"
+    alone = decide(table, policy)
+    assert (alone.gain_of, alone.gain_work_ratio) == ("kl", 1.5)
+
+
 def contested(values: dict[str, list[float]]) -> list[str]:
     return contest(reruns(TABLE, values), NAMES, ARMS, POLICY.metric)
 

@@ -56,6 +56,18 @@ def test_a_class_that_no_row_has_keeps_its_number() -> None:
     assert [row["predicted"] for row in table] == ["2", "dog"]
 
 
+def test_names_that_are_numbers_may_be_those_of_other_classes() -> None:
+    table, _ = both(ranked([0, 1], [2, 1], [0.5, 0.5], ("1", "2")))
+    assert [row["label"] for row in table] == ["1", "2"]
+    assert [row["predicted"] for row in table] == ["2", "2"]
+
+
+def test_large_values_stay_what_they_are() -> None:
+    table, listed = both(ranked(np.array([1e20, -1.0], dtype=np.float32), None))
+    assert [float(row["label"]) for row in table] == [1e20, -1.0]
+    assert [row["label"] for row in listed] == [1e20, -1.0]
+
+
 def test_several_labels_a_row_are_a_list() -> None:
     labels = np.array([[0.0, 1.0], [1.0, 1.0]], dtype=np.float32)
     table, listed = both(ranked(labels, labels.astype(np.uint8), [0.9, 0.8]))

@@ -123,6 +123,11 @@ def test_a_step_that_takes_no_more_than_a_plain_one_tells_of_those_alone(
     assert StepCost(0.004, 2.0).told_with(0.5, None).ratio == 2.0
 
 
+def test_what_reference_rows_cost_in_the_warm_up_is_told_with_the_same_speeds() -> None:
+    told = StepCost(1.0, 1.5, warm_up_ratio=1.5).told_with(0.5, 2.0)
+    assert told.warm_up_ratio == told.ratio == 3.0
+
+
 def test_a_cost_measured_anew_is_told_with_the_same_speeds(small_run: MakeRun) -> None:
     run = small_run(method="static", warmup_epochs=1)
     before = run.calibrate(speeds=(2.0, 100.0))

@@ -23,7 +23,8 @@ _REFUSED = 0.05  # share of the training rows themselves that may count as out o
 class Giw(Adiw):
     """ADIW on the reference rows within the training support, plain training on the others.
 
-        α mean_i w_i ℓ_i + (1 - α) mean_j ℓ(v_j),   j over the reference rows out of support
+        α mean_i w_i ℓ_i + (1 - α) mean_j ℓ(v_j) + λ mean_k ℓ(v_k),
+        j over the reference rows out of support, k over those in it
 
     α is the share of reference rows in support. They are told apart once, after the warm-up, by a
     one-class SVM on the network's features of the training rows: a reference row is in support if
