@@ -12,8 +12,8 @@ BASELINES = ("erm", "pooled", "clean-only")
 def arm(config: Mapping[str, Any]) -> str:
     """The divergence of a configuration, or its method where that is not adiw.
 
-    Of a user's own divergence, which is a path, it is the file's name. Plain training is erm or
-    pooled by whether it trains on the reference rows, whichever of them it is called.
+    Of a user's own divergence, which is a path, it is the file's name. erm with a reference weight
+    counts as pooled, and pooled without one as erm.
     """
     method = config.get("method", "adiw")
     if method == "adiw":

@@ -83,13 +83,13 @@ class OutputFile:
         if stat.S_ISDIR(found.st_mode):
             raise UserError(f"{name} is a directory: name a file")
         if not stat.S_ISREG(found.st_mode):
-            raise UserError(f"{name} is no regular file: name one, or a new one")
+            raise UserError(f"{name} is not a regular file: name another file")
         if _is_open_here(found):  # to replace it would lose what is printed
             raise UserError(
                 f"{name} is the file that this command prints to, or has open: name another one"
             )
         if found.st_size and not is_like(self.path):
-            raise UserError(f"{name} is there and holds no {what}: name another file")
+            raise UserError(f"{name} exists and does not hold a {what}: name another file")
         if not os.access(self.path, os.W_OK):
             raise UserError(f"cannot write {name}: it is read-only")
 

@@ -25,7 +25,7 @@ def space(trial: optuna.Trial) -> dict:
         "step_size": trial.suggest_float("step_size", 0.1, 1.5, log=True),
         "warm_start": trial.suggest_categorical("warm_start", ["off", "memory", "decay"]),
         "warmup_epochs": trial.suggest_int("warmup_epochs", 0, 3),
-        # How much the loss of the clean rows counts; 0 does not train on them.
+        # Factor of the loss of the reference rows; 0 does not train on them.
         "reference_weight": trial.suggest_categorical("reference_weight", [0.0, 0.1, 0.3, 1.0]),
     }
     if values["warm_start"] == "decay":

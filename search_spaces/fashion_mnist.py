@@ -19,7 +19,7 @@ def space(trial: optuna.Trial) -> dict:
         "warm_start": trial.suggest_categorical("warm_start", ["off", "memory", "decay"]),
         "warmup_epochs": trial.suggest_int("warmup_epochs", 0, 2),
         "representation": trial.suggest_categorical("representation", ["loss", "feature"]),
-        # How much the loss of the clean rows counts; 0 does not train on them.
+        # Factor of the loss of the reference rows; 0 does not train on them.
         "reference_weight": trial.suggest_categorical("reference_weight", [0.0, 0.1, 0.3, 1.0]),
     }
     if values["warm_start"] == "decay":

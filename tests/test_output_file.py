@@ -29,9 +29,9 @@ def test_a_new_name_an_empty_file_and_its_like_are_right(tmp_path: Path) -> None
 def test_what_would_be_lost_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("ran")
-    assert refusal(path) == f"--output '{path}' is there and holds no table: name another file"
+    assert refusal(path) == f"--output '{path}' exists and does not hold a table: name another file"
     assert refusal(tmp_path).endswith("is a directory: name a file")
-    assert refusal(Path("/dev/null")).endswith("is no regular file: name one, or a new one")
+    assert refusal(Path("/dev/null")).endswith("is not a regular file: name another file")
     with (tmp_path / "open.csv").open("w"):
         assert "has open: name another one" in refusal(tmp_path / "open.csv")
     missing = tmp_path / "no" / "x"

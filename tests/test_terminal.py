@@ -65,7 +65,7 @@ def test_the_table_of_a_front_shows_work_and_wall_seconds() -> None:
 def test_seconds_timed_alone_have_a_column_and_a_meaning_once_there_are_any() -> None:
     header, kl, wasserstein, *meaning = printed(1.8)
     assert "timed alone s" in header
-    assert "timed alone: seconds of a run with nothing beside it" in " ".join(meaning)
+    assert "timed alone: seconds of a whole run with nothing beside it" in " ".join(meaning)
     assert "timed alone" not in printed(float("nan"))[-1]
     assert kl.split()[3:6] == ["1.00", "2.00", "-"]
     assert wasserstein.split()[3:6] == ["2.00", "4.00", "1.80"]
@@ -106,9 +106,9 @@ def test_a_decision_from_single_runs_claims_no_more() -> None:
         "  why: it is the fastest within 2 points of the most accurate, 0.9100 "
         "(policy fastest-within=0.02)",
         "  the best of each divergence:",
-        "    wasserstein  0.9100  2.00 s of work  t0 of 1 trial",
-        "    kl           0.9000  1.00 s of work  t1 of 2 trials",
-        "    mmd          0.8500  3.00 s of work  t2 of 1 trial",
+        "    wasserstein  0.9100  2.00 s of work  t0, best of 1 trial",
+        "    kl           0.9000  1.00 s of work  t1, best of 2 trials",
+        "    mmd          0.8500  3.00 s of work  t2, best of 1 trial",
     ]
 
 
@@ -127,9 +127,9 @@ def test_a_decision_from_reruns_shows_how_sure_it_is() -> None:
     assert "P(chosen)" in lines[4]
     assert "3 seeds" in lines[4]
     assert lines[6].startswith("    mmd")
-    assert "  3.00 s of work, timed alone 3.10 s  t2 of 1 trial" in lines[6]
+    assert "  3.00 s of work, timed alone 3.10 s  t2, best of 1 trial" in lines[6]
     assert "P(chosen)" not in lines[6]
-    assert lines[4].index("t0 of") == lines[5].index("t1 of") == lines[6].index("t2 of")
+    assert lines[4].index("t0, ") == lines[5].index("t1, ") == lines[6].index("t2, ")
     assert max(len(line) for line in lines) <= 160
 
 
@@ -148,8 +148,8 @@ FASTEST = parse_policy("fastest-within=0.01")
         ),
         (
             [0.921, 0.923, 0.920, 0.921],
-            r"weighting does not help here: train with pooled \(it gains -2\.0 points "
-            r"\[-\d\.\d, -\d\.\d\] over pooled at 2\.0 times its work\)",
+            r"weighting does not help here: train with pooled \(weighting gains "
+            r"-2\.0 points \[-\d\.\d, -\d\.\d\] over pooled at 2\.0 times its work\)",
             "pick: pooled (plain training on the training and the reference rows)",
         ),
         (
@@ -210,7 +210,7 @@ def test_words_are_explained_where_they_stand() -> None:
     assert choice.split(": ")[0] == "policy"
     assert "; P(chosen): share of resamples of the seeds in which the policy picks it" in choice
     assert "work: seconds of training" in seconds
-    assert "timed alone: seconds of a run" in seconds
+    assert "timed alone: seconds of a whole run" in seconds
     assert meanings(decision, seconds=False) == choice  # a front's table has told of the seconds
     assert "P(chosen)" not in meanings(decide(TABLE, FASTEST))
     assert "timed alone" not in meanings(decide(TABLE, FASTEST))
@@ -228,7 +228,7 @@ def test_the_pick_is_marked_with_its_mean_beside_the_single_run() -> None:
     assert erm.split()[:5] == ["0", "erm", "0.9000", "-", "1.00"]
     assert mmd.split()[:6] == ["*", "2", "mmd", "0.9500", "0.9234", "3.00"]
     assert marks.rstrip() == (
-        "*: the pick; over seeds: mean of the reruns over paired seeds, beside the accuracy of the "
+        "*: the pick; over seeds: mean accuracy of the reruns over paired seeds; accuracy: of the "
         "single run"
     )
 

@@ -37,7 +37,10 @@ DataDir = Annotated[
 SearchStorage = Annotated[
     Path | None, typer.Option("--storage", help="Directory of the searches, with --from.")
 ]
-ReferenceSize = Annotated[int | None, typer.Option(help="Rows that set weights.")]
+ReferenceSize = Annotated[
+    int | None,
+    typer.Option(help="Reference rows: weights are estimated on them; most methods train on them."),
+]
 SelectSize = Annotated[int | None, typer.Option(help="Rows that a search chooses by.")]
 SearchName = Annotated[str, typer.Argument(metavar="NAME", help="Name of the search.")]
 SearchPolicy = Annotated[

@@ -48,7 +48,7 @@ def best(
     kind: TextOrJson = "text",
     storage: Storage = DEFAULT_STORAGE,
 ) -> None:
-    """Name the best divergence of a search, and why."""
+    """Say whether weighting helps in a search, what to train with, and on what evidence."""
     record = SearchRecord.open(storage, name)
     decision = pick(record, policy)
     metric = record.settings.main_metric

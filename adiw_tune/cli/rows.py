@@ -1,4 +1,4 @@
-"""The command that tells which training rows look wrong."""
+"""The command that ranks the training rows by how likely their labels are wrong."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -28,8 +28,8 @@ def rows(
     top: Annotated[
         int | None,
         typer.Option(
-            help="How many rows, the most suspicious first; by default 20 in a table, 200 on a "
-            "page, else all."
+            help="How many rows, the most suspicious first. Default: 20 for table, 200 for html, "
+            "all for csv and json."
         ),
     ] = None,
     kind: Annotated[RowsKind, typer.Option("--format")] = "table",
@@ -39,7 +39,7 @@ def rows(
     data_dir: DataDir = None,
     storage: Storage = DEFAULT_STORAGE,
 ) -> None:
-    """Tell which training rows look wrong: label, prediction, weight and rank of suspicion."""
+    """Rank the training rows by how likely their labels are wrong."""
     if data_dir is not None and kind != "html":
         raise UserError("--data-dir is for --format html, which alone reads the rows: leave it out")
     file = _checked(kind, top, output)

@@ -20,11 +20,16 @@ Trials = Annotated[int, typer.Option(help="How many trials to run, before the fi
 Seed = Annotated[int, typer.Option(help="Of the trials and of the sampler.")]
 Seeds = Annotated[
     int,
-    typer.Option(help="Over how many seeds each divergence's pick is run again: 3 or more, or 0."),
+    typer.Option(
+        help="Number of seeds for the reruns of each divergence's and baseline's pick: at least 3, "
+        "or 0 for none."
+    ),
 ]
 Baselines = Annotated[
     bool,
-    typer.Option(help="Search plain training, too: erm, pooled (with the clean rows), clean-only."),
+    typer.Option(
+        help="Also search the baselines: erm, pooled (with the reference rows) and clean-only."
+    ),
 ]
 Concurrency = Annotated[
     int | None,
@@ -79,7 +84,8 @@ def search(
         typer.Option(help="Stop once this many trials have finished without a better front."),
     ] = None,
     early_stopping: Annotated[
-        bool, typer.Option(help="Cut trials that fall behind others of their divergence.")
+        bool,
+        typer.Option(help="Cut trials that fall behind others of their divergence or baseline."),
     ] = True,
     cross_fit: CrossFit = None,
     concurrency: Concurrency = None,
@@ -107,7 +113,7 @@ def search(
         typer.Option("--or-resume", help="Go on with the search if it exists, as it was begun."),
     ] = False,
 ) -> None:
-    """Search a space for a metric against work, and pick a divergence with evidence."""
+    """Search a space for a metric against work: whether weighting helps, and which divergence."""
     from adiw_tune.search.request import SearchRequest, check_without_space
     from adiw_tune.search.run import start_search
     from adiw_tune.tracking.check import default_tracking_uri
@@ -203,7 +209,7 @@ def plan(
     concurrency: Concurrency = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Say what a search will take, from one calibration per divergence, before it is begun."""
+    """Say what a search will take before it begins: one calibration per divergence and baseline."""
     from adiw_tune.search.plan import make_plan
     from adiw_tune.terminal import plan_text
 

@@ -85,7 +85,10 @@ def train(
     reference_batch_size: Annotated[int | None, typer.Option()] = None,
     reference_weight: Annotated[
         float | None,
-        typer.Option(help="Train on the reference rows, too: their loss counts so many times."),
+        typer.Option(
+            help="Weight of the reference rows' loss in training; 0 does not train on them. "
+            "Default: 0.1, for erm 0; clean-only and diw-published take none."
+        ),
     ] = None,
     recipe: Annotated[str | None, typer.Option(help=_RECIPE_HELP)] = None,
     epochs: Annotated[int | None, typer.Option()] = None,
@@ -145,7 +148,7 @@ def train(
         Path | None, typer.Option(help="Where to save the network's state_dict.")
     ] = None,
     rows: Annotated[
-        Path | None, typer.Option(help="CSV file for the training rows, what looks wrong first.")
+        Path | None, typer.Option(help="CSV file for the training rows, the most suspicious first.")
     ] = None,
     data_dir: DataDir = None,
     kind: TextOrJson = "text",
@@ -189,8 +192,8 @@ def train(
     run = TrainingRun(config, found, data_dir, splits=splits, scored=rows is not None)
     if rows_file is not None and run.scored_rows() is None:
         raise UserError(
-            f"--rows does not go with method {config.method}, which trains on other rows than the "
-            "training rows: choose another --method"
+            f"--rows is not available for method {config.method}, which trains on other rows than "
+            "the training rows: choose another --method"
         )
     judged_by = main_metric(metric, find_task(config.task), splits)
     _train(run, judged_by)

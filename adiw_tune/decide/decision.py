@@ -41,11 +41,12 @@ class Decision:
         provisional: no trial ran its full course; picked from those that were cut.
         baselines: which methods of plain training were among the trials.
         gain, gain_interval: what the best weighting gains over the best of these, in the metric's
-            unit, see :class:`adiw_tune.decide.Gain`; None without both.
+            unit, see :class:`adiw_tune.decide.Gain`; None if either is missing.
         gain_of, gain_over: the divergences (or methods) of these two.
         gain_work_ratio: work of the first by that of the second.
-        worth_it: yes, no or undecided: whether weighting is; None without both.
-        verdict: the gain in a sentence; None without both.
+        worth_it: whether weighting is worth it: yes, no or undecided; None if weighted trials or
+            baselines are missing.
+        verdict: the gain in a sentence; None if either is missing.
         best_per_divergence: of each divergence its finalist, or without seeds its best trial,
             best first.
     """
@@ -80,7 +81,7 @@ class Decision:
     def weighted_trial(self) -> str | None:
         """The winner, or where that is a baseline, the best of the others; None if there is none.
 
-        What the weights of a search say of rows is read from its runs.
+        Its runs have the row scores by which the search ranks the training rows.
         """
         if self.divergence not in BASELINES:
             return self.trial

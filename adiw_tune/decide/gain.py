@@ -20,8 +20,8 @@ from adiw_tune.decide.paired import (
 from adiw_tune.decide.policies import Policy, default_policy, parse_policy
 from adiw_tune.metrics import Metric
 
-# How often a gain is told that is none, at most; and as often one too small. To stop running seeds
-# early costs less of it than the answer in the end, which more often decides.
+# ERROR is the highest probability of reporting a gain that does not exist, and also that of
+# understating one. Early stopping gets the smaller part, since the final answer decides more often.
 _RACE_ERROR = 0.2 * ERROR
 _ANSWER_ERROR = ERROR - _RACE_ERROR
 
@@ -39,11 +39,12 @@ class Gain:
             weighting is better: the mean difference over the seeds that both have.
         interval: [low, high], 95%, of the gain over the baseline that is truly the best: the lowest
             of the lower ends over all baselines, by bounds that hold for all weighted finalists at
-            once, and for all baselines where a choice among them matters, so that the choice of
-            these two biases nothing. None of single runs.
+            once, and for all baselines where a choice among them matters, so selecting the best
+            pair does not bias it. None if there are only single runs.
         work_ratio: work of ``weighting`` by that of ``baseline``.
         worth_it: yes if the gain is above 0, no if it is less than what counts as about equal
-            (a point, or 1% of the baseline's value), each with this confidence; else undecided.
+            (a percentage point, or 1% of the baseline's value), each with this confidence; else
+            undecided.
     """
 
     weighting: str
@@ -55,7 +56,9 @@ class Gain:
 
 
 def measured_gain(trials: pd.DataFrame, reruns: pd.DataFrame, metric: Metric) -> Gain | None:
-    """The gain by all trials with enough reruns; None if these are not of both sides.
+    """The gain by all trials with enough reruns.
+
+    None if there are no weighted trials or no baselines among these.
 
     Args:
         trials: columns trial, divergence and work_s.
@@ -87,7 +90,9 @@ def measured_gain(trials: pd.DataFrame, reruns: pd.DataFrame, metric: Metric) ->
 
 
 def single_run_gain(trials: pd.DataFrame, metric: Metric) -> Gain | None:
-    """The gain by single runs alone, which decides nothing; None if these are not of both sides.
+    """The gain by single runs alone, which decides nothing.
+
+    None if there are no weighted trials or no baselines among these.
 
     Args:
         trials: columns trial, divergence, of the metric's name, and work_s.
@@ -108,8 +113,8 @@ def contest(
     """Which finalists are to run the next seed, to know whether weighting is worth it.
 
     Seeds count as in :func:`adiw_tune.decide.race`, and errors of the rounds add up as there. From
-    ``MIN_SEEDS`` on a finalist is out once another of its side, weighted or plain, is better; and
-    all are once the answer is yes or no.
+    ``MIN_SEEDS`` on, a weighted finalist is out once another weighted one is better, and a baseline
+    once another baseline is; all are out once the answer is yes or no.
 
     Args:
         reruns: columns trial, seed and of the metric's name; NaN where a rerun failed.
@@ -118,7 +123,7 @@ def contest(
         metric: that the search chooses by.
 
     Returns:
-        Trials of ``finalists``, in its order; none where one side is missing.
+        Trials of ``finalists``, in its order; none where weighted ones or baselines are missing.
     """
     values, names = scores_of(reruns, finalists, metric)
     weighted, plain = _sides(names, arms)
@@ -214,6 +219,7 @@ def verdict(gain: Gain, arms: Mapping[str, str], picked: str, policy: Policy) ->
         taken = f"; policy {policy.text} takes {arms[picked]}, which is faster"
         return f"weighting gains {amount} {cost}" + (taken if takes_plain else "")
     if gain.worth_it == "no":
-        what = f"train with {arms[picked]}" if takes_plain else f"{arms[picked]} is only faster"
-        return f"weighting does not help here: {what} (it gains {amount} {cost})"
+        name = arms[picked]
+        what = f"train with {name}" if takes_plain else f"{name} is picked because it is faster"
+        return f"weighting does not help here: {what} (weighting gains {amount} {cost})"
     return f"too close to tell whether weighting helps: {amount} {cost}"

@@ -66,13 +66,12 @@ def lower_bounds_over(values: Matrix, other: Matrix, error: float) -> Matrix:
         mean(d) - c * sqrt(max(var(d), mean of the k variances) / n)
 
     with d the differences over the n seeds that both have. All k hold at once with probability
-    1 - error: c is the quantile of the largest of k Student's t. As all differences share the other
-    trial's luck, these depend on each other, as much as the residuals say: c is less than
-    Bonferroni's, and the degrees of freedom of the mean variance are as few as n - 1 where the
-    other's luck is nearly all there is, and up to k (n - 1) where it is little. With few seeds they
-    are too few rather than too many. Of a trial that varies four times as much as the others the
-    error is up to 1.5 times as large at 3 seeds. Trials with fewer than ``MIN_SEEDS`` shared seeds
-    have -inf.
+    1 - error: c is the quantile of the largest of k Student's t. All differences share the other
+    trial's noise, so they are correlated; the correlation is estimated from the residuals. So c is
+    less than Bonferroni's. The mean variance has n - 1 degrees of freedom where the other's noise
+    is nearly all there is, and up to k (n - 1) where there is little of it; with few seeds they are
+    underestimated. If one trial varies four times as much as the others, the error is up to 1.5
+    times as large at 3 seeds. Trials with fewer than ``MIN_SEEDS`` shared seeds have -inf.
 
     Source: Dunnett, "A multiple comparison procedure for comparing several treatments with a
     control", JASA 1955, with the correlations as measured; Box, "Some theorems on quadratic forms

@@ -40,8 +40,8 @@ class TrialAllocation:
 
     Baselines are tried as if they were among the space's choices: they start in turns with the
     divergences, and have the same floor. The last trials, one for each baseline, have data and
-    recipe of the best weighted trial so far: what weighting gains is not to be what a longer
-    training gains.
+    recipe of the best weighted trial so far, so that a longer training is not mistaken for a gain
+    of weighting.
 
     Args:
         space: of the search.

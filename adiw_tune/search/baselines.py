@@ -14,15 +14,16 @@ if TYPE_CHECKING:
     import optuna
 
 _TRIED = 3  # draws in which a parameter is changed, to see whether that makes a difference
-_OF_REFERENCE_ROWS = ("reference_batch_size", "reference_weight")
-_DIAL, _DIALLED = "reference_weight", (0.1, 0.3, 1.0, 3.0)  # what pooled is searched by
+_REFERENCE_WEIGHT = "reference_weight"
+_OF_REFERENCE_ROWS = ("reference_batch_size", _REFERENCE_WEIGHT)
+_REFERENCE_WEIGHTS = (0.1, 0.3, 1.0, 3.0)  # which pooled tries, unless the space says so itself
 
 
 def as_baseline(name: str, point: Mapping[str, Any]) -> dict[str, Any]:
     """A configuration with data and recipe of ``point``, trained by the baseline ``name``.
 
-    Of its weights only pooled keeps what it has to say of reference rows; their weight is the
-    default where ``point`` does not train on them.
+    Fields of the weights take their defaults. Only pooled keeps the fields about reference rows; if
+    ``point`` does not train on them, it uses the default ``reference_weight``.
     """
     plain = {field.name: field.default for field in dataclasses.fields(WeightConfig)}
     if name == "pooled":
@@ -44,10 +45,11 @@ class Baselines:
         self.names = [name for name in BASELINES if name not in own]
         self._start = start_of(draws)
         self._with_effect = _with_effect(space, draws)
-        # Where the space does not search it, pooled is: it is the only number of its own.
-        self._dials = self._with_effect["pooled"] == self._with_effect["erm"]
-        if self._dials:
-            self._with_effect["pooled"].add(_DIAL)
+        # If the space does not search reference_weight, pooled searches it: it is pooled's only own
+        # parameter.
+        self._own_weights = self._with_effect["pooled"] == self._with_effect["erm"]
+        if self._own_weights:
+            self._with_effect["pooled"].add(_REFERENCE_WEIGHT)
 
     def start(self, name: str) -> dict[str, Any]:
         """What is to be suggested for the first trial of ``name``: its defaults."""
@@ -68,8 +70,10 @@ class Baselines:
     def config(self, name: str, point: Mapping[str, Any], trial: "optuna.Trial") -> dict[str, Any]:
         """The configuration of ``name`` for a ``point`` that the space made of ``trial``."""
         config = as_baseline(name, point)
-        if name == "pooled" and self._dials:
-            config[_DIAL] = trial.suggest_categorical(_DIAL, _DIALLED)
+        if name == "pooled" and self._own_weights:
+            config[_REFERENCE_WEIGHT] = trial.suggest_categorical(
+                _REFERENCE_WEIGHT, _REFERENCE_WEIGHTS
+            )
         return config
 
 

@@ -1,4 +1,4 @@
-"""What a search will take, told beforehand: a calibration per divergence, and arithmetic."""
+"""What a search will take: a calibration per divergence and baseline, and arithmetic."""
 
 import os
 import random

@@ -168,7 +168,7 @@ class Programme:
     def _last_runs(self, history: History, picks: list[str]) -> Iterator[Begin]:
         """Each finalist timed alone, one after the other; then the winner.
 
-        Where that is a baseline, the best weighted finalist as well: its weights tell of rows.
+        Where that is a baseline, the best weighted finalist as well: its runs rank the rows.
         """
         alone = (_alone(history.runs[pick]) for pick in picks)
         if first := next((run for run in alone if not _ended(history, run)), None):

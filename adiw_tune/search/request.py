@@ -51,7 +51,8 @@ class SearchRequest:
             tasks say, or the default for their targets.
         policy: which trade-off the pick is to make, as :func:`adiw_tune.decide.parse_policy`; None
             for :func:`adiw_tune.decide.default_policy`.
-        seeds: over how many each divergence's pick is run again, at most, in [3, 1000]; 0 for none.
+        seeds: over how many each divergence's and each baseline's pick is run again, at most, in
+            [3, 1000]; 0 for none.
         baselines: whether plain training is searched, too, to know whether weighting is worth it:
             erm, pooled and clean-only.
         early_stopping: whether trials are cut that fall behind.

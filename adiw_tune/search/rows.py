@@ -1,4 +1,4 @@
-"""Training rows by suspicion: what the runs of a finale say of each, taken together."""
+"""Training rows ranked by how suspicious their labels are: the row scores of a finale's runs."""
 
 import io
 from collections.abc import Iterator, Mapping
@@ -59,30 +59,29 @@ class RankedRows:
 def ranked_rows(record: SearchRecord) -> RankedRows:
     """By the pick of a search; where that is a baseline, by its best weighted finalist.
 
-    Rows are ranked by their mean fit, see :class:`ScoredRows`: the lowest, whose labels fit the
-    least, first.
+    Rows are ranked by their mean fit, see :class:`ScoredRows`, the lowest first.
 
     Raises:
-        UserError: the search has no run that tells of rows.
+        UserError: the search has no run with row scores.
     """
     trial = pick(record).weighted_trial
     if trial is None:
         raise UserError(
-            f"search '{record.settings.name}' has no weighted trial, so nothing tells of its rows"
+            f"search '{record.settings.name}' has no weighted trial, so its rows cannot be ranked"
         )
     found = _scored(record, trial)
     base = next(found, None)
     if base is None and not ranks_rows(record.history().runs[trial].config):
         raise UserError(
             f"trial {trial} of search '{record.settings.name}' is diw-published, which trains on "
-            "other rows than the training rows: train --from NAME --method adiw --rows FILE trains "
-            "one that tells of rows"
+            "other rows than the training rows, so its rows cannot be ranked: train --from NAME "
+            "--method adiw --rows FILE ranks them"
         )
     if base is None:
         raise UserError(
-            f"search '{record.settings.name}' has no whole run of trial {trial} that tells of its "
-            "rows: one without --seeds, or of an earlier version; train --from NAME --rows FILE "
-            "trains one"
+            f"search '{record.settings.name}' has no finished run of trial {trial} with row "
+            "scores: the search ended before its finale made one (budget spent, or stopped), the "
+            "run failed, or an earlier version ran it; train --from NAME --rows FILE ranks the rows"
         )
     return _together(trial, base, found)
 
@@ -93,7 +92,7 @@ def ranks_rows(config: Mapping[str, Any]) -> bool:
 
 
 def telling_run(record: SearchRecord) -> Run | None:
-    """The run whose rows :func:`ranked_rows` ranks; None if nothing tells of rows."""
+    """The run whose rows :func:`ranked_rows` ranks; None if no run has row scores."""
     try:
         trial = pick(record).weighted_trial
     except UserError:  # there is nothing to pick from
@@ -135,8 +134,8 @@ def _saved(record: SearchRecord, file: str) -> ScoredRows:
         return ScoredRows.of(torch.load(io.BytesIO(store.read(file)), "cpu", weights_only=True))
     except Exception as error:  # whatever unpickling raises
         raise UserError(
-            f"'{store.absolute(file)}' is damaged: train --from NAME --rows FILE trains one that "
-            "tells of rows"
+            f"'{store.absolute(file)}' is damaged: train --from NAME --rows FILE ranks the rows by "
+            "a new run"
         ) from error
 
 

@@ -49,9 +49,9 @@ def told_by(ranked: RankedRows) -> str:
 def suspects_at_end(
     record: SearchRecord, won: TrainingRun | None, warn: Warn
 ) -> SuspectRows | None:
-    """For the pages of a search that is over; None where nothing tells of rows.
+    """For the pages of a search that is over; None where no run has row scores.
 
-    None, and a line, if what tells of them cannot be read: it holds up no decision.
+    None, and a line, if the scores cannot be read: that holds up no decision.
 
     Args:
         record: of the search.
@@ -66,7 +66,7 @@ def suspects_at_end(
         return suspect_rows(record, ranked_rows(record), splits, MOST_SHOWN)
     except Exception as error:  # also of a user's data set, and our own mistake in a page
         why = str(error) if isinstance(error, UserError) else in_one_line(error)
-        warn(f"MLflow gets no table of the rows that look wrong: {why}")
+        warn(f"the ranked rows were not sent to MLflow: {why}")
         return None
 
 
@@ -81,8 +81,8 @@ def splits_of(record: SearchRecord, run: Run, data_dir: Path | None = None) -> S
     trained_on = (run.setup or {}).get("splits", {}).get("train")
     if trained_on is not None and splits.train.digest() != trained_on:
         raise UserError(
-            f"task '{config.task}' has other training rows now than run {run.trial} had: "
-            "--format csv gives the numbers of those that look wrong"
+            f"the training rows of task '{config.task}' have changed since run {run.trial}: "
+            "--format csv still gives the row numbers"
         )
     return splits
 

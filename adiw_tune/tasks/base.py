@@ -211,7 +211,7 @@ class Task:
         if data.trusted is not None and reference + select > len(data.trusted):
             raise UserError(
                 f"reference_size {reference} and select_size {select} are more than the "
-                f"{len(data.trusted)} trusted rows of task '{self.name}'"
+                f"{len(data.trusted)} clean rows of task '{self.name}'"
             )
         if data.trusted is None and reference + select >= len(data.rows):
             raise UserError(

@@ -43,7 +43,7 @@ def load_task(path: str) -> Task:
 
     It may also define:
 
-    - ``reference()``: trusted rows. Reference and select rows are then drawn from these, and all
+    - ``reference()``: clean rows. Reference and select rows are then drawn from these, and all
       rows of ``train()`` are trained on.
     - ``augment(inputs)``: changes training inputs [n, ...] at random.
     - ``loss(outputs, targets)``: one loss a row, [n], for the weights and for training, from the

@@ -67,7 +67,7 @@ def _standing(best: dict[str, Any], metric: Metric) -> list[str]:
         "" if p_chosen is None else f"P(chosen) {p_chosen:.0%}",
         counted(best["seeds"], "seed") if rerun else "",
         words.cost(best["work_s"], best["retimed_s"]),
-        f"{best['trial']} of {counted(best['trials'], 'trial')}",
+        f"{best['trial']}, best of {counted(best['trials'], 'trial')}",
     ]
 
 

@@ -13,9 +13,12 @@ if TYPE_CHECKING:
 
 _NUMBERS = {"confidence": 2, "weight": 2, "fit": 2}  # digits
 _READ = (
-    "confidence: probability that the network gave what it predicted; weight: mean over the last "
-    "half of the epochs;\nfit: mean probability that it gave the label, there; rows are ranked by "
-    "it, the lowest first"
+    "confidence: probability of the predicted label, in the last epoch\n"
+    "weight: mean weight over the last half of the epochs\n"
+    "fit: mean probability, over the same epochs, that the network gave the row's own label "
+    "(cleanlab's self-confidence); for real and own targets the negative loss; rows are ranked by "
+    "it, the lowest first\n"
+    "runs: number of runs averaged, those in which the row had this label"
 )
 
 

@@ -21,11 +21,13 @@ _TITLE = "Rows that look wrong"
 PAGE_BEGINS = beginning(_TITLE)
 _PIXELS = 96  # of a picture's longer side, at most
 _MEANINGS = (
-    "row: its number in the task's data, from 0; confidence: the probability that the network gave "
-    "what it predicted; weight: the mean importance weight over the last half of the epochs, 1 for "
-    "a row that counts as any other; fit: the mean probability that the network gave the label, "
-    "over the same epochs, or of real targets minus the loss; rows are ranked by it, the lowest "
-    "first"
+    "row: its number in the task's data, from 0; confidence: the probability of the predicted "
+    "label, in the last epoch; weight: the mean importance weight over the last half of the "
+    "epochs, 1 for a row that counts as any other; fit: the mean probability, over the same "
+    "epochs, that the network gave the row's own label (cleanlab's self-confidence), or for real "
+    "and own targets the negative loss; rows are ranked by it, the lowest first. Each value is "
+    "taken over the runs in which the row had this label; their number is the column runs of the "
+    "CSV"
 )
 _STYLE = """
 .cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); gap: 12px;
@@ -78,7 +80,7 @@ class ShownRow:
 
 @dataclass(frozen=True)
 class SuspectRows:
-    """What the pages of a search tell of its training rows.
+    """What the pages of a search show of its training rows.
 
     Args:
         shown: the most suspicious, in order.

@@ -15,12 +15,12 @@ PLAIN = {
     "clean-only": "plain training on the reference rows alone",
 }
 _MEANINGS = {
-    "work": "seconds of training and weight steps as calibrated alone on the device",
-    "wall": "seconds that passed",
-    "timed alone": "seconds of a run with nothing beside it",
+    "work": "seconds of training and weight steps, each counted at what it takes alone",
+    "wall": "elapsed seconds",
+    "timed alone": "seconds of a whole run with nothing beside it, by its first epochs",
     "policy": "the rule by which {metric} and work pick one trial",
     "P(chosen)": "share of resamples of the seeds in which the policy picks it",
-    "over seeds": "mean of the reruns over paired seeds, beside the {metric} of the single run",
+    "over seeds": "mean {metric} of the reruns over paired seeds; {metric}: of the single run",
 }
 NOTHING = "No trial finished, so there is nothing to choose from."
 NONE = "–"
@@ -45,7 +45,7 @@ def meanings(metric: Metric) -> str:
 
 
 def verdict(decision: Mapping[str, Any]) -> list[str]:
-    """Return the sentence on whether weighting is worth it; none without both sides."""
+    """Return the sentence on whether weighting is worth it; none without such an answer."""
     text = decision["verdict"]
     return [] if text is None else [f"{text[0].upper()}{text[1:]}."]
 

@@ -22,9 +22,9 @@ class ScoredRows:
         number: [n], int64, of the row in the task's data.
         label: [n, ...], what the row was trained with.
         weight: [n], the mean weight over the last half of the epochs; 1 where the method has none.
-        fit: [n], how well the label fits, the mean over these epochs: of classes and binary targets
-            the probability that the network gave the label, averaged over the labels of a row; of
-            other targets minus the loss.
+        fit: [n], the mean over these epochs of how well the label fits: of classes and binary
+            targets the probability that the network gave the row's own label, averaged over the
+            labels of a row (cleanlab's self-confidence); of other targets the negative loss.
         predicted: what the network last took the row for: [n], the class; [n, k] bytes of binary
             targets, 0 or 1; [n, k] values of real ones; None of a task's own targets.
         confidence: [n], the probability that it gave this, averaged over the labels of a row; None
@@ -46,7 +46,7 @@ class ScoredRows:
 
     @classmethod
     def of(cls, saved: dict[str, Any]) -> Self:
-        """The opposite."""
+        """Rebuild from what :meth:`as_dict` returned."""
         return cls(**saved)
 
 
@@ -54,8 +54,8 @@ class RowScores(nn.Module):
     """Sums up what steps say of the training rows, in the last half of the epochs.
 
     Probabilities are those of the passes that train, each before the update with the row itself: a
-    wrong label has a small one until the network has learnt it by heart. Averaged over epochs they
-    rank wrong labels better than the last network does, and cost no pass of their own. A module, so
+    wrong label has a small one until the network memorises it. Averaged over epochs they rank wrong
+    labels better than the last network does, and cost no pass of their own. This is a module, so
     that a run that is stopped goes on with the sums.
 
     Source: Swayamdipta et al., "Dataset cartography: mapping and diagnosing datasets with training

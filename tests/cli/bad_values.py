@@ -114,7 +114,7 @@ class Base:
 
 DEAD_CLUSTER = f"no Ray cluster at '{DEAD}'"
 ANSWERS_NOT = "tracking server http://127.0.0.1:9 does not answer"
-NO_ROWS = "has no whole run of trial"
+NO_ROWS = "has no finished run of trial"
 BASES = {
     "best": Base({"name": "over"}),
     "check-divergence": Base({"file": "mmd"}),

@@ -145,8 +145,8 @@ def test_methods_that_train_on_other_rows_are_refused(tmp_path: Path, method: st
     ran = called(tmp_path, "train", "--method", method, "--rows", "rows.csv", *QUICK)
     assert (ran.returncode, ran.stdout) == (2, "")
     assert ran.stderr == (
-        f"error: --rows does not go with method {method}, which trains on other rows than the "
-        "training rows: choose another --method\n"
+        f"error: --rows is not available for method {method}, which trains on other rows "
+        "than the training rows: choose another --method\n"
     )
     assert not [*tmp_path.iterdir()]
 
@@ -160,16 +160,16 @@ def test_methods_that_train_on_other_rows_are_refused(tmp_path: Path, method: st
         (["rows", "s", "--top", "10001"], "--top must be at most 10000; got 10001"),
         (
             ["rows", "s", "--format", "html", "--output", "space.py"],
-            "--output 'space.py' is there and holds no page: name another file",
+            "--output 'space.py' exists and does not hold a page: name another file",
         ),
         (
             ["rows", "s", "--format", "csv", "--output", "space.py"],
-            "--output 'space.py' is there and holds no table of rows: name another file",
+            "--output 'space.py' exists and does not hold a table of rows: name another file",
         ),
         (["train", "--rows", "x", "--output", "x"], "--rows and --output are both 'x': name two"),
         (
             ["train", "--rows", "space.py"],
-            "--rows 'space.py' is there and holds no table of rows: name another file",
+            "--rows 'space.py' exists and does not hold a table of rows: name another file",
         ),
         (["train", "--rows", "no/x"], "cannot write --rows 'no/x': No such file or directory"),
     ],
@@ -195,7 +195,7 @@ def test_a_search_without_whole_runs_of_a_weighted_trial_says_what_to_do(
         file.unlink()
     ran = called(tmp_path, "rows", "s")
     assert (ran.returncode, ran.stdout) == (2, "")
-    assert "train --from NAME --rows FILE trains one" in ran.stderr
+    assert "train --from NAME --rows FILE ranks the rows" in ran.stderr
 
 
 @pytest.fixture
@@ -211,7 +211,7 @@ def test_rows_that_are_damaged_hold_up_no_decision(copied: SearchRecord) -> None
     lines: list[str] = []
     assert suspects_at_end(copied, None, lines.append) is None
     assert len(lines) == 1
-    assert lines[0].startswith("MLflow gets no table of the rows that look wrong: '")
+    assert lines[0].startswith("the ranked rows were not sent to MLflow: '")
     assert "rows.pt' is damaged" in lines[0]
 
 
@@ -231,5 +231,7 @@ def test_no_page_shows_other_rows_than_were_trained_on(copied: SearchRecord) -> 
     words = ("rows", "s", "--format", "html", "--output", str(page))
     ran = called(copied.folder.parents[1], *words)
     assert (ran.returncode, ran.stdout) == (2, "")
-    assert ran.stderr.startswith("error: task 'digits' has other training rows now than run t")
+    assert ran.stderr.startswith(
+        "error: the training rows of task 'digits' have changed since run t"
+    )
     assert not page.exists()

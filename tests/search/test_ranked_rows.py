@@ -160,12 +160,12 @@ def test_where_a_baseline_is_the_pick_the_best_weighted_trial_tells(tmp_path: Pa
 def test_a_search_that_has_nothing_to_tell_says_so(tmp_path: Path) -> None:
     record, story = record_of(tmp_path)
     ran(record, story, "t0", "search", None)
-    with pytest.raises(UserError, match="has no whole run of trial t0 that tells of its rows"):
+    with pytest.raises(UserError, match="has no finished run of trial t0 with row scores"):
         ranked_rows(record)
     (tmp_path / "plain").mkdir()
     record, story = record_of(tmp_path / "plain")
     ran(record, story, "t0", "search", None, method="erm")
-    with pytest.raises(UserError, match="has no weighted trial, so nothing tells of its rows"):
+    with pytest.raises(UserError, match="has no weighted trial, so its rows cannot be ranked"):
         ranked_rows(record)
 
 

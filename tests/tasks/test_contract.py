@@ -150,8 +150,7 @@ class Mine(Mine):
         ),
         (
             "def reference():\n    return rows(29, 2)",
-            "reference_size 10 and select_size 20 are more than the 29 trusted rows of task "
-            "'{path}'",
+            "reference_size 10 and select_size 20 are more than the 29 clean rows of task '{path}'",
         ),
         (
             "def train():\n    return 3",

@@ -68,7 +68,7 @@ def test_without_sizes_all_rows_that_stand_apart_are_used() -> None:
     splits = large.splits(NONE, 0, folds=5)
     assert (len(splits.reference), len(splits.select)) == (240, 60)
     assert numbers(splits.reference) | numbers(splits.select) == set(range(5000, 5300))
-    with pytest.raises(UserError, match="are more than the 300 trusted rows"):
+    with pytest.raises(UserError, match="are more than the 300 clean rows"):
         large.splits(NONE, 0, select_size=20, folds=5)
 
 

@@ -175,7 +175,7 @@ def test_trusted_rows_are_the_clean_roles_and_all_others_are_trained_on() -> Non
 def test_more_clean_rows_than_trusted_ones_are_refused() -> None:
     with pytest.raises(
         UserError,
-        match="reference_size 150 and select_size 151 are more than the 300 trusted rows of task",
+        match="reference_size 150 and select_size 151 are more than the 300 clean rows of task",
     ):
         APART.splits(NONE, 0, 150, 151)
 

@@ -262,7 +262,7 @@ def _gain(metric: Metric) -> dict[str, Any]:
         **compared,
         "worth_it": "no",
         "verdict": "weighting does not help here: train with erm "
-        f"({amount} over erm at 1.8 times its work)",
+        f"(weighting gains {amount} over erm at 1.8 times its work)",
     }
 
 

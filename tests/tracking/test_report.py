@@ -45,7 +45,7 @@ def test_the_report_says_what_was_picked_and_on_what_evidence(html: str) -> None
     assert "accuracy 0.8400 [0.8300, 0.8500] in 5.00 s of work" in text
     assert "5.00 s of work, timed alone 5.50 s" in text
     assert "P(chosen) = 0.90, from reruns of each finalist over 2 paired seeds" in text
-    assert "work: seconds of training and weight steps as calibrated alone on the device" in text
+    assert "work: seconds of training and weight steps, each counted at what it takes alone" in text
     assert "policy: the rule by which accuracy and work pick one trial" in text
     assert COMMAND in text
 
@@ -98,8 +98,8 @@ def test_the_description_shows_decision_divergences_and_front(search: FakeSearch
     text = describe(search.outcome, "front.png")
     first, _, second, *_ = text.splitlines()
     assert first == (
-        "**Weighting does not help here: train with erm (-2.0 points \\[-2.5, 0.5\\] over erm at "
-        "1.8 times its work).**"
+        "**Weighting does not help here: train with erm (weighting gains -2.0 points "
+        "\\[-2.5, 0.5\\] over erm at 1.8 times its work).**"
     )
     assert second == (
         "**erm**, plain training on the training rows (trial `t7`): accuracy 0.8400 "
@@ -139,8 +139,9 @@ def test_without_baselines_the_pick_comes_first(search: FakeSearch, tmp_path: Pa
 def test_the_report_opens_with_what_weighting_gains(html: str) -> None:
     text = text_of(html.partition("<h1>")[2])
     assert text.removeprefix("digits ").startswith(
-        "Weighting does not help here: train with erm (-2.0 points [-2.5, 0.5] over erm at 1.8 "
-        "times its work). erm plain training on the training rows, trial t7 accuracy 0.8400"
+        "Weighting does not help here: train with erm (weighting gains -2.0 points [-2.5, 0.5] "
+        "over erm at 1.8 times its work). erm plain training on the training rows, trial t7 "
+        "accuracy 0.8400"
     )
     assert "Each divergence and baseline" in text
 

@@ -113,7 +113,7 @@ def test_rows_that_only_the_reference_set_has_are_learnt() -> None:
 @pytest.mark.parametrize("method", NOT_FOR)
 def test_methods_that_fit_the_reference_rows_anyway_take_none(method: str) -> None:
     assert TrialConfig(method=method, reference_weight=0).reference_weight == 0
-    with pytest.raises(UserError, match=f"method {method} fits the reference rows anyway"):
+    with pytest.raises(UserError, match=f"method {method} always trains on the reference rows"):
         TrialConfig(method=method, reference_weight=1)
 
 

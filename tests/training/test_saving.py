@@ -50,10 +50,10 @@ def test_anything_else_is_refused_and_stays_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     before = sorted(tmp_path.iterdir())
     for name, told in (
-        ("mlflow.db", "is there and holds no network: name another file"),
-        ("pipe", "is no regular file"),
-        ("device", "is no regular file"),
-        ("/dev/null", "is no regular file"),
+        ("mlflow.db", "exists and does not hold a network: name another file"),
+        ("pipe", "is not a regular file"),
+        ("device", "is not a regular file"),
+        ("/dev/null", "is not a regular file"),
         ("loop", "cannot write --output"),
         (".", "is a directory"),
         ("none/x", "No such file"),

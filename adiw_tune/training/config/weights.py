@@ -56,7 +56,7 @@ class WeightConfig:
         bandwidth: kernel width in units of the median pairwise distance, in [1e-6, 1e6]; None is
             the representation's (:data:`adiw_tune.divergences.DEFAULT_BANDWIDTHS`), and the only
             choice for a divergence without a kernel.
-        ridge: λ of λ mean((w - 1)²)/2, which diw adds to what it solves, in [0, 10^6]; None is
+        ridge: factor of mean((w - 1)²)/2, which diw adds to what it solves, in [0, 10^6]; None is
             0.01, and the only choice for other methods.
         warm_start: where the steps start: off (at 1), memory (at the sample's last weight) or
             decay (at 1 + decay * (last weight - 1)).
@@ -118,8 +118,8 @@ class WeightConfig:
         )
         if self.reference_weight and self.method in FITTING_THEM_ANYWAY:
             raise UserError(
-                f"method {self.method} fits the reference rows anyway: leave reference_weight out, "
-                "or 0"
+                f"method {self.method} always trains on the reference rows: omit reference_weight, "
+                "or set it to 0"
             )
 
     def _check_divergence(self) -> None:

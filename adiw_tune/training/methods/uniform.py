@@ -1,4 +1,4 @@
-"""Training with all weights 1: on the training rows, or on the trusted rows alone."""
+"""Training with all weights 1: on the training rows, or on the reference rows alone."""
 
 from adiw_tune.tasks import Splits
 from adiw_tune.training.config import TrialConfig
