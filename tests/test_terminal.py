@@ -175,7 +175,8 @@ def test_the_answer_begins_with_what_weighting_gains(
 def test_the_gain_of_single_runs_has_no_interval() -> None:
     first, second, *_ = decision_text(decide(WITH_POOLED, FASTEST)).splitlines()
     assert first == (
-        "too close to tell whether weighting helps: 6.0 points over pooled at 2.0 times its work"
+        "single runs do not tell whether weighting helps: 6.0 points over pooled at 2.0 times its "
+        "work"
     )
     assert second == "best divergence: kl"
 

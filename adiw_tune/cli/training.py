@@ -199,11 +199,11 @@ def train(
     _train(run, judged_by)
     if output is not None:
         save_network(run.network, output)
-    if rows_file is not None:
-        _save_rows(run, rows_file)
     # The pick of a search meets the test split in finalize only, where readings are counted.
     roles = ("reference", "select") if from_search else ("reference", "select", "test")
     _print_training(run, judged_by, kind, roles)
+    if rows_file is not None:
+        _save_rows(run, rows_file)
 
 
 @app.command()

@@ -222,4 +222,6 @@ def verdict(gain: Gain, arms: Mapping[str, str], picked: str, policy: Policy) ->
         name = arms[picked]
         what = f"train with {name}" if takes_plain else f"{name} is picked because it is faster"
         return f"weighting does not help here: {what} (weighting gains {amount} {cost})"
+    if gain.interval is None:
+        return f"single runs do not tell whether weighting helps: {amount} {cost}"
     return f"too close to tell whether weighting helps: {amount} {cost}"

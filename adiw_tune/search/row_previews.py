@@ -77,10 +77,12 @@ def _picture(part: Any) -> np.ndarray | None:
     """uint8, [H, W] or [H, W, 3]; None of what is none."""
     if hasattr(part, "convert") and hasattr(part, "getbands"):  # of PIL's
         return np.asarray(part.convert("RGB"))
-    if not isinstance(part, Tensor | np.ndarray):
+    if not isinstance(part, Tensor | np.ndarray) or part.ndim != 3:
+        return None
+    if isinstance(part, np.ndarray) and part.dtype.kind not in "biuf":  # such as texts
         return None
     x = torch.as_tensor(part).detach().cpu()
-    if x.ndim != 3 or x.shape[0] not in (1, 3) or min(x.shape[1:]) < _SMALLEST:
+    if x.shape[0] not in (1, 3) or min(x.shape[1:]) < _SMALLEST:
         return None
     if x.dtype != torch.uint8:
         if not x.is_floating_point():
@@ -109,5 +111,9 @@ def _text(part: Any) -> str:
         values = torch.as_tensor(part).detach().cpu().flatten()
     except Exception:  # whatever it may be
         return str(part)[:_CHARACTERS]
-    first = ", ".join(f"{value:.4g}" for value in values[:_VALUES].tolist())
+    first = ", ".join(_number(value) for value in values[:_VALUES].tolist())
     return first if len(values) <= _VALUES else f"{first}, ... ({len(values)} values)"
+
+
+def _number(value: Any) -> str:
+    return str(int(value)) if isinstance(value, int) else f"{value:.4g}"

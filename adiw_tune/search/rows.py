@@ -193,7 +193,8 @@ class _Sums:
             return None, None
         first = self._said[0]
         if self._mean:
-            return first / self.runs.reshape(-1, *[1] * (first.ndim - 1)), confidence
+            mean = first / self.runs.reshape(-1, *[1] * (first.ndim - 1))
+            return mean.astype(np.float32), confidence
         best, most = first.copy(), np.zeros(first.shape, dtype=np.int16)
         for one in self._said:  # of those that as many say, the first run's
             agree = np.zeros_like(most)

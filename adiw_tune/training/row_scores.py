@@ -47,7 +47,11 @@ class ScoredRows:
     @classmethod
     def of(cls, saved: dict[str, Any]) -> Self:
         """Rebuild from what :meth:`as_dict` returned."""
-        return cls(**saved)
+        rows = cls(**saved)
+        parts = (rows.label, rows.weight, rows.fit, rows.predicted, rows.confidence)
+        if any(part is not None and len(part) != len(rows.number) for part in parts):
+            raise ValueError("its parts are of different lengths")
+        return rows
 
 
 class RowScores(nn.Module):
@@ -118,13 +122,18 @@ class RowScores(nn.Module):
         weight, fit = sums[1:] / sums[0].clamp_min(1)
         return ScoredRows(
             number=torch.arange(len(weight)) if numbers is None else numbers,
-            label=self._splits.train.labels.cpu(),
+            label=_readable(self._splits.train.labels.cpu()),
             weight=weight,
             fit=fit,
             predicted=None if kind == "own" else predicted.to(_PREDICTED[kind]),
             confidence=confidence if kind in _WITH_CONFIDENCE else None,
             names=self._splits.names,
         )
+
+
+def _readable(labels: Tensor) -> Tensor:
+    """NumPy has no bfloat16."""
+    return labels.float() if labels.dtype == torch.bfloat16 else labels
 
 
 _PREDICTED = {"classes": torch.int64, "binary": torch.uint8, "real": torch.float32}

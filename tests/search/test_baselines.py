@@ -16,6 +16,7 @@ from adiw_tune.search.proposals import Infeasible, Proposal, Proposer, study_of
 from adiw_tune.search.space import SpaceFile
 from adiw_tune.search.starting_points import draw
 from adiw_tune.training import TrialConfig
+from adiw_tune.training.config import with_changes, with_recipe
 
 from .made_up import Story
 
@@ -32,6 +33,18 @@ def space(trial):
     }
 """
 OF_PLAIN = {"how long", "rate"}  # parameters that make a difference to plain training
+
+
+IN_A_BRANCH = """
+def space(trial):
+    optimizer = trial.suggest_categorical("optimizer", ["adam", "adamw", "sgd"])
+    momentum = trial.suggest_float("sgd_momentum", 0.5, 0.95)
+    return {
+        "divergence": trial.suggest_categorical("divergence", ["mmd", "kl"]),
+        "optimizer": optimizer,
+        **({"momentum": momentum} if optimizer == "sgd" else {}),
+    }
+"""
 
 
 def made(folder: Path, text: str = SPACE, trials: int = 24, baselines: bool = True) -> Proposer:
@@ -63,6 +76,55 @@ def searched(folder: Path, proposer: Proposer, trials: int) -> list[Begin]:
         story.ends(begin.trial, accuracy=0.5 + epochs / 200, work_s=float(epochs), epochs=1)
         found.append(begin)
     return found
+
+
+def test_a_parameter_that_counts_in_a_branch_alone_is_found(tmp_path: Path) -> None:
+    params = {"optimizer": "sgd", "sgd_momentum": 0.93, "divergence": "mmd"}
+    for name in BASELINES:
+        recipe = baselines_of(tmp_path, IN_A_BRANCH).recipe_of(params, name)
+        assert {n: recipe[n] for n in ("optimizer", "sgd_momentum")} == {
+            "optimizer": "sgd", "sgd_momentum": 0.93,
+        }  # fmt: skip
+
+
+@pytest.mark.parametrize("choices", [[0.0, 0.1], [0.3], [0.0]])
+def test_pooled_is_searched_by_its_weight_where_the_spaces_own_makes_no_difference(
+    tmp_path: Path, choices: list[float]
+) -> None:
+    text = SPACE.replace("[0.0, 0.1, 7.0]", str(choices))
+    begun = searched(tmp_path, made(tmp_path, text, trials=30), 30)
+    weights = {one.config["reference_weight"] for one in begun if arm(one.config) == "pooled"}
+    assert len(weights) > 1
+    assert {one.config["reference_weight"] for one in begun if arm(one.config) == "mmd"} <= {
+        *choices
+    }
+
+
+def test_pooled_is_searched_by_its_weight_beside_the_size_of_its_mini_batches(
+    tmp_path: Path,
+) -> None:
+    size = '"reference_batch_size": trial.suggest_int("size", 8, 64)'
+    text = SPACE.replace(
+        '"reference_weight": trial.suggest_categorical("reference_weight", [0.0, 0.1, 7.0])', size
+    )
+    begun = searched(tmp_path, made(tmp_path, text, trials=30), 30)
+    pooled = [one.config for one in begun if arm(one.config) == "pooled"]
+    assert len({one["reference_weight"] for one in pooled}) > 1
+    assert len({one["reference_batch_size"] for one in pooled}) > 1
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_beside_a_summed_loss_a_baseline_has_the_rate_of_its_mean(name: str) -> None:
+    given = {"recipe": "diw", "batch_size": 64, "epochs": 3}
+    point = TrialConfig.from_mapping(with_recipe({**given, "method": "diw-published"})).as_dict()
+    plain = TrialConfig.from_mapping(with_recipe({**given, "method": name}))
+    found = TrialConfig.from_mapping(as_baseline(name, point))
+    assert found.learning_rate == pytest.approx(plain.learning_rate)
+    assert found.weight_decay == pytest.approx(plain.weight_decay)
+    changed = TrialConfig.from_mapping(with_changes(point, {"method": name}))
+    assert changed.learning_rate == pytest.approx(plain.learning_rate)
+    back = TrialConfig.from_mapping(with_changes(changed.as_dict(), {"method": "diw-published"}))
+    assert back.learning_rate == pytest.approx(point["learning_rate"])
 
 
 @pytest.mark.parametrize("name", BASELINES)

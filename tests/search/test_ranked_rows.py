@@ -181,6 +181,11 @@ def test_a_damaged_file_is_told_by_its_name(tmp_path: Path) -> None:
     record, story = record_of(tmp_path)
     ran(record, story, "t0", "search", None)
     ran(record, story, "t0-winner", "winner", ROWS)
+    content = io.BytesIO()
+    torch.save({**ROWS.as_dict(), "weight": ROWS.weight[:1]}, content)
+    record.checkpoints.write("0/t0-winner/rows.pt", content.getvalue())
+    with pytest.raises(UserError, match=r"t0-winner/rows.pt' is damaged"):
+        ranked_rows(record)
     record.checkpoints.write("0/t0-winner/rows.pt", b"nothing")
     with pytest.raises(UserError, match=r"t0-winner/rows.pt' is damaged"):
         ranked_rows(record)

@@ -53,6 +53,14 @@ def test_what_is_no_image_has_its_first_values() -> None:
     assert several.text == "tokens: 5, 0\nof 0: 1\nof 1: a\nb"
 
 
+def test_numbers_of_tokens_are_whole_and_arrays_of_texts_are_texts() -> None:
+    assert look_of(torch.tensor([30522, 101])).text == "30522, 101"
+    words = np.array([[["a", "b"]]] * 3)
+    assert look_of({"words": words, "x": torch.ones(1)}).text.startswith("words: [[['a' 'b']]")
+    many = np.full((3, 8, 8), "a")
+    assert look_of(many).picture is None
+
+
 class Titles(Dataset[Any]):
     """Texts, of which collate_fn makes numbers."""
 

@@ -69,9 +69,8 @@ RECIPES: dict[str, dict[str, Any]] = {
 def with_recipe(values: Mapping[str, Any]) -> dict[str, Any]:
     """``values`` merged over the recipe that their key ``recipe`` names; the key is removed.
 
-    A recipe whose rate and weight decay are for a summed loss is converted for methods that average
-    the loss. The updates stay the same: for plain SGD, rate a and decay λ on the sum over n rows
-    equal rate a n and decay λ / n on the mean.
+    A recipe for a summed loss is converted for methods that average the loss, see
+    :func:`for_loss_of`.
 
     Raises:
         UserError: there is no recipe of this name.
@@ -86,9 +85,34 @@ def with_recipe(values: Mapping[str, Any]) -> dict[str, Any]:
     if name in _OF_SUMS and values.get("method") not in _SUMMED:
         rows = {**recipe, **values}["batch_size"]
         check_whole("batch_size", rows, 1, MOST_ROWS)
-        recipe["learning_rate"] *= rows
-        recipe["weight_decay"] /= rows
+        recipe = _of_mean(recipe, rows)
     return _over(recipe, values)
+
+
+def for_loss_of(method: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The ``values`` of a configuration, with a recipe whose updates are the same for ``method``.
+
+    diw-published sums the loss over the n rows of a mini-batch, all others average it. Of SGD rate
+    a, decay λ and clipping at c on the sum equal a n, λ / n and c / n on the mean. Steps of adam
+    and adamw do not depend on the scale of the loss; decay does for adam.
+    """
+    was_summed, is_summed = (one in _SUMMED for one in (values.get("method"), method))
+    if "method" not in values or was_summed == is_summed:
+        return dict(values)
+    rows = float(values["batch_size"])
+    return _of_mean(values, rows if was_summed else 1 / rows)
+
+
+def _of_mean(values: Mapping[str, Any], rows: float) -> dict[str, Any]:
+    """From values for the sum over ``rows`` rows those for the mean; unset ones stay unset."""
+    optimizer, values = values.get("optimizer"), dict(values)
+    if optimizer == "sgd" and "learning_rate" in values:
+        values["learning_rate"] *= rows
+    if optimizer != "adamw" and values.get("weight_decay") is not None:
+        values["weight_decay"] /= rows
+    if values.get("clip_norm") is not None:
+        values["clip_norm"] /= rows
+    return values
 
 
 def with_changes(base: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,14 +122,15 @@ def with_changes(base: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str,
     longer apply are dropped: those that the new optimiser or schedule does not read, nesterov if
     momentum is 0, lr_warmup_epochs if the new schedule has a warm-up of its own, the bandwidth if
     the new divergence has no kernel, the ridge if the new method is not diw, and the reference
-    weight if the new method is plain or fits the reference rows in its own way. If the task
+    weight if the new method is plain or fits the reference rows in its own way. The recipe of
+    ``base`` is converted for the loss of the new method, see :func:`for_loss_of`. If the task
     changes, the network, the settings of the model and the choice ``own`` of optimiser or schedule
     are dropped too. Settings of the model replace those of the same name.
 
     Raises:
         UserError: there is no recipe of the name given.
     """
-    base = dict(base)
+    base = for_loss_of(given.get("method", base.get("method")), base)
     if "recipe" in given:
         for field in dataclasses.fields(Recipe):
             if field.name != "precision":
