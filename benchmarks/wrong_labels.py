@@ -184,7 +184,8 @@ def _cell(values: list[float]) -> str:
     if not values:
         return "-"
     spread = f" ± {stdev(values):.1f}" if len(values) > 1 else ""
-    return f"{mean(values):.1f}{spread}"
+    seeds = "" if len(values) == 3 else f" ({len(values)})"
+    return f"{mean(values):.1f}{spread}{seeds}"
 
 
 if __name__ == "__main__":
