@@ -11,7 +11,7 @@ from torch import Tensor
 from adiw_tune.errors import in_one_line, told_as
 from adiw_tune.tasks import Rows, Split, Splits, StreamedSplit
 from adiw_tune.tasks.nests import Nest, mapped, named
-from adiw_tune.tracking.rows_page import Look
+from adiw_tune.tracking.rows_page import RowPreview
 
 _VALUES = 12  # of an array, the first
 _LEAVES = 30  # of a nest, the first
@@ -19,16 +19,16 @@ _CHARACTERS = 2000  # of a text
 _SMALLEST = 4  # pixels of a picture's side
 
 
-def row_previews(splits: Splits, numbers: Sequence[int]) -> list[Look]:
+def row_previews(splits: Splits, numbers: Sequence[int]) -> list[RowPreview]:
     """Of training rows, which are read for it; ``numbers`` are theirs in the task's data.
 
     Raises:
         UserError: one cannot be read.
     """
-    return [look_of(inputs) for inputs in _read(splits.train, _places(splits, numbers))]
+    return [preview_of(inputs) for inputs in _read(splits.train, _places(splits, numbers))]
 
 
-def look_of(inputs: Nest) -> Look:
+def preview_of(inputs: Nest) -> RowPreview:
     """Of the inputs of one row: a nest of tensors, arrays, texts and pictures of PIL's.
 
     The first picture is shown as such: [3, H, W] or [1, H, W], bytes, or numbers in [0, 1]; others
@@ -43,7 +43,7 @@ def look_of(inputs: Nest) -> Look:
             texts.append(f"{_plain(name)}: {_text(part)}" if name else _text(part))
     if len(parts) > _LEAVES:
         texts.append(f"... ({len(parts)} in all)")
-    return Look(picture, "\n".join(texts))
+    return RowPreview(picture, "\n".join(texts))
 
 
 def _places(splits: Splits, numbers: Sequence[int]) -> Tensor:

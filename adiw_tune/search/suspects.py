@@ -101,7 +101,7 @@ def _at_hand(record: SearchRecord, run: Run, won: TrainingRun | None) -> Splits 
 
 
 def _shown(table: pd.DataFrame, splits: Splits) -> list[ShownRow]:
-    looks = row_previews(splits, table["row"].tolist())
+    previews = row_previews(splits, table["row"].tolist())
     texts = [[text_of(cell) for cell in table[column]] for column in ("label", "predicted")]
     cells = table.to_dict("records")
-    return [shown_row(*one) for one in zip(cells, *texts, looks, strict=True)]
+    return [shown_row(*one) for one in zip(cells, *texts, previews, strict=True)]

@@ -22,7 +22,7 @@ _FILES = (
 )
 
 
-def describe(outcome: Outcome, picture: str, rows_page: str = "rows.html") -> str:
+def describe(outcome: Outcome, picture: str, rows_page: str) -> str:
     """Return the description: what was picked, why, the evidence, and how to train it again.
 
     Args:

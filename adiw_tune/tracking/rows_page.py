@@ -44,7 +44,7 @@ td.row { white-space: pre-wrap; overflow-wrap: anywhere; min-width: 320px; }
 
 
 @dataclass(frozen=True)
-class Look:
+class RowPreview:
     """What one row looks like.
 
     Args:
@@ -65,7 +65,7 @@ class ShownRow:
         number: in the task's data.
         label, predicted: as texts.
         confidence, weight, fit: None where there is none.
-        look: None where the data could not be read.
+        preview: None where the data could not be read.
     """
 
     rank: int
@@ -75,7 +75,7 @@ class ShownRow:
     confidence: float | None
     weight: float
     fit: float
-    look: Look | None = None
+    preview: RowPreview | None = None
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def told_in_report(suspects: SuspectRows | None) -> list[str]:
 
 
 def _has_pictures(shown: Sequence[ShownRow]) -> bool:
-    return any(row.look is not None and row.look.picture is not None for row in shown)
+    return any(row.preview is not None and row.preview.picture is not None for row in shown)
 
 
 def _cards(shown: Sequence[ShownRow]) -> str:
@@ -146,16 +146,16 @@ def _card(row: ShownRow) -> str:
         f"<p>confidence {words.number(row.confidence)}</p>",
         f"<p>weight {words.number(row.weight)}, fit {words.number(row.fit)}</p>",
     ]
-    return f"<div class='card'>{_look(row.look)}{''.join(lines)}</div>"
+    return f"<div class='card'>{_shown_preview(row.preview)}{''.join(lines)}</div>"
 
 
-def _look(look: Look | None) -> str:
-    if look is None:
+def _shown_preview(preview: RowPreview | None) -> str:
+    if preview is None:
         return ""
-    text = escape(look.text)
-    if look.picture is None:
+    text = escape(preview.text)
+    if preview.picture is None:
         return text
-    picture = f"<img alt='' src='{_data_address(look.picture)}'>"
+    picture = f"<img alt='' src='{_data_address(preview.picture)}'>"
     return f"{picture}<p>{text}</p>" if text else picture
 
 
@@ -176,7 +176,7 @@ def _cells(row: ShownRow) -> str:
             *(f"<td class='number'>{number}</td>" for number in (row.rank, row.number)),
             *(f"<td class='text'>{escape(text)}</td>" for text in (row.label, row.predicted)),
             *(f"<td class='number'>{number}</td>" for number in numbers),
-            f"<td class='row'>{_look(row.look)}</td>",
+            f"<td class='row'>{_shown_preview(row.preview)}</td>",
         ]
     )
 
@@ -192,13 +192,15 @@ def _data_address(picture: NDArray[np.uint8]) -> str:
     return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
-def shown_row(cells: Mapping[str, Any], label: str, predicted: str, look: Look | None) -> ShownRow:
+def shown_row(
+    cells: Mapping[str, Any], label: str, predicted: str, preview: RowPreview | None
+) -> ShownRow:
     """Return a row of the page from one of the table.
 
     Args:
         cells: rank, row, confidence, weight and fit.
         label, predicted: as texts.
-        look: of the row.
+        preview: of the row.
     """
     confidence = cells["confidence"]
     return ShownRow(
@@ -209,5 +211,5 @@ def shown_row(cells: Mapping[str, Any], label: str, predicted: str, look: Look |
         confidence=float(confidence) if words.is_known(confidence) else None,
         weight=float(cells["weight"]),
         fit=float(cells["fit"]),
-        look=look,
+        preview=preview,
     )

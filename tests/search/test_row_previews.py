@@ -12,7 +12,7 @@ from PIL import Image
 from torch.utils.data import Dataset
 
 from adiw_tune.errors import UserError
-from adiw_tune.search.row_previews import look_of, row_previews
+from adiw_tune.search.row_previews import preview_of, row_previews
 from adiw_tune.tasks import Split, Splits, StreamedSplit, find_task, parse_shift
 from adiw_tune.tasks.rows import loaded
 from adiw_tune.tracking.rows_page import ShownRow, SuspectRows, rows_page
@@ -25,7 +25,7 @@ EVIL = "<img src=x onerror=alert(1)> & more"
 def test_images_are_pictures(channels: int, dtype: torch.dtype) -> None:
     pixels = torch.arange(channels * 30).reshape(channels, 5, 6)
     x = pixels.to(dtype) if dtype == torch.uint8 else (pixels / 255).to(dtype)
-    found = look_of(x)
+    found = preview_of(x)
     assert found.picture is not None
     assert found.text == ""
     expected = pixels[0] if channels == 1 else pixels.permute(1, 2, 0)
@@ -33,32 +33,32 @@ def test_images_are_pictures(channels: int, dtype: torch.dtype) -> None:
 
 
 def test_other_ranges_are_scaled() -> None:
-    found = look_of(torch.linspace(-2, 2, 25).reshape(1, 5, 5))
+    found = preview_of(torch.linspace(-2, 2, 25).reshape(1, 5, 5))
     assert found.picture is not None
     assert (found.picture.min(), found.picture.max()) == (0, 255)
-    assert look_of(torch.full((1, 5, 5), float("nan"))).picture is not None
+    assert preview_of(torch.full((1, 5, 5), float("nan"))).picture is not None
 
 
 def test_a_picture_of_pil_is_one() -> None:
-    found = look_of(Image.new("L", (6, 5), 7))
+    found = preview_of(Image.new("L", (6, 5), 7))
     assert found.picture is not None
     assert found.picture.shape == (5, 6, 3)
 
 
 def test_what_is_no_image_has_its_first_values() -> None:
-    assert look_of(torch.tensor([0.5, 1.0, -3.25])).text == "0.5, 1, -3.25"
-    assert look_of(torch.arange(40)).text.endswith("10, 11, ... (40 values)")
-    assert look_of(torch.zeros(2, 8, 8)).picture is None
-    several = look_of({"tokens": torch.tensor([5, 0]), "of": [torch.tensor(True), "a\nb"]})
+    assert preview_of(torch.tensor([0.5, 1.0, -3.25])).text == "0.5, 1, -3.25"
+    assert preview_of(torch.arange(40)).text.endswith("10, 11, ... (40 values)")
+    assert preview_of(torch.zeros(2, 8, 8)).picture is None
+    several = preview_of({"tokens": torch.tensor([5, 0]), "of": [torch.tensor(True), "a\nb"]})
     assert several.text == "tokens: 5, 0\nof 0: 1\nof 1: a\nb"
 
 
 def test_numbers_of_tokens_are_whole_and_arrays_of_texts_are_texts() -> None:
-    assert look_of(torch.tensor([30522, 101])).text == "30522, 101"
+    assert preview_of(torch.tensor([30522, 101])).text == "30522, 101"
     words = np.array([[["a", "b"]]] * 3)
-    assert look_of({"words": words, "x": torch.ones(1)}).text.startswith("words: [[['a' 'b']]")
+    assert preview_of({"words": words, "x": torch.ones(1)}).text.startswith("words: [[['a' 'b']]")
     many = np.full((3, 8, 8), "a")
-    assert look_of(many).picture is None
+    assert preview_of(many).picture is None
 
 
 class Titles(Dataset[Any]):
@@ -111,7 +111,7 @@ def test_rows_are_found_by_their_numbers_in_the_tasks_data() -> None:
 
 
 def test_the_page_shows_text_as_text() -> None:
-    row = ShownRow(1, 7, EVIL, EVIL, None, 0.5, -0.5, look_of(EVIL))
+    row = ShownRow(1, 7, EVIL, EVIL, None, 0.5, -0.5, preview_of(EVIL))
     page = rows_page(EVIL, SuspectRows([row], 9, "3 runs of trial t1", "adiw-tune rows s", list))
     assert "<img" not in page
     assert page.count("&lt;img src=x onerror=alert(1)&gt; &amp; more") == 5

@@ -93,7 +93,7 @@ def test_the_best_so_far_falls(least: FakeSearch) -> None:
 def test_report_and_description_name_it_and_begin_with_the_least(
     least: FakeSearch, tmp_path: Path
 ) -> None:
-    text = describe(least.outcome, "front.png")
+    text = describe(least.outcome, "front.png", "rows.html")
     assert "\n**erm**, plain training on the training rows (trial `t7`): log_loss 0.1600 [" in text
     assert "-0.02 \\[-0.025, 0.005\\] over erm" in text.splitlines()[0]
     assert "no trial is both better by log_loss and cheaper" in text

@@ -81,7 +81,9 @@ def test_what_users_write_is_shown_and_does_nothing(search: FakeSearch, tmp_path
     assert "img" not in tags_of(html)
     assert "&lt;img src=x" in html
     lines = [
-        line for line in describe(outcome, "front.png").splitlines() if not line.startswith("    ")
+        line
+        for line in describe(outcome, "front.png", "rows.html").splitlines()
+        if not line.startswith("    ")
     ]
     assert "\\<img" in "".join(lines)
     assert "<img" not in "".join(lines).replace("\\<img", "")
@@ -91,11 +93,11 @@ def test_what_users_write_is_shown_and_does_nothing(search: FakeSearch, tmp_path
 def test_nothing_finished_is_said(search: FakeSearch, tmp_path: Path, status: str) -> None:
     outcome = search.without_decision(status)
     assert "No trial finished" in text_of(report(outcome, tmp_path))
-    assert f"Trials: 8 (8 {status})." in describe(outcome, "front.png")
+    assert f"Trials: 8 (8 {status})." in describe(outcome, "front.png", "rows.html")
 
 
 def test_the_description_shows_decision_divergences_and_front(search: FakeSearch) -> None:
-    text = describe(search.outcome, "front.png")
+    text = describe(search.outcome, "front.png", "rows.html")
     first, _, second, *_ = text.splitlines()
     assert first == (
         "**Weighting does not help here: train with erm (weighting gains -2.0 points "
@@ -119,7 +121,7 @@ def changed(search: FakeSearch, **fields: object) -> Outcome:
 
 def test_a_tie_is_said_once_and_a_provisional_pick_is_said(search: FakeSearch) -> None:
     tied = {"tie": True, "tied": ["energy"], "reason": "it cannot be told from energy: a tie"}
-    text = describe(changed(search, **tied, provisional=True, seeds=0), "front.png")
+    text = describe(changed(search, **tied, provisional=True, seeds=0), "front.png", "rows.html")
     assert text.count(" tie") == 1
     assert "no trial ran its full course" in text
     assert "From single runs" in text
@@ -128,7 +130,7 @@ def test_a_tie_is_said_once_and_a_provisional_pick_is_said(search: FakeSearch) -
 def test_without_baselines_the_pick_comes_first(search: FakeSearch, tmp_path: Path) -> None:
     none = dict.fromkeys(("gain", "gain_interval", "gain_over", "worth_it", "verdict"))
     outcome = changed(search, **none, baselines=[], divergence="near.py")
-    text = describe(outcome, "front.png")
+    text = describe(outcome, "front.png", "rows.html")
     assert text.startswith("**near.py** (trial `t7`): accuracy 0.8400")
     assert "### Each divergence\n" in text
     html = report(outcome, tmp_path)
@@ -150,7 +152,7 @@ def test_the_pick_is_among_the_front_also_if_it_is_not_on_it(
     search: FakeSearch, tmp_path: Path
 ) -> None:
     outcome = changed(search, divergence="mmd", trial="t2", number=2)
-    text = describe(outcome, "front.png")
+    text = describe(outcome, "front.png", "rows.html")
     assert "| **mmd** | **0.7400** | **–** |" in text  # it was not rerun
     assert "`t2`, the pick, is not on the front." in text
     front = report(outcome, tmp_path).rpartition("<h2>The front")[2].partition("<h2>All")[0]
@@ -164,6 +166,6 @@ def test_a_long_front_stays_within_what_mlflow_takes(search: FakeSearch) -> None
     trials = search.outcome.trials
     many = trials.loc[trials.index.repeat(40)].assign(on_front=True)
     many["trial"] = [f"t{number}" for number in range(len(many))]
-    text = describe(replace(search.outcome, trials=many), "front.png")
+    text = describe(replace(search.outcome, trials=many), "front.png", "rows.html")
     assert len(text) < 8000
     assert "299 more are in `front.csv`" in text  # beside 20 and the pick
