@@ -74,7 +74,7 @@ class DenseDiw(Diw):
     def weigh(self, step: Step) -> Tensor:
         """The same weights, more slowly."""
         target = self.look(step)
-        return solve_as_published(step.forward.losses.detach(), target.losses)
+        return solve_as_published(step.forward.losses.detach(), target.losses.detach())
 
 
 class Batches:
