@@ -22,16 +22,14 @@ fashion-mnist/.
 """
 
 import argparse
-import json
-import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
 import torch
-from provenance import commit, machine, results_in
+from provenance import append_result, commit, machine, percent_over_seeds, results_in
 
 from adiw_tune.arms import BASELINES
 from adiw_tune.training import TrainingRun, TrialConfig
@@ -172,9 +170,7 @@ def run(arguments: argparse.Namespace) -> None:
             "commit": commit(),
             "machine": machine(),
         }
-        with RESULTS.open("a") as file:
-            file.write(json.dumps(result) + "\n")
-        print(json.dumps(result), file=sys.stderr, flush=True)
+        append_result(RESULTS, result)
 
 
 def by_cell() -> dict[tuple[str, str], list[float]]:
@@ -193,20 +189,12 @@ def table() -> None:
         print("| method | " + " | ".join(columns) + " |")
         print("|---|" + "---|" * len(columns))
         for row in rows:
-            found = [_cell(cells[column, row]) for column in columns]
+            found = [percent_over_seeds(cells[column, row]) for column in columns]
             print(f"| {row} | {' | '.join(found)} |")
         print()
     runs = finished_runs()
     print(f"{len(runs)} runs, commits {', '.join(sorted({one['commit'] for one in runs}))}.")
     print(f"{'; '.join(sorted({one['machine'] for one in runs}))}.")
-
-
-def _cell(accuracies: list[float]) -> str:
-    if not accuracies:
-        return "-"
-    spread = f" ± {100 * stdev(accuracies):.1f}" if len(accuracies) > 1 else ""
-    seeds = "" if len(accuracies) == 3 else f" ({len(accuracies)})"
-    return f"{100 * mean(accuracies):.1f}{spread}{seeds}"
 
 
 def plot() -> None:

@@ -23,7 +23,7 @@ from typing import Any
 
 import torch
 from accuracy import SUITES, by_cell
-from provenance import commit, machine, results_in
+from provenance import append_result, commit, machine, results_in
 
 from adiw_tune.arms import BASELINES
 from adiw_tune.record.record import SearchRecord
@@ -55,9 +55,7 @@ def space(trial):
 
 
 def append(row: dict[str, Any]) -> None:
-    with RESULTS.open("a") as file:
-        file.write(json.dumps({**row, "commit": commit(), "machine": machine()}) + "\n")
-    print(json.dumps(row), file=sys.stderr, flush=True)
+    append_result(RESULTS, {**row, "commit": commit(), "machine": machine()})
 
 
 def searched(column: str, data_dir: Path | None) -> dict[str, Any]:

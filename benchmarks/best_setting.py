@@ -13,7 +13,6 @@ is not run again.
 """
 
 import argparse
-import json
 import subprocess
 import sys
 import tempfile
@@ -24,7 +23,7 @@ from typing import Any
 
 import torch
 from accuracy import by_cell
-from provenance import commit, machine, results_in
+from provenance import append_result, commit, machine, results_in
 
 from adiw_tune.decide import decide, parse_policy
 from adiw_tune.record.record import SearchRecord
@@ -60,9 +59,7 @@ def finished() -> list[dict[str, Any]]:
 
 
 def append(row: dict[str, Any]) -> None:
-    with RESULTS.open("a") as file:
-        file.write(json.dumps({**row, "commit": commit(), "machine": machine()}) + "\n")
-    print(json.dumps(row), file=sys.stderr, flush=True)
+    append_result(RESULTS, {**row, "commit": commit(), "machine": machine()})
 
 
 def picked(shift: str, trials: int) -> dict[str, Any]:

@@ -21,8 +21,6 @@ to tell what is due to the dealing from what is due to fewer rows. Recorded are
 """
 
 import argparse
-import json
-import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -31,7 +29,7 @@ from statistics import mean, stdev
 from typing import Any
 
 import torch
-from provenance import commit, machine, results_in
+from provenance import append_result, commit, machine, results_in
 from sklearn.metrics import roc_auc_score
 from tasks import cifar10n_small, news_titles
 from torch import Tensor
@@ -159,9 +157,7 @@ def run(arguments: argparse.Namespace) -> None:
         if any(names.items() <= one.items() for one in finished_runs()):
             continue
         result = {**names, **measured(column, row, seed, arguments.data_dir), **by}
-        with RESULTS.open("a") as file:
-            file.write(json.dumps(result) + "\n")
-        print(json.dumps(result), file=sys.stderr, flush=True)
+        append_result(RESULTS, result)
 
 
 def measured(column: str, row: str, seed: int, data_dir: Path | None) -> dict[str, Any]:

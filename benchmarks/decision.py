@@ -30,8 +30,6 @@ baselines are
 """
 
 import argparse
-import json
-import sys
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
@@ -40,7 +38,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from provenance import commit, machine, results_in
+from provenance import append_result, commit, machine, results_in
 
 from adiw_tune.arms import BASELINES
 from adiw_tune.decide import contest, decide, parse_policy, race
@@ -100,9 +98,7 @@ def record(shifts: tuple[str, ...]) -> None:
                     "commit": commit(),
                     "machine": machine(),
                 }
-                with RESULTS.open("a") as file:
-                    file.write(json.dumps(result) + "\n")
-                print(json.dumps(result), file=sys.stderr, flush=True)
+                append_result(RESULTS, result)
 
 
 def settings_of(arm: str) -> dict[str, Any]:

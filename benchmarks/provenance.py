@@ -4,7 +4,9 @@ import importlib.util
 import json
 import platform
 import subprocess
+import sys
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Any
 
 import torch
@@ -38,6 +40,23 @@ def machine() -> str:
 def results_in(file: Path) -> list[dict[str, Any]]:
     """The results in a file of JSON lines; none if there is no file."""
     return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def append_result(file: Path, result: dict[str, Any]) -> None:
+    """Add a line to a file of JSON lines, and show it on stderr."""
+    line = json.dumps(result)
+    with file.open("a") as lines:
+        lines.write(line + "\n")
+    print(line, file=sys.stderr, flush=True)
+
+
+def percent_over_seeds(shares: list[float]) -> str:
+    """A cell of a table: mean ± deviation in percent, and the number of seeds unless it is 3."""
+    if not shares:
+        return "-"
+    spread = f" ± {100 * stdev(shares):.1f}" if len(shares) > 1 else ""
+    seeds = "" if len(shares) == 3 else f" ({len(shares)})"
+    return f"{100 * mean(shares):.1f}{spread}{seeds}"
 
 
 def has_qp() -> bool:

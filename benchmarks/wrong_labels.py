@@ -25,19 +25,16 @@ JAIR 2021.
 """
 
 import argparse
-import json
-import sys
 from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
-from statistics import mean, stdev
 from typing import Any
 
 import numpy as np
 import torch
 from clean_rows import COLUMNS as OTHERS
 from clean_rows import FASHION, Right, right_labels
-from provenance import commit, machine, results_in
+from provenance import append_result, commit, machine, percent_over_seeds, results_in
 from scipy.special import softmax
 from scipy.stats import rankdata
 from sklearn.metrics import roc_auc_score
@@ -89,9 +86,7 @@ def run(arguments: argparse.Namespace) -> None:
                 if any(names.items() <= one.items() for one in results_in(RESULTS)):
                     continue
                 result = {**names, **measured(column, row, seed, arguments.data_dir), **by}
-                with RESULTS.open("a") as file:
-                    file.write(json.dumps(result) + "\n")
-                print(json.dumps(result), file=sys.stderr, flush=True)
+                append_result(RESULTS, result)
 
 
 def measured(column: str, row: str, seed: int, data_dir: Path | None) -> dict[str, Any]:
@@ -170,22 +165,14 @@ def print_table(rows: list[tuple[str, str]]) -> None:
     cells: dict[tuple[str, str, str], list[float]] = defaultdict(list)
     for one in runs:
         for name, value in one["auc"].items():
-            cells[one["column"], one["row"], name].append(100 * value)
+            cells[one["column"], one["row"], name].append(value)
     print("| rows by | " + " | ".join(COLUMNS) + " |")
     print("|---|" + "---|" * len(COLUMNS))
     for row, name in rows:
-        found = [_cell(cells[column, row, name]) for column in COLUMNS]
+        found = [percent_over_seeds(cells[column, row, name]) for column in COLUMNS]
         print(f"| {row}: {name} | {' | '.join(found)} |")
     print(f"\n{len(runs)} runs, commits {', '.join(sorted({one['commit'] for one in runs}))}.")
     print(f"{'; '.join(sorted({one['machine'] for one in runs}))}.")
-
-
-def _cell(values: list[float]) -> str:
-    if not values:
-        return "-"
-    spread = f" ± {stdev(values):.1f}" if len(values) > 1 else ""
-    seeds = "" if len(values) == 3 else f" ({len(values)})"
-    return f"{mean(values):.1f}{spread}{seeds}"
 
 
 if __name__ == "__main__":
