@@ -144,7 +144,8 @@ def _card(row: ShownRow) -> str:
         f"<p class='label'>label {escape(row.label)}</p>",
         f"<p>predicted {escape(row.predicted)}</p>",
         f"<p>confidence {words.number(row.confidence)}</p>",
-        f"<p>weight {words.number(row.weight)}, fit {words.number(row.fit)}</p>",
+        f"<p>weight {words.number(row.weight)}</p>",
+        f"<p>fit {words.number(row.fit)}</p>",
     ]
     return f"<div class='card'>{_shown_preview(row.preview)}{''.join(lines)}</div>"
 
