@@ -15,7 +15,7 @@ def csv_text(table: pd.DataFrame, header: bool = True) -> str:
 
     A cell or a column's name that is text and begins like a formula gets an apostrophe before it,
     by which spreadsheets know it for text. Numbers stay numbers, negative ones too, also where
-    they are written as text.
+    they are written as text, one or several with spaces between them.
 
     Source: OWASP, "CSV Injection".
     """
@@ -33,7 +33,7 @@ def _runs(cell: Any) -> bool:
     if not isinstance(cell, str) or not cell.startswith(_FORMULA):
         return False
     try:
-        float(cell)
+        numbers = [float(part) for part in cell.split()]
     except ValueError:
         return True
-    return False
+    return not numbers

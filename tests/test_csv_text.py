@@ -25,6 +25,9 @@ def test_a_cell_or_a_name_that_a_spreadsheet_would_run_is_text(start: str) -> No
 
 def test_numbers_stay_numbers() -> None:
     table = pd.DataFrame({"a": [-0.5, float("-inf")], "b": [-1, 2], "c": ["-1.5", None]})
+    assert read(pd.DataFrame({"f": ["-1.5 2", "-1 -x", "- 2", "\t"]}))[1:] == [
+        ["-1.5 2"], ["'-1 -x"], ["'- 2"], ["'\t"],
+    ]  # fmt: skip
     mixed = table.assign(d=pd.Series([-3, "-x"], dtype=object), e=[True, False])
     first, second = read(mixed)[1:]
     assert first == ["-0.5", "-1", "-1.5", "-3", "True"]

@@ -7,7 +7,9 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from adiw_tune.cli.console import warn
 from adiw_tune.errors import UserError
+from adiw_tune.record.record import SearchRecord
 
 app = typer.Typer(
     help="Find the divergence that importance-weights your shifted training data best.",
@@ -21,6 +23,14 @@ app = typer.Typer(
 def command_line() -> Any:
     """All commands as one, once each of their modules has been imported."""
     return typer.main.get_command(app)
+
+
+def warn_if_not_over(record: SearchRecord) -> None:
+    """Say that what is told of a search may change yet."""
+    if not record.finished:
+        name = record.settings.name
+        rest = "" if record.running else f"; go on by: {record.resume_command()}"
+        warn(f"search '{name}' is not over, so this may change{rest}")
 
 
 def _directory(path: Path | None) -> Path | None:
@@ -50,13 +60,17 @@ SearchPolicy = Annotated[
         help="knee, fastest-within=0.01 or best-under=20; by default the search's own.",
     ),
 ]
-MetricName = Annotated[
+_METRICS_HELP = (
+    "accuracy, balanced_accuracy, macro_f1, auroc, average_precision, worst_group_accuracy, "
+    "log_loss; for real targets rmse, mae, r2; or metric, the task file's own."
+)
+_OF_THE_TASK = "the task file's, or accuracy, or rmse for real targets."
+MetricName = Annotated[str | None, typer.Option(help=f"{_METRICS_HELP} Default: {_OF_THE_TASK}")]
+MetricNameWithFrom = Annotated[
     str | None,
     typer.Option(
-        help="accuracy, balanced_accuracy, macro_f1, auroc, average_precision, "
-        "worst_group_accuracy, log_loss; for real targets rmse, mae, r2; or metric, the task "
-        "file's own. Default: with --from the search's; else the task file's, or accuracy, or rmse "
-        "for real targets."
+        "--metric",
+        help=f"{_METRICS_HELP} Default: with --from the search's; else {_OF_THE_TASK}",
     ),
 ]
 TextOrJson = Annotated[Literal["text", "json"], typer.Option("--format")]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from adiw_tune.cli.app import DataDir, SearchName, Storage, app
+from adiw_tune.cli.app import DataDir, SearchName, Storage, app, warn_if_not_over
 from adiw_tune.cli.console import out, write
 from adiw_tune.errors import UserError
 from adiw_tune.output_file import OutputFile, begins_with
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _IN_TABLE = 20  # rows, where nobody asks for more
 _MOST = {"table": 10_000, "html": 10_000, "csv": 10**12, "json": 10**12}
 _WHAT = {"csv": "table of rows", "json": "list of rows", "html": "page"}
+_ENDINGS = {"csv": (".csv",), "json": (".json",), "html": (".html", ".htm")}
 RowsKind = Literal["table", "csv", "json", "html"]
 
 
@@ -59,6 +60,7 @@ def check_csv(option: str, path: Path) -> OutputFile:
     """The file, where a CSV of rows may be written to it; refused otherwise."""
     from adiw_tune.search.row_tables import CSV_BEGINS
 
+    _check_ending(option, path, "csv")
     file = OutputFile(option, path)
     file.check(begins_with(CSV_BEGINS), _WHAT["csv"])
     return file
@@ -78,19 +80,31 @@ def _checked(kind: RowsKind, top: int | None, output: Path | None) -> OutputFile
     from adiw_tune.search.row_tables import JSON_BEGINS
     from adiw_tune.tracking.rows_page import PAGE_BEGINS
 
+    _check_ending("--output", output, kind)
     file = OutputFile("--output", output)
     file.check(begins_with(JSON_BEGINS if kind == "json" else PAGE_BEGINS), _WHAT[kind])
     return file
 
 
+def _check_ending(option: str, path: Path, kind: str) -> None:
+    """Refuse a name that promises another format; one without an ending promises none."""
+    if path.suffix and path.suffix.lower() not in _ENDINGS[kind]:
+        raise UserError(
+            f"{option} '{path}' would hold {kind}: give it the ending {_ENDINGS[kind][0]}"
+        )
+
+
 def _print_table(record: SearchRecord, top: int) -> None:
     from adiw_tune.search.row_tables import row_tables
-    from adiw_tune.search.suspects import told_by
+    from adiw_tune.search.suspects import told_by, told_otherwise
     from adiw_tune.terminal import rows_table
 
     ranked = _ranked(record)
-    by = f"{len(ranked):,} training rows, by {told_by(ranked)}"
-    out.print(rows_table(row_tables(ranked, top), by))
+    most = f"the {min(top, len(ranked)):,} most suspicious"
+    heading = [f"{most} of {len(ranked):,} training rows, by {told_by(ranked)}"]
+    heading += [otherwise] if (otherwise := told_otherwise(ranked)) else []
+    out.print("\n".join(heading) + "\n", markup=False)
+    out.print(rows_table(row_tables(ranked, top)))
 
 
 def _data(record: SearchRecord, kind: str, top: int | None) -> Iterator[str]:
@@ -115,4 +129,6 @@ def _page(record: SearchRecord, top: int | None, data_dir: Path | None) -> Itera
 def _ranked(record: SearchRecord) -> "RankedRows":
     from adiw_tune.search.rows import ranked_rows
 
-    return ranked_rows(record)
+    ranked = ranked_rows(record)
+    warn_if_not_over(record)
+    return ranked

@@ -3,13 +3,14 @@
 import json
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from adiw_tune.arms import BASELINES
 from adiw_tune.cli.app import (
     DataDir,
-    MetricName,
+    MetricNameWithFrom,
     ReferenceSize,
     SearchPolicy,
     SearchStorage,
@@ -28,6 +29,7 @@ from adiw_tune.record.record import DEFAULT_STORAGE
 
 if TYPE_CHECKING:
     from adiw_tune.metrics import Metric
+    from adiw_tune.record.record import SearchRecord
     from adiw_tune.training import TrainingRun, TrialConfig
 
 # Written out, since importing the choices would import torch for every command.
@@ -52,7 +54,7 @@ def train(
         str | None, typer.Option("--from", help="Start from the pick of this search.")
     ] = None,
     policy: SearchPolicy = None,
-    metric: MetricName = None,
+    metric: MetricNameWithFrom = None,
     task: Annotated[str | None, typer.Option(help=_TASK_HELP)] = None,
     network: Annotated[
         str | None, typer.Option(help="One of the task's; by default its first.")
@@ -86,8 +88,8 @@ def train(
     reference_weight: Annotated[
         float | None,
         typer.Option(
-            help="Weight of the reference rows' loss in training; 0 does not train on them. "
-            "Default: 0.1, for erm 0; clean-only and diw-published take none."
+            help="Factor of the reference rows' loss, which is added to the training loss; 0 does "
+            "not train on them. Default: 0.1; 0 for erm. clean-only and diw-published take 0 only."
         ),
     ] = None,
     recipe: Annotated[str | None, typer.Option(help=_RECIPE_HELP)] = None,
@@ -159,9 +161,11 @@ def train(
 
     from adiw_tune.record.record import SearchRecord
     from adiw_tune.search.picking import picked_config
+    from adiw_tune.search.rows import ranks_rows
     from adiw_tune.tasks import check_has_metric, find_task, main_metric
     from adiw_tune.training import TrainingRun, TrialConfig, load_splits
     from adiw_tune.training.config import with_changes
+    from adiw_tune.training.config.weights import WITHOUT_DIVERGENCE
     from adiw_tune.training.saving import check_output, save_network
 
     flags = locals()
@@ -186,15 +190,18 @@ def train(
         base = TrialConfig.from_mapping(picked, folder).as_dict()
         metric = metric or search.settings.metric
     config = TrialConfig.from_mapping(with_changes(base, given))
+    if divergence is not None and config.method in WITHOUT_DIVERGENCE:
+        raise UserError(
+            f"method {config.method} minimises no divergence: leave --divergence out, or choose "
+            "another --method"
+        )
+    if rows_file is not None and not ranks_rows(config.as_dict()):
+        is_pick = method is None and config.method in BASELINES
+        _refuse_rows(config.method, search if is_pick else None)
     torch.set_num_threads(threads)
     splits = load_splits(config, data_dir)
     check_has_metric(find_task(config.task), splits)
     run = TrainingRun(config, found, data_dir, splits=splits, scored=rows is not None)
-    if rows_file is not None and run.scored_rows() is None:
-        raise UserError(
-            f"--rows is not available for method {config.method}, which trains on other rows than "
-            "the training rows: choose another --method"
-        )
     judged_by = main_metric(metric, find_task(config.task), splits)
     _train(run, judged_by)
     if output is not None:
@@ -310,6 +317,20 @@ def _rows_file(rows: Path | None, output: Path | None) -> OutputFile | None:
     if output is not None and rows.resolve() == output.resolve():
         raise UserError(f"--rows and --output are both '{rows}': name two files")
     return check_csv("--rows", rows)
+
+
+def _refuse_rows(method: str, picked_by: "SearchRecord | None") -> NoReturn:
+    """For a method by which the training rows are not ranked.
+
+    Args:
+        method: that of the run.
+        picked_by: the search whose pick has it, if that ranks rows by a weighted trial instead.
+    """
+    way = "choose another --method"
+    if picked_by is not None:
+        way = f"'{picked_by.rows_command()}' ranks the training rows by a weighted trial; or {way}"
+    on = "the reference rows alone" if method == "clean-only" else "both sets of rows alike"
+    raise UserError(f"--rows is not available for method {method}, which trains on {on}: {way}")
 
 
 def _save_rows(run: "TrainingRun", file: OutputFile) -> None:

@@ -15,6 +15,7 @@ CSV_BEGINS = ",".join(COLUMNS[:3])
 JSON_BEGINS = f'[\n{{"{COLUMNS[0]}":'
 _ROWS_AT_ONCE = 20_000
 _DIGITS = 6  # after the point
+_MOST_DIGITS = 17  # after the point, of what is ranked by, so that the first ranks differ
 _LARGEST = 2**53  # of the whole numbers that a float tells apart
 Array = NDArray[Any]
 
@@ -48,7 +49,8 @@ def json_pieces(ranked: RankedRows, most: int | None = None) -> Iterator[str]:
     """The same as JSON: a list of objects, each on a line."""
     between = "[\n"
     for table in row_tables(ranked, most):
-        lines = str(table.to_json(orient="records", lines=True)).splitlines()
+        text = table.to_json(orient="records", lines=True, double_precision=15)
+        lines = str(text).splitlines()
         yield between + ",\n".join(lines)
         between = ",\n"
     yield "\n]\n"
@@ -77,7 +79,7 @@ def _table(rows: RankedRows, start: int, whole: tuple[bool, bool]) -> pd.DataFra
             "predicted": _cells(rows.predicted, whole[1], rows.names, n),
             "confidence": _rounded(rows.confidence, n),
             "weight": _rounded(rows.weight, n),
-            "fit": _rounded(rows.fit, n),
+            "fit": _significant(rows.fit),
             "runs": rows.runs,
         }
     )
@@ -92,12 +94,23 @@ def _cells(values: Array | None, whole: bool, names: tuple[str, ...], n: int = 0
         return columns.tolist()
     if whole and names:
         more = range(len(names), int(columns.max()) + 1)  # classes of which no row has the name
-        return np.array([*names, *map(str, more)], dtype=object)[columns[:, 0]]
+        texts = [name.encode(errors="replace").decode() for name in names]  # pandas wants UTF-8
+        return np.array([*texts, *map(str, more)], dtype=object)[columns[:, 0]]
     return columns[:, 0]
 
 
 def _rounded(values: Array | None, n: int) -> Any:
     return [None] * n if values is None else np.round(values.astype(np.float64), _DIGITS)
+
+
+def _significant(values: Array) -> Array:
+    """As :func:`_rounded`, but small numbers keep six significant digits, within 17 decimals."""
+    values = values.astype(np.float64)
+    with np.errstate(divide="ignore"):
+        digits = _DIGITS - 1 - np.floor(np.log10(np.abs(values)))
+    scale = 10.0 ** np.clip(digits, _DIGITS, _MOST_DIGITS)
+    rounded: Array = np.rint(values * scale) / scale + 0.0  # no -0
+    return rounded
 
 
 def _is_whole(values: Array | None) -> bool:

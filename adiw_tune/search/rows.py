@@ -18,6 +18,7 @@ from adiw_tune.training.config.weights import FITTING_THEM_ANYWAY
 from adiw_tune.training.row_scores import ScoredRows
 
 FILE = "rows.pt"  # beside a run's last checkpoint
+_AT_ONCE = 20_000  # rows that are compared: no array as long as the data set is made
 SCORED = ("seed", "winner", "rows")  # kinds of runs that leave one
 Array = NDArray[Any]
 
@@ -49,6 +50,16 @@ class RankedRows:
     def __len__(self) -> int:
         return len(self.number)
 
+    def predicted_otherwise(self) -> int | None:
+        """For how many rows the predicted class is not the label, or any predicted label differs.
+
+        None of real and own targets, where no two values are the same class.
+        """
+        if self.predicted is None or self.predicted.dtype.kind == "f":
+            return None
+        pieces = (slice(start, start + _AT_ONCE) for start in range(0, len(self), _AT_ONCE))
+        return sum(_count_different(self.label[some], self.predicted[some]) for some in pieces)
+
     def take(self, rows: slice) -> "RankedRows":
         """Some of them, in their order."""
         arrays = {n: value for n, value in vars(self).items() if isinstance(value, np.ndarray)}
@@ -62,32 +73,52 @@ def ranked_rows(record: SearchRecord) -> RankedRows:
     Rows are ranked by their mean fit, see :class:`ScoredRows`, the lowest first.
 
     Raises:
-        UserError: the search has no run with row scores.
+        UserError: the search has no run with row scores, or not yet.
     """
-    trial = pick(record).weighted_trial
+    run = telling_run(record)
+    if run is None:
+        raise UserError(_why_none(record))
+    assert run.of is not None  # a search trial leaves no row scores
+    found = _scored(record, run.of)
+    return _together(run.of, next(found), found)
+
+
+def _why_none(record: SearchRecord) -> str:
+    """Why no run of a search tells of its rows, and what to do."""
+    search = f"search '{record.settings.name}'"
+    if not record.finished:
+        rest = "is still running: wait for its end"
+        if not record.running:
+            rest = f"is not over: run '{record.resume_command()}' first"
+        return f"{search} {rest}; rows are ranked by the runs of its finale"
+    trial, runs = pick(record).weighted_trial, record.history().runs
     if trial is None:
-        raise UserError(
-            f"search '{record.settings.name}' has no weighted trial, so its rows cannot be ranked"
+        return (
+            f"{search} has no weighted trial, so its rows cannot be ranked: "
+            f"'{_train_command(record)}' ranks them"
         )
-    found = _scored(record, trial)
-    base = next(found, None)
-    if base is None and not ranks_rows(record.history().runs[trial].config):
-        raise UserError(
-            f"trial {trial} of search '{record.settings.name}' is diw-published, which trains on "
-            "other rows than the training rows, so its rows cannot be ranked: train --from NAME "
-            "--method adiw --rows FILE ranks them"
+    if not ranks_rows(runs[trial].config):
+        return (
+            f"trial {trial} of {search} is diw-published, which trains on the reference rows as on "
+            "the training rows, so its rows cannot be ranked: "
+            f"'{_train_command(record)}' ranks them"
         )
-    if base is None:
-        raise UserError(
-            f"search '{record.settings.name}' has no finished run of trial {trial} with row "
-            "scores: the search ended before its finale made one (budget spent, or stopped), the "
-            "run failed, or an earlier version ran it; train --from NAME --rows FILE ranks the rows"
-        )
-    return _together(trial, base, found)
+    return (
+        f"{search} has no finished run of trial {trial} with row scores: the budget was spent "
+        "before such a run finished, the run failed, or an earlier version ran it; "
+        f"'{_train_command(record)}' ranks the rows"
+    )
+
+
+def _train_command(record: SearchRecord) -> str:
+    """The command line that trains the pick, as a weighted run if need be, to rank the rows."""
+    config = record.history().runs[pick(record).trial].config
+    method = "" if ranks_rows(config) else " --method adiw"
+    return f"{record.train_command()}{method} --rows FILE"
 
 
 def ranks_rows(config: Mapping[str, Any]) -> bool:
-    """Whether a weighted run of ``config`` ranks rows: diw-published trains on other rows."""
+    """Whether a run of ``config`` ranks the training rows: diw-published trains on other rows."""
     return config.get("method") not in FITTING_THEM_ANYWAY
 
 
@@ -134,7 +165,7 @@ def _saved(record: SearchRecord, file: str) -> ScoredRows:
         return ScoredRows.of(torch.load(io.BytesIO(store.read(file)), "cpu", weights_only=True))
     except Exception as error:  # whatever unpickling raises
         raise UserError(
-            f"'{store.absolute(file)}' is damaged: train --from NAME --rows FILE ranks the rows by "
+            f"'{store.absolute(file)}' is damaged: '{_train_command(record)}' ranks the rows by "
             "a new run"
         ) from error
 
@@ -203,6 +234,12 @@ class _Sums:
             more = (one != _NOTHING) & (agree > most)
             best[more], most[more] = one[more], agree[more]
         return best, confidence
+
+
+def _count_different(label: Array, predicted: Array) -> int:
+    """In how many rows any value differs."""
+    same = label.reshape(len(label), -1) == predicted.reshape(len(predicted), -1)
+    return int(len(label) - same.all(1).sum())
 
 
 _NOTHING = -1  # what a run says of a row that it did not have

@@ -35,6 +35,7 @@ def suspect_rows(
     return SuspectRows(
         shown=_shown(table, splits),
         rows=len(ranked),
+        otherwise=told_otherwise(ranked),
         by=told_by(ranked),
         command=record.rows_command(),
         csv=partial(csv_pieces, ranked),
@@ -44,6 +45,20 @@ def suspect_rows(
 def told_by(ranked: RankedRows) -> str:
     """Such as 4 runs of trial t7."""
     return f"{counted(int(np.max(ranked.runs)), 'run')} of trial {ranked.trial}"
+
+
+def told_otherwise(ranked: RankedRows) -> str:
+    """Such as: for 395 of 1,100 rows the predicted class is not the label; "" if unknown."""
+    number = ranked.predicted_otherwise()
+    if number is None:
+        return ""
+    several = ranked.label.ndim > 1 and ranked.label[0].size > 1
+    what = (
+        "at least one predicted label differs"
+        if several
+        else "the predicted class is not the label"
+    )
+    return f"for {number:,} of {len(ranked):,} rows {what}"
 
 
 def suspects_at_end(

@@ -53,6 +53,10 @@ class LoadData(Protocol):
 
 
 MakeNetwork = Callable[..., Network]
+_SET_SIZES = (
+    "set them as REFERENCE_SIZE and SELECT_SIZE in a task file, as reference_size and select_size "
+    "in a space, or by --reference-size and --select-size of train"
+)
 
 
 @dataclass(frozen=True)
@@ -211,12 +215,13 @@ class Task:
         if data.trusted is not None and reference + select > len(data.trusted):
             raise UserError(
                 f"reference_size {reference} and select_size {select} are more than the "
-                f"{len(data.trusted)} clean rows of task '{self.name}'"
+                f"{len(data.trusted)} clean rows of task '{self.name}': {_SET_SIZES}"
             )
         if data.trusted is None and reference + select >= len(data.rows):
             raise UserError(
                 f"reference_size {reference} and select_size {select} leave no training rows: "
-                f"task '{self.name}' has {len(data.rows)}, so their sum must be below that"
+                f"task '{self.name}' has {len(data.rows)}, so their sum must be below that; "
+                f"{_SET_SIZES}"
             )
         return _equal_parts(reference + select, folds) if folds > 1 else [reference, select]
 

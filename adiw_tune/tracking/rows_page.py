@@ -20,14 +20,18 @@ FILE, TABLE = "rows.html", "rows.csv"
 _TITLE = "Rows that look wrong"
 PAGE_BEGINS = beginning(_TITLE)
 _PIXELS = 96  # of a picture's longer side, at most
-_MEANINGS = (
-    "row: its number in the task's data, from 0; confidence: the probability of the predicted "
-    "label, in the last epoch; weight: the mean importance weight over the last half of the "
-    "epochs, 1 for a row that counts as any other; fit: the mean probability, over the same "
-    "epochs, that the network gave the row's own label (cleanlab's self-confidence), or for real "
-    "and own targets the negative loss; rows are ranked by it, the lowest first. Each value is "
-    "taken over the runs in which the row had this label; their number is the column runs of the "
-    "CSV"
+MEANINGS = {  # of the columns, for the table of a terminal too
+    "row": "its number in the task's data, from 0",
+    "confidence": "the probability of the predicted label, in the last epoch",
+    "weight": "the mean importance weight over the last half of the epochs, 1 for a row that "
+    "counts as any other",
+    "fit": "the mean probability, over the same epochs, that the network gave the row's own label "
+    "(cleanlab's self-confidence), or for real and own targets the negative loss; rows are ranked "
+    "by it, the lowest first",
+}
+_OF_RUNS = (
+    "Each value is taken over the runs in which the row had this label; their number is the column "
+    "runs of the CSV"
 )
 _STYLE = """
 .cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); gap: 12px;
@@ -85,6 +89,8 @@ class SuspectRows:
     Args:
         shown: the most suspicious, in order.
         rows: how many training rows there are.
+        otherwise: a clause on how many are predicted otherwise than labelled; "" if it is not
+            known.
         by: whose runs say it, such as `4 runs of trial t7`.
         command: the command line that shows the rows.
         csv: gives all rows as CSV, a piece at a time, whenever it is called.
@@ -92,6 +98,7 @@ class SuspectRows:
 
     shown: Sequence[ShownRow]
     rows: int
+    otherwise: str
     by: str
     command: str
     csv: Callable[[], Iterable[str]]
@@ -99,7 +106,8 @@ class SuspectRows:
 
 def write_rows(search_name: str, suspects: SuspectRows, folder: Path) -> None:
     """Write rows.html, and rows.csv with all rows."""
-    (folder / FILE).write_text(rows_page(search_name, suspects), encoding="utf-8")
+    page = rows_page(search_name, suspects)
+    (folder / FILE).write_text(page, encoding="utf-8", errors="replace")
     with (folder / TABLE).open("w", encoding="utf-8", errors="replace", newline="") as file:
         for piece in suspects.csv():
             file.write(piece)
@@ -108,12 +116,15 @@ def write_rows(search_name: str, suspects: SuspectRows, folder: Path) -> None:
 def rows_page(search_name: str, suspects: SuspectRows) -> str:
     """Return the page, which loads nothing from anywhere."""
     shown = suspects.shown
+    meanings = "; ".join(f"{column}: {meaning}" for column, meaning in MEANINGS.items())
+    clause = suspects.otherwise
+    otherwise = f" {escape(clause[0].upper() + clause[1:])}." if clause else ""
     parts = [
         f"<h1>{escape(search_name)}: rows that look wrong</h1>",
         f"<p>The {len(shown):,} most suspicious of {suspects.rows:,} training rows, by "
-        f"{escape(suspects.by)}.</p>",
+        f"{escape(suspects.by)}.{otherwise}</p>",
         f"<p>All rows: <code>{escape(suspects.command)} --format csv</code></p>",
-        f"<p class='cost'>{escape(_MEANINGS)}.</p>",
+        f"<p class='cost'>{escape(meanings)}. {_OF_RUNS}.</p>",
         _cards(shown) if _has_pictures(shown) else _table(shown),
     ]
     return document(f"{_TITLE}: {search_name}", parts, plots=False, style=_STYLE)
@@ -145,7 +156,7 @@ def _card(row: ShownRow) -> str:
         f"<p>predicted {escape(row.predicted)}</p>",
         f"<p>confidence {words.number(row.confidence)}</p>",
         f"<p>weight {words.number(row.weight)}</p>",
-        f"<p>fit {words.number(row.fit)}</p>",
+        f"<p>fit {words.significant(row.fit)}</p>",
     ]
     return f"<div class='card'>{_shown_preview(row.preview)}{''.join(lines)}</div>"
 
@@ -171,7 +182,7 @@ def _table(shown: Sequence[ShownRow]) -> str:
 
 
 def _cells(row: ShownRow) -> str:
-    numbers = map(words.number, (row.confidence, row.weight, row.fit))
+    numbers = [*map(words.number, (row.confidence, row.weight)), words.significant(row.fit)]
     return "".join(
         [
             *(f"<td class='number'>{number}</td>" for number in (row.rank, row.number)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,10 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from adiw_tune.record.record import SearchRecord
+from adiw_tune.search.programme import Begin
 from adiw_tune.search.suspects import suspects_at_end
 from adiw_tune.tasks import find_task
+from tests.search.made_up import Story, settings
 
 from .conftest import Finished
 from .helpers import adiw_tune, called, of_kind, read_events
@@ -40,6 +43,8 @@ ROWS = 1100
 def searched(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     folder = tmp_path_factory.mktemp("rows")
     (folder / "space.py").write_text(SPACE)
+    for name in ("notes.csv", "notes.html"):
+        (folder / name).write_text("mine")
     options = ("--name", "s", "--trials", "2", "--seeds", "3", "--concurrency", "1")
     ran = adiw_tune(folder, "search", "space.py", *options, "--no-baselines")
     assert ran.returncode == 0, ran.stderr
@@ -88,13 +93,23 @@ def test_json_has_the_same(searched: Finished) -> None:
 
 
 def test_for_eyes_there_are_twenty(searched: Finished) -> None:
-    lines = called(searched.folder, "rows", "s").stdout.splitlines()
+    first, count, blank, *lines = called(searched.folder, "rows", "s").stdout.splitlines()
+    assert first.startswith("the 20 most suspicious of 1,100 training rows, by 4 runs of trial t")
+    rows = read(called(searched.folder, "rows", "s", "--format", "csv").stdout)
+    otherwise = sum(row["predicted"] != row["label"] for row in rows)
+    assert count == f"for {otherwise} of 1,100 rows the predicted class is not the label"
+    assert blank == ""
     assert lines[0].split() == COLUMNS
     assert [int(line.split()[0]) for line in lines[1:21]] == [*range(1, 21)]
-    assert lines[21].startswith("of 1,100 training rows, by 4 runs of trial t")
+    fits = [line.split()[6] for line in lines[1:21]]
+    assert fits == [f"{float(row['fit']):.3g}" for row in rows[:20]]
+    assert len(set(fits)) > 15  # two may have the same three digits
+    assert lines[21] == "row: its number in the task's data, from 0"
+    assert lines[23].endswith("of the epochs, 1 for a row that counts as any other")
     shorter = called(searched.folder, "rows", "s", "--top", "3").stdout.splitlines()
-    assert shorter[:4] == lines[:4]
-    assert shorter[4] == lines[21]
+    assert shorter[0].startswith("the 3 most suspicious of 1,100 training rows")
+    assert shorter[1:7] == [count, blank, *lines[:4]]
+    assert shorter[7] == lines[21]
 
 
 def test_a_page_shows_their_pictures(searched: Finished, tmp_path: Path) -> None:
@@ -104,7 +119,11 @@ def test_a_page_shows_their_pictures(searched: Finished, tmp_path: Path) -> None
             searched.folder, "rows", "s", "--format", "html", "--output", str(page), "--top", top
         )
         assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
-    assert page.read_text().count("<img alt='' src='data:image/png;base64,") == 30
+    text = page.read_text()
+    assert text.count("<img alt='' src='data:image/png;base64,") == 30
+    table = called(searched.folder, "rows", "s").stdout.splitlines()
+    assert f". {table[1].capitalize()}.</p>" in text
+    assert len(set(re.findall(r"<p>fit ([^<]+)</p>", text))) > 25
     assert [*tmp_path.iterdir()] == [page]
 
 
@@ -125,6 +144,15 @@ def test_the_search_says_how_to_see_them(searched: Finished) -> None:
     assert "which rows look wrong: adiw-tune rows s\n" in searched.ran.stdout
 
 
+def test_a_search_without_baselines_says_what_it_did_not_test(
+    searched: Finished, finished: Finished
+) -> None:
+    told = "\nwhether weighting helps was not tested: the search has no baselines\n"
+    assert told in searched.ran.stdout
+    assert told in called(searched.folder, "best", "s").stdout
+    assert told not in finished.ran.stdout  # its space has erm
+
+
 def test_a_run_from_the_pick_tells_of_its_rows_too(searched: Finished, tmp_path: Path) -> None:
     file = tmp_path / "rows.csv"
     for _ in range(2):  # the second replaces the first
@@ -140,13 +168,19 @@ def test_a_run_from_the_pick_tells_of_its_rows_too(searched: Finished, tmp_path:
     assert {row["row"] for row in rows} == {row["row"] for row in searched_rows}
 
 
-@pytest.mark.parametrize("method", ["clean-only", "diw-published"])
-def test_methods_that_train_on_other_rows_are_refused(tmp_path: Path, method: str) -> None:
+@pytest.mark.parametrize(
+    ("method", "on"),
+    [
+        ("clean-only", "the reference rows alone"),
+        ("diw-published", "both sets of rows alike"),
+    ],
+)
+def test_methods_that_train_on_other_rows_are_refused(tmp_path: Path, method: str, on: str) -> None:
     ran = called(tmp_path, "train", "--method", method, "--rows", "rows.csv", *QUICK)
     assert (ran.returncode, ran.stdout) == (2, "")
     assert ran.stderr == (
-        f"error: --rows is not available for method {method}, which trains on other rows "
-        "than the training rows: choose another --method\n"
+        f"error: --rows is not available for method {method}, which trains on {on}: "
+        "choose another --method\n"
     )
     assert not [*tmp_path.iterdir()]
 
@@ -159,17 +193,30 @@ def test_methods_that_train_on_other_rows_are_refused(tmp_path: Path, method: st
         (["rows", "s", "--data-dir", "."], "--data-dir is for --format html, which alone reads"),
         (["rows", "s", "--top", "10001"], "--top must be at most 10000; got 10001"),
         (
-            ["rows", "s", "--format", "html", "--output", "space.py"],
-            "--output 'space.py' exists and does not hold a page: name another file",
+            ["rows", "s", "--format", "html", "--output", "notes.html"],
+            "--output 'notes.html' exists and does not hold a page: name another file",
         ),
         (
-            ["rows", "s", "--format", "csv", "--output", "space.py"],
-            "--output 'space.py' exists and does not hold a table of rows: name another file",
+            ["rows", "s", "--format", "csv", "--output", "notes.csv"],
+            "--output 'notes.csv' exists and does not hold a table of rows: name another file",
         ),
+        (
+            ["rows", "s", "--format", "csv", "--output", "r.html"],
+            "--output 'r.html' would hold csv: give it the ending .csv",
+        ),
+        (
+            ["rows", "s", "--format", "json", "--output", "r.csv"],
+            "--output 'r.csv' would hold json: give it the ending .json",
+        ),
+        (
+            ["rows", "s", "--format", "html", "--output", "r.json"],
+            "--output 'r.json' would hold html: give it the ending .html",
+        ),
+        (["train", "--rows", "r.html"], "--rows 'r.html' would hold csv: give it the ending .csv"),
         (["train", "--rows", "x", "--output", "x"], "--rows and --output are both 'x': name two"),
         (
-            ["train", "--rows", "space.py"],
-            "--rows 'space.py' exists and does not hold a table of rows: name another file",
+            ["train", "--rows", "notes.csv"],
+            "--rows 'notes.csv' exists and does not hold a table of rows: name another file",
         ),
         (["train", "--rows", "no/x"], "cannot write --rows 'no/x': No such file or directory"),
     ],
@@ -195,7 +242,77 @@ def test_a_search_without_whole_runs_of_a_weighted_trial_says_what_to_do(
         file.unlink()
     ran = called(tmp_path, "rows", "s")
     assert (ran.returncode, ran.stdout) == (2, "")
-    assert "train --from NAME --rows FILE ranks the rows" in ran.stderr
+    assert ran.stderr.endswith("; 'adiw-tune train --from s --rows FILE' ranks the rows\n")
+
+
+def test_a_search_that_is_not_over_says_what_to_do(copied: SearchRecord) -> None:
+    folder = copied.folder.parents[1]
+    for file in (*copied.folder.rglob("rows.pt"), copied.folder / "decision.json"):
+        file.unlink()
+    stopped = called(folder, "rows", "s")
+    assert (stopped.returncode, stopped.stdout) == (2, "")
+    why = "rows are ranked by the runs of its finale"
+    told = f"error: search 's' is not over: run 'adiw-tune resume s' first; {why}\n"
+    assert stopped.stderr == told
+    with copied.claimed():
+        running = called(folder, "rows", "s")
+    assert (running.returncode, running.stdout) == (2, "")
+    assert running.stderr == f"error: search 's' is still running: wait for its end; {why}\n"
+    assert called(folder, "rows", "s").stderr == told  # to ask claims nothing
+
+
+def test_before_a_trial_has_finished_it_says_so_as_well(tmp_path: Path) -> None:
+    (tmp_path / "space.py").write_text(SPACE)
+    storage = tmp_path / "adiw-searches"
+    SearchRecord.create(storage, settings(folder=tmp_path), tmp_path / "space.py")
+    ran = called(tmp_path, "rows", "s")
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert ran.stderr.startswith("error: search 's' is not over: run 'adiw-tune resume s' first;")
+
+
+@pytest.fixture
+def picked_clean_only(tmp_path: Path) -> Path:
+    """The folder of a search whose pick is clean-only, better than a weighted trial."""
+    (tmp_path / "space.py").write_text(SPACE)
+    storage = tmp_path / "adiw-searches"
+    record = SearchRecord.create(storage, settings(folder=tmp_path), tmp_path / "space.py")
+    story = Story(record.folder)
+    quick = {"epochs": 1, "warmup_epochs": 0}
+    story.begins(Begin("t0", 0, "search", None, {"method": "clean-only", **quick}))
+    story.ends("t0", accuracy=0.9)
+    story.begins(Begin("t1", 1, "search", None, quick))
+    story.ends("t1", accuracy=0.5)
+    record.finish({})
+    return tmp_path
+
+
+def test_a_pick_that_trains_on_other_rows_is_refused_before_data_is_loaded(
+    picked_clean_only: Path,
+) -> None:
+    refused = (
+        "error: --rows is not available for method clean-only, which trains on the reference rows "
+        "alone: "
+    )
+    words = ("train", "--from", "s", "--rows", "rows.csv", "--task", "adult")
+    ran = called(picked_clean_only, *words)  # there is no such data
+    assert (ran.returncode, ran.stdout) == (2, "")
+    way = (
+        "'adiw-tune rows s' ranks the training rows by a weighted trial; or choose another --method"
+    )
+    assert ran.stderr == f"{refused}{way}\n"
+    asked_for = called(picked_clean_only, *words, "--method", "clean-only")
+    assert asked_for.stderr == f"{refused}choose another --method\n"
+
+
+def test_what_ranks_the_rows_of_such_a_search_is_a_command_that_does(
+    picked_clean_only: Path,
+) -> None:
+    told = called(picked_clean_only, "rows", "s").stderr
+    command = "adiw-tune train --from s --method adiw --rows FILE"
+    assert told.endswith(f"; '{command}' ranks the rows\n")
+    words = command.replace("FILE", "rows.csv").split()[1:]
+    assert called(picked_clean_only, *words).returncode == 0
+    assert len(read((picked_clean_only / "rows.csv").read_text())) == ROWS
 
 
 @pytest.fixture

@@ -160,11 +160,17 @@ def test_where_a_baseline_is_the_pick_the_best_weighted_trial_tells(tmp_path: Pa
 def test_a_search_that_has_nothing_to_tell_says_so(tmp_path: Path) -> None:
     record, story = record_of(tmp_path)
     ran(record, story, "t0", "search", None)
+    with pytest.raises(
+        UserError, match="search 's' is not over: run 'adiw-tune resume s --storage"
+    ):
+        ranked_rows(record)
+    record.finish({})
     with pytest.raises(UserError, match="has no finished run of trial t0 with row scores"):
         ranked_rows(record)
     (tmp_path / "plain").mkdir()
     record, story = record_of(tmp_path / "plain")
     ran(record, story, "t0", "search", None, method="erm")
+    record.finish({})
     with pytest.raises(UserError, match="has no weighted trial, so its rows cannot be ranked"):
         ranked_rows(record)
 
@@ -173,7 +179,9 @@ def test_a_method_that_trains_on_other_rows_has_nothing_to_tell(tmp_path: Path) 
     record, story = record_of(tmp_path)
     ran(record, story, "t0", "search", None, method="diw-published")
     ran(record, story, "t0-winner", "winner", None, method="diw-published")
-    with pytest.raises(UserError, match="trial t0 of search 's' is diw-published, which trains on"):
+    record.finish({})
+    told = r"trial t0 of search 's' is diw-published, which trains on .* --method adiw --rows FILE"
+    with pytest.raises(UserError, match=told):
         ranked_rows(record)
 
 
@@ -184,7 +192,9 @@ def test_a_damaged_file_is_told_by_its_name(tmp_path: Path) -> None:
     content = io.BytesIO()
     torch.save({**ROWS.as_dict(), "weight": ROWS.weight[:1]}, content)
     record.checkpoints.write("0/t0-winner/rows.pt", content.getvalue())
-    with pytest.raises(UserError, match=r"t0-winner/rows.pt' is damaged"):
+    with pytest.raises(
+        UserError, match=r"t0-winner/rows.pt' is damaged: 'adiw-tune train --from s "
+    ):
         ranked_rows(record)
     record.checkpoints.write("0/t0-winner/rows.pt", b"nothing")
     with pytest.raises(UserError, match=r"t0-winner/rows.pt' is damaged"):

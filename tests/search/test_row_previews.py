@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from adiw_tune.errors import UserError
 from adiw_tune.search.row_previews import preview_of, row_previews
 from adiw_tune.tasks import Split, Splits, StreamedSplit, find_task, parse_shift
 from adiw_tune.tasks.rows import loaded
-from adiw_tune.tracking.rows_page import ShownRow, SuspectRows, rows_page
+from adiw_tune.tracking.rows_page import ShownRow, SuspectRows, rows_page, write_rows
 
 EVIL = "<img src=x onerror=alert(1)> & more"
 
@@ -110,10 +111,21 @@ def test_rows_are_found_by_their_numbers_in_the_tasks_data() -> None:
     np.testing.assert_array_equal(found.picture, (255 * rows.inputs[number, 0]).round().numpy())
 
 
+def test_a_text_that_is_no_utf_8_does_not_hold_up_the_page(tmp_path: Path) -> None:
+    row = ShownRow(1, 7, "half \ud800", "dog", None, 0.5, -1.0, preview_of("half \ud800"))
+    suspects = SuspectRows([row], 9, "for 2 of 9", "3 runs", "adiw-tune rows s", list)
+    write_rows("s", suspects, tmp_path)
+    assert (tmp_path / "rows.html").read_text().count("half ?") == 2
+
+
 def test_the_page_shows_text_as_text() -> None:
-    row = ShownRow(1, 7, EVIL, EVIL, None, 0.5, -0.5, preview_of(EVIL))
-    page = rows_page(EVIL, SuspectRows([row], 9, "3 runs of trial t1", "adiw-tune rows s", list))
+    row = ShownRow(1, 7, EVIL, EVIL, None, 0.5, -1234.5, preview_of(EVIL))
+    suspects = SuspectRows([row], 9, "for 2 of 9", "3 runs of trial t1", "adiw-tune rows s", list)
+    page = rows_page(EVIL, suspects)
     assert "<img" not in page
     assert page.count("&lt;img src=x onerror=alert(1)&gt; &amp; more") == 5
-    assert "The 1 most suspicious of 9 training rows, by 3 runs of trial t1." in page
+    assert (
+        "The 1 most suspicious of 9 training rows, by 3 runs of trial t1. For 2 of 9.</p>" in page
+    )
+    assert "<td class='number'>-1234</td>" in page  # the fit of a large loss
     assert "<script>" not in page

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import tracemalloc
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 
 from adiw_tune.search.row_tables import CSV_BEGINS, JSON_BEGINS, csv_pieces, json_pieces, row_tables
 from adiw_tune.search.rows import RankedRows
+from adiw_tune.search.suspects import told_otherwise
 
 
 def ranked(
@@ -49,6 +51,12 @@ def test_classes_have_their_names_and_no_name_is_a_formula() -> None:
     assert [row["predicted"] for row in listed] == ["dog", "dog", "=cat"]
     assert [row["confidence"] for row in table] == ["0.25", "1.0", "0.333333"]
     assert [row["row"] for row in listed] == [2, 1, 0]
+
+
+def test_a_name_that_is_no_utf_8_is_shown_as_far_as_it_is() -> None:
+    rows = ranked([0, 1], [1, 1], [0.5, 0.5], ("half \ud800", "dog"))
+    table, listed = both(rows)
+    assert [row["label"] for row in table] == [row["label"] for row in listed] == ["half ?", "dog"]
 
 
 def test_a_class_that_no_row_has_keeps_its_number() -> None:
@@ -88,6 +96,37 @@ def test_of_a_tasks_own_targets_nothing_is_predicted() -> None:
     table, listed = both(ranked(np.ones((2, 2, 2), dtype=np.float32), None))
     assert [row["label"] for row in table] == ["1 1 1 1"] * 2
     assert [row["predicted"] for row in listed] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("label", "predicted", "told"),
+    [
+        ([0, 1, 2], [0, 2, 1], "for 2 of 3 rows the predicted class is not the label"),
+        ([0.0, 1.0], np.int8([[1], [1]]), "for 1 of 2 rows the predicted class is not the label"),
+        ([[0.0, 1.0], [1.0, 1.0], [0.0, 0.0]], np.int8([[0, 1], [0, 0], [0, 1]]),
+         "for 2 of 3 rows at least one predicted label differs"),
+        (np.float32([1, 2]), np.float32([[1], [3]]), ""),  # real targets
+        ([1.0, 2.0], None, ""),  # a task's own
+        (np.arange(45_000) % 3, np.r_[[5], np.arange(1, 44_999) % 3, [5]],
+         "for 2 of 45,000 rows the predicted class is not the label"),
+    ],
+)  # fmt: skip
+def test_rows_that_are_predicted_otherwise_are_counted(
+    label: Any, predicted: Any, told: str
+) -> None:
+    found = told_otherwise(ranked(label, predicted))
+    assert found.startswith(told)
+    assert bool(found) == bool(told)
+
+
+def test_what_is_ranked_by_keeps_its_digits_however_small_it_is() -> None:
+    rows = replace(
+        ranked([0] * 5, None), fit=np.array([-12.34567891, -1e-18, 1.2345678e-9, 0.1, 1 / 3])
+    )
+    table, listed = both(rows)
+    expected = [-12.345679, 0.0, 1.23457e-9, 0.1, 0.333333]
+    assert [float(row["fit"]) for row in table] == expected
+    assert [row["fit"] for row in listed] == expected
 
 
 @pytest.mark.parametrize("most", [None, 1, 20_000, 20_001, 10**9])

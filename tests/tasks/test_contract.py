@@ -51,6 +51,11 @@ class Mine(Mine):
         return self.inputs[i] / 0, int(self.labels[i])
 """
 
+SET_SIZES = (
+    "set them as REFERENCE_SIZE and SELECT_SIZE in a task file, as reference_size and select_size "
+    "in a space, or by --reference-size and --select-size of train"
+)
+
 
 @pytest.mark.parametrize(
     ("code", "problem"),
@@ -146,11 +151,12 @@ class Mine(Mine):
         (
             "REFERENCE_SIZE = 100",
             "reference_size 100 and select_size 20 leave no training rows: task '{path}' has 80, "
-            "so their sum must be below that",
+            f"so their sum must be below that; {SET_SIZES}",
         ),
         (
             "def reference():\n    return rows(29, 2)",
-            "reference_size 10 and select_size 20 are more than the 29 clean rows of task '{path}'",
+            "reference_size 10 and select_size 20 are more than the 29 clean rows of task "
+            f"'{{path}}': {SET_SIZES}",
         ),
         (
             "def train():\n    return 3",

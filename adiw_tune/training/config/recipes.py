@@ -92,9 +92,9 @@ def with_recipe(values: Mapping[str, Any]) -> dict[str, Any]:
 def for_loss_of(method: Any, values: Mapping[str, Any]) -> dict[str, Any]:
     """The ``values`` of a configuration, with a recipe whose updates are the same for ``method``.
 
-    diw-published sums the loss over the n rows of a mini-batch, all others average it. Of SGD rate
-    a, decay λ and clipping at c on the sum equal a n, λ / n and c / n on the mean. Steps of adam
-    and adamw do not depend on the scale of the loss; decay does for adam.
+    diw-published sums the loss over the n rows of a mini-batch, all others average it. For SGD,
+    rate a, decay λ and clipping at c on the sum are the same as a n, λ / n and c / n on the mean.
+    Steps of adam and adamw do not depend on the scale of the loss; decay does for adam.
     """
     was_summed, is_summed = (one in _SUMMED for one in (values.get("method"), method))
     if "method" not in values or was_summed == is_summed:

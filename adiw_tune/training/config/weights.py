@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from adiw_tune.arms import BASELINES
 from adiw_tune.divergences import make_divergence
 from adiw_tune.errors import UserError
 from adiw_tune.ranges import check_number, shown
@@ -28,6 +29,8 @@ METHODS = (
 )
 # Methods that fit the reference rows in a way of their own, and take no reference_weight.
 FITTING_THEM_ANYWAY = ("clean-only", "diw-published")
+# Methods that minimise no divergence, whatever the field says.
+WITHOUT_DIVERGENCE = ("l2rw", *BASELINES)
 # Of methods other than these and erm: what serves most data, by benchmarks/clean_rows.py.
 DEFAULT_REFERENCE_WEIGHT = 0.1
 AUTO = "auto"  # in place of a divergence's name: several mixed, by what helps held-out rows
@@ -50,7 +53,8 @@ class WeightConfig:
             (trained on the reference rows alone, with as many updates).
         divergence: what is minimised: a name of :data:`adiw_tune.divergences.DIVERGENCES`, the
             path of a Python file that defines one, or auto, for adiw, giw and random: a mixture
-            learnt while training. diw and diw-published have mmd only.
+            learnt while training. diw and diw-published have mmd only; of no effect for l2rw, erm,
+            pooled and clean-only.
         steps: projected-gradient steps in each mini-batch, in [1, 10^6].
         step_size: of one such step, dimensionless, in [1e-6, 2); 1 is 1/L.
         bandwidth: kernel width in units of the median pairwise distance, in [1e-6, 1e6]; None is
