@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 import re
@@ -22,13 +23,16 @@ from adiw_tune.terminal import (
     reading_text,
     table_as,
 )
+from adiw_tune.terminal.tables import _OF_REFERENCE_ROWS, _OF_WEIGHTS_ALONE
 from adiw_tune.tracking.outcome import with_pick
+from adiw_tune.training.config import WeightConfig
 from tests.decide.tables import reruns, trials
 
 SETTINGS = {
     "epochs": 5, "steps": 3, "step_size": 0.2665, "bandwidth": float("nan"),
     "warm_start": "decay", "representation": "loss",
 }  # fmt: skip
+VARIED = ["representation", "steps", "step_size", "warm_start", "cap"]  # as a space suggests them
 TABLE = trials(("wasserstein", 0.91, 2.0), ("kl", 0.90, 1.0), ("mmd", 0.85, 3.0), ("kl", 0.8, 9.0))
 
 
@@ -40,25 +44,14 @@ def shown(table: Table) -> list[str]:
 
 def printed(retimed: float) -> list[str]:
     front = pareto_front(TABLE.assign(retimed_s=[retimed, *[float("nan")] * 3], **SETTINGS))
-    return shown(front_table(front))
+    return shown(front_table(front, VARIED))
 
 
 def test_the_table_of_a_front_shows_work_and_wall_seconds() -> None:
     lines = [line.split() for line in printed(float("nan"))]
-    assert lines[0] == ["trial", "divergence", "accuracy", "work", "s", "wall", "s", *SETTINGS]
-    assert lines[1] == [
-        "1",
-        "kl",
-        "0.9000",
-        "1.00",
-        "2.00",
-        "5",
-        "3",
-        "0.267",
-        "-",
-        "decay",
-        "loss",
-    ]
+    head = ["trial", "divergence", "accuracy", "work", "s", "wall", "s", "epochs"]
+    assert lines[0] == [*head, "steps", "step_size", "warm_start", "representation"]
+    assert lines[1] == ["1", "kl", "0.9000", "1.00", "2.00", "5", "3", "0.267", "decay", "loss"]
     assert lines[2][:5] == ["0", "wasserstein", "0.9100", "2.00", "4.00"]
 
 
@@ -122,7 +115,7 @@ def test_a_decision_from_reruns_shows_how_sure_it_is() -> None:
     assert lines[1].endswith(
         "] over 3 seeds on the select split, 1.00 s of work, timed alone 1.10 s"
     )
-    assert "a tie: the faster one taken" in lines[2]
+    assert "a tie: over " in lines[2]
     assert text.count("tie") == 1
     assert "P(chosen)" in lines[4]
     assert "3 seeds" in lines[4]
@@ -154,8 +147,8 @@ FASTEST = parse_policy("fastest-within=0.01")
         ),
         (
             [0.85, 0.93, 0.80, 0.95],
-            r"too close to tell whether weighting helps: 1\.9 points \[-\d+\.\d, \d+\.\d\] over "
-            r"pooled at 2\.0 times its work",
+            r"too close to tell whether weighting helps: kl gains 1\.9 points "
+            r"\[-\d+\.\d, \d+\.\d\] over pooled at 2\.0 times its work",
             "best divergence: kl",
         ),
     ],
@@ -175,8 +168,8 @@ def test_the_answer_begins_with_what_weighting_gains(
 def test_the_gain_of_single_runs_has_no_interval() -> None:
     first, second, *_ = decision_text(decide(WITH_POOLED, FASTEST)).splitlines()
     assert first == (
-        "single runs do not tell whether weighting helps: 6.0 points over pooled at 2.0 times its "
-        "work"
+        "single runs do not tell whether weighting helps: kl gains 6.0 points over pooled at 2.0 "
+        "times its work"
     )
     assert second == "best divergence: kl"
 
@@ -220,7 +213,7 @@ def test_words_are_explained_where_they_stand() -> None:
 def front_of(pick: str | None, means: dict[str, float], metric: Metric = ACCURACY) -> list[str]:
     table = trials(("erm", 0.9, 1.0), ("kl", 0.8, 2.0), ("mmd", 0.95, 3.0)).assign(**SETTINGS)
     rows = with_pick(mark_front(table, metric), pick)
-    return shown(front_table(rows, (), metric, pick, means))
+    return shown(front_table(rows, VARIED, metric, pick, means))
 
 
 def test_the_pick_is_marked_with_its_mean_beside_the_single_run() -> None:
@@ -249,8 +242,41 @@ def test_before_anything_is_decided_no_row_is_marked() -> None:
 
 def test_plain_training_has_no_settings_of_weights() -> None:
     _, erm, mmd, *_ = front_of(None, {})
-    assert erm.split()[-6:] == ["5", "-", "-", "-", "-", "-"]
-    assert mmd.split()[-6:] == ["5", "3", "0.267", "-", "decay", "loss"]
+    assert erm.split()[-5:] == ["5", "-", "-", "-", "-"]
+    assert mmd.split()[-5:] == ["5", "3", "0.267", "decay", "loss"]
+
+
+def test_settings_without_effect_are_left_empty() -> None:
+    table = trials(("erm", 0.8, 1.0), ("pooled", 0.85, 2.0), ("kl", 0.9, 3.0), ("mmd", 0.95, 4.0))
+    front = mark_front(table).assign(
+        epochs=5, reference_weight=[0.0, 0.1, 0.3, 0.0], warmup_epochs=[1, 1, 0, 2],
+        warm_start=["decay", "decay", "decay", "off"], decay=[0.5, 0.5, 0.25, 0.5],
+        bandwidth=[1.0, 1.0, float("nan"), float("nan")],
+    )  # fmt: skip
+    varied = ["decay", "warmup_epochs", "bandwidth", "reference_weight", "warm_start"]
+    header, *rows = [line.split() for line in shown(front_table(front, varied))[:5]]
+    assert header[-4:] == ["warm_start", "reference_weight", "decay", "warmup_epochs"]
+    assert [row[-4:] for row in rows] == [
+        ["-", "-", "-", "-"], ["-", "0.1", "-", "-"], ["decay", "0.3", "0.25", "0"],
+        ["off", "0", "-", "2"],
+    ]  # fmt: skip
+
+
+def test_what_a_baseline_does_without_is_all_that_is_about_weights() -> None:
+    fields = {field.name for field in dataclasses.fields(WeightConfig)}
+    assert {*_OF_WEIGHTS_ALONE, *_OF_REFERENCE_ROWS} == fields - {"method", "divergence"}
+
+
+def test_settings_that_there_is_no_room_for_are_named_below() -> None:
+    many = {f"setting_{number}": number for number in range(20)}
+    front = pareto_front(TABLE.assign(epochs=5, reference_weight=0.3, **many))
+    header, *_, last = shown(front_table(front, [*many, "reference_weight"]))
+    names = header.split()[8:]
+    assert len(header) <= 160 < len(header) + len("  setting_8")
+    assert names[0] == "reference_weight"
+    assert names[1:] == [*many][: len(names) - 1]
+    rest = ", ".join([*many][len(names) - 1 :])
+    assert last.rstrip() == f"also varied: {rest}; front --format csv has every setting"
 
 
 @pytest.mark.parametrize("status", ["pruned", "finished"])
@@ -262,7 +288,7 @@ def test_a_provisional_pick_says_so(status: str) -> None:
 def test_what_was_suggested_is_shown_beside_the_settings() -> None:
     suggested = {"lr_exponent": -2.5, "of_[mmd]": float("nan")}
     front = pareto_front(TABLE.assign(retimed_s=float("nan"), **SETTINGS, **suggested))
-    table = front_table(front, ["lr_exponent", "of_[mmd]", "of a trial behind"])
+    table = front_table(front, ["representation", "lr_exponent", "of_[mmd]", "of a trial behind"])
     lines = [line.split() for line in shown(table)]
     assert lines[0][-2:] == ["representation", "lr_exponent"]
     assert lines[1][-2:] == ["loss", "-2.5"]

@@ -7,7 +7,16 @@ from typing import Annotated, Literal
 import typer
 from rich.table import Table
 
-from adiw_tune.cli.app import DataDir, SearchName, SearchPolicy, Storage, TextOrJson, app
+from adiw_tune.arms import BASELINES
+from adiw_tune.cli.app import (
+    DataDir,
+    SearchName,
+    SearchPolicy,
+    Storage,
+    TextOrJson,
+    app,
+    warn_if_not_over,
+)
 from adiw_tune.cli.console import out, tell_progress, warn, write
 from adiw_tune.decide import Decision
 from adiw_tune.errors import UserError
@@ -51,12 +60,15 @@ def best(
     """Say whether weighting helps in a search, what to train with, and on what evidence."""
     record = SearchRecord.open(storage, name)
     decision = pick(record, policy)
+    warn_if_not_over(record)
     metric = record.settings.main_metric
     if kind == "json":
         beside = {"metrics": record.history().metrics_of(decision.trial)}
         write(json.dumps(decision.as_dict() | beside, indent=2) + "\n")
     else:
         _tell(decision, metric)
+        _tell_of_untested(record, decision)
+        _tell_of_more_seeds(record, decision)
         out.print(f"train it again: {record.train_command(policy)}", markup=False)
 
 
@@ -151,7 +163,7 @@ def ui(
     runs = SearchRuns.find(settings.tracking_uri, settings.search_id)
     if runs is None:
         Sent().write(record.folder / "sent.json")  # nothing is, whatever it said
-        raise UserError(f"search '{name}' is not in MLflow yet: 'adiw-tune resume {name}' sends it")
+        raise UserError(f"search '{name}' is not in MLflow yet: {record.resume_command()} sends it")
     with serve_ui(
         settings.tracking_uri, runs.experiment_id, runs.view_key, port, open_browser=browser
     ) as served:
@@ -179,6 +191,8 @@ def show_result(record: SearchRecord) -> None:
         out.print("\n" + skipped_text(history), markup=False)
     out.print()
     _tell(decision, metric, seconds=False)
+    _tell_of_untested(record, decision)
+    _tell_of_more_seeds(record, decision)
     out.print(f"train it again: {record.train_command()}", markup=False)
     out.print(f"look at it: {record.ui_command()}", markup=False)
     if _tells_of_rows(record):
@@ -207,13 +221,35 @@ def _front(history: History, decision: Decision | None) -> Table:
     """The front and, if something is decided, the pick."""
     metric = history.metric
     if decision is None:
-        return front_table(history.front(), history.suggested(), metric)
+        return front_table(history.front(), history.varied(), metric)
     rows = with_pick(history.marked(), decision.trial)
     means = means_over_seeds(history.reruns(), decision.as_dict(), metric)
-    return front_table(rows, history.suggested(), metric, decision.trial, means)
+    return front_table(rows, history.varied(), metric, decision.trial, means)
 
 
 def _tell(decision: Decision, metric: Metric, seconds: bool = True) -> None:
     """Print the answer, and what its words mean."""
     out.print(decision_text(decision, metric), markup=False)
     out.print(meanings(decision, metric, seconds), style="dim", markup=False)
+
+
+def _tell_of_untested(record: SearchRecord, decision: Decision) -> None:
+    """Say it where weighting was not compared with plain training, or not with each baseline."""
+    untested = "whether weighting helps was not tested"
+    untried = [name for name in BASELINES if name not in decision.baselines]
+    if not (record.settings.baselines or decision.baselines):
+        out.print(f"{untested}: the search has no baselines")
+    elif decision.verdict is None:
+        missing = "weighted trial" if decision.divergence in BASELINES else "baseline"
+        may = f"that policy {decision.rule} may take"
+        out.print(f"{untested}: no {missing} has finished {may}", markup=False)
+    elif record.settings.baselines and untried:
+        out.print(f"not compared with {', '.join(untried)}: no such trial has finished")
+
+
+def _tell_of_more_seeds(record: SearchRecord, decision: Decision) -> None:
+    """Where those that ran do not tell whether weighting helps, print the command for more."""
+    undecided = decision.worth_it == "undecided" and decision.gain_interval
+    may_tell = undecided and not decision.not_compared  # which more seeds do not change
+    if record.finished and may_tell and (command := record.more_seeds_command()):
+        out.print(f"more seeds may tell: {command}", markup=False)

@@ -183,19 +183,23 @@ def _go_on(record: SearchRecord, address: str | None, folder: Path | None = None
 @app.command()
 def extend(
     name: SearchName,
-    trials: Annotated[int, typer.Option(help="How many more trials to run.")],
+    trials: Annotated[int | None, typer.Option(help="How many more trials to run.")] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(help="Total number of seeds for the reruns; above the present one."),
+    ] = None,
     budget: Annotated[
-        str | None, typer.Option(help="In all, in place of the one it was started with.")
+        str | None, typer.Option(help="New total, in place of the present budget.")
     ] = None,
     address: AddressAgain = None,
     storage: Storage = DEFAULT_STORAGE,
 ) -> None:
-    """Add trials to a search, and decide anew."""
+    """Add trials, or seeds of the finale, to a search, and decide anew."""
     from adiw_tune.search.run import extend_search
 
     record = SearchRecord.open(storage, name)
     with _showing_result(name, storage):
-        extend_search(record, trials, budget, address, err)
+        extend_search(record, trials, seeds, budget, address, err)
 
 
 @app.command()

@@ -6,11 +6,18 @@ from typing import Any
 import pandas as pd
 
 from adiw_tune.arms import BASELINES
-from adiw_tune.decide.evidence import Evidence, Standing, weigh
+from adiw_tune.decide.evidence import Evidence, Standing, arms_of, weigh
 from adiw_tune.decide.front import FINISHED, pareto_front
-from adiw_tune.decide.gain import Gain, arms_of, measured_gain, single_run_gain, verdict
+from adiw_tune.decide.gain import Gain, measured_gain, single_run_gain, verdict
 from adiw_tune.decide.paired import MIN_SEEDS
-from adiw_tune.decide.policies import Policy, finalists, ranked, reason
+from adiw_tune.decide.policies import (
+    Policy,
+    about_equal,
+    finalists,
+    margin_text,
+    ranked,
+    reason,
+)
 from adiw_tune.errors import UserError
 from adiw_tune.metrics import Metric
 
@@ -46,6 +53,7 @@ class Decision:
         gain_work_ratio: work of the first by that of the second.
         worth_it: whether weighting is worth it: yes, no or undecided; None if weighted trials or
             baselines are missing.
+        not_compared: baselines that have too few reruns for it, such as those that failed.
         verdict: the gain in a sentence; None if either is missing.
         best_per_divergence: of each divergence its finalist, or without seeds its best trial,
             best first.
@@ -74,6 +82,7 @@ class Decision:
     gain_over: str | None
     gain_work_ratio: float | None
     worth_it: str | None
+    not_compared: list[str]
     verdict: str | None
     best_per_divergence: list[dict[str, Any]]
 
@@ -128,7 +137,9 @@ def decide(trials: pd.DataFrame, policy: Policy, reruns: pd.DataFrame | None = N
     else:
         winner = ranking[ranking["trial"] == evidence.winner].iloc[0]
         why = _reason(evidence, ranking.set_index("trial").loc[compared], policy)
-    gain = None if reruns is None else measured_gain(competing, reruns, policy.metric)
+    to_compare = set(competing.loc[competing["trial"].isin(compared), "divergence"])
+    wanted = [name for name in BASELINES if name in to_compare]
+    gain = None if reruns is None else measured_gain(competing, reruns, policy.metric, wanted)
     gain = gain or single_run_gain(ranking, policy.metric)
     return _decision(winner, why, policy, competing, provisional, evidence, gain)
 
@@ -168,7 +179,12 @@ def _verdict(evidence: Evidence, rerun: pd.DataFrame, policy: Policy) -> str:
         others = ", ".join(rerun.loc[evidence.tied, "divergence"])
         scores = policy.metric.score(rerun[policy.metric.name])
         if scores.loc[evidence.winner] <= scores.loc[evidence.tied].max():
-            return f"a tie: the faster one taken, as {over_seeds} cannot be told from {others}"
+            within = f"within {margin_text(about_equal(policy, scores.max()))} of the best mean"
+            near = "about as high above the line" if policy.knee else within
+            return (
+                f"a tie: {over_seeds} cannot be told from {others}; it is the fastest of these "
+                f"{near}"
+            )
         return f"{over_seeds} is ahead by the mean, but cannot be told from {others}: a tie"
     if len(rerun) == 1:
         return f"{over_seeds} is the only finalist"
@@ -233,11 +249,12 @@ def _gain_fields(
 ) -> dict[str, Any]:
     fields = ("gain", "gain_interval", "gain_of", "gain_over", "gain_work_ratio", "worth_it")
     if gain is None:
-        return dict.fromkeys((*fields, "verdict"))
+        return {**dict.fromkeys((*fields, "verdict")), "not_compared": []}
     compared = (arms[gain.weighting], arms[gain.baseline])
     values = (gain.gain, gain.interval, *compared, gain.work_ratio, gain.worth_it)
     return {
         **dict(zip(fields, values, strict=True)),
+        "not_compared": list(gain.not_compared),
         "verdict": verdict(gain, arms, picked, policy),
     }
 

@@ -1,11 +1,13 @@
 """Finalists rerun over paired seeds: who goes on racing, and whom the runs favour."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from adiw_tune.arms import BASELINES
 from adiw_tune.decide.paired import (
     MIN_SEEDS,
     Matrix,
@@ -14,7 +16,7 @@ from adiw_tune.decide.paired import (
     lower_bounds,
     resampled_means,
 )
-from adiw_tune.decide.policies import Policy, default_policy, parse_policy
+from adiw_tune.decide.policies import Policy, about_equal
 from adiw_tune.metrics import Metric
 
 # How often the finalist that is right may be thought worse than another, at most. Half of it, so
@@ -71,13 +73,13 @@ def race(reruns: pd.DataFrame, finalists: list[str], policy: Policy) -> list[str
     - it is worse than another, and slower than one that is within the margin of all;
       or that one is the fastest still racing, which ends the race.
 
-    Each "is" with confidence: by ``lower_bounds``, whose error over all rounds sums to at most
-    half of ``ERROR``, round r = 0, 1, ... taking 1 / ((r + 1) (r + 2)) of that, so that looking
-    after each round does not add up.
+    Each comparison is by ``lower_bounds``, with weighted finalists as ``alike``. Its error over all
+    rounds sums to at most half of ``ERROR``, round r = 0, 1, ... taking 1 / ((r + 1) (r + 2)) of
+    that, so that looking after each round does not add up.
 
     Args:
-        reruns: columns trial, seed, of the policy's metric, and work_s. A value of NaN is a run
-            that failed, which puts its finalist out.
+        reruns: columns trial, divergence, seed, of the policy's metric, and work_s. A value of NaN
+            is a run that failed, which puts its finalist out.
         finalists: trials.
         policy: that which will decide.
 
@@ -86,13 +88,13 @@ def race(reruns: pd.DataFrame, finalists: list[str], policy: Policy) -> list[str
     """
     values, arms = scores_of(reruns, finalists, policy.metric)
     work = reruns.groupby("trial")["work_s"].mean().reindex(arms).to_numpy(float)
-    racing = np.arange(len(arms))
+    racing, weighted = np.arange(len(arms)), are_weighted(arms, arms_of(reruns))
     for seeds in range(MIN_SEEDS, values.shape[1] + 1):
         seen = values[:, :seeds]
         if len(racing) < 2 or np.isnan(seen[racing]).any():
             break
         rounds = seeds - MIN_SEEDS + 1
-        bounds = lower_bounds(seen, RACE_ERROR / (rounds * (rounds + 1)))
+        bounds = lower_bounds(seen, RACE_ERROR / (rounds * (rounds + 1)), weighted)
         margin = policy.margin(seen[racing].mean(1).max())
         left = _left(bounds[np.ix_(racing, racing)], work[racing], margin, policy.knee)
         racing = racing[left]
@@ -111,7 +113,7 @@ def weigh(
     near equals and costs at most the tolerance in the mean.
 
     Args:
-        reruns: columns trial, seed and of the policy's metric; NaN as in ``race``.
+        reruns: columns trial, divergence, seed and of the policy's metric; NaN as in ``race``.
         finalists: trials, each with at least ``MIN_SEEDS`` seeds, unless a rerun of it failed.
         cost: seconds, by trial.
         price: score that a second is worth, of the knee.
@@ -125,14 +127,13 @@ def weigh(
     seconds = cost.loc[arms].to_numpy(float)
     mean = np.nanmean(levelled(values), 1)
     # better[i, j]: i's score is higher than j's, with confidence
-    bounds = lower_bounds(values, ANSWER_ERROR)
+    bounds = lower_bounds(values, ANSWER_ERROR, are_weighted(arms, arms_of(reruns)))
     better = bounds > price * (seconds[:, None] - seconds[None, :])
     np.fill_diagonal(better, False)
     score = mean - price * seconds
     margin = policy.margin(mean.max())
-    about_equal = parse_policy(default_policy(metric), metric).margin(mean.max())
     could_be = ~better.any(0) | _near(score, margin)
-    taken = could_be & _near(score, max(margin, about_equal))
+    taken = could_be & _near(score, about_equal(policy, mean.max()).margin(mean.max()))
     winner = int(np.lexsort((-mean, seconds, ~taken))[0])
     apart = better[winner] | better[:, winner]
     return Evidence(
@@ -198,6 +199,20 @@ def scores_of(
     rows = reruns[reruns["trial"].isin(arms)]
     table = rows.pivot(index="trial", columns="seed", values=metric.name).sort_index(axis=1)
     return metric.score(table.reindex(arms).to_numpy(float)), arms
+
+
+def arms_of(trials: pd.DataFrame) -> dict[str, str]:
+    """Trial -> its arm."""
+    return {
+        str(trial): str(name)
+        for trial, name in zip(trials["trial"], trials["divergence"], strict=True)
+    }
+
+
+def are_weighted(trials: list[str], arms: Mapping[str, str]) -> NDArray[np.bool_]:
+    """[k]: which trials are weighted. They vary alike; baselines may vary much more, or less."""
+    # One that has not been rerun yet has no arm among the reruns, and no bounds either.
+    return np.array([arms.get(trial) not in BASELINES for trial in trials], dtype=bool)
 
 
 def complete(values: Matrix) -> Matrix:

@@ -1,6 +1,6 @@
 """Whether weighting is worth it: what it gains over plain training, and how sure that is."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from adiw_tune.arms import BASELINES
-from adiw_tune.decide.evidence import ERROR, complete, scores_of
+from adiw_tune.decide.evidence import ERROR, are_weighted, arms_of, complete, scores_of
 from adiw_tune.decide.paired import (
     MIN_SEEDS,
     Matrix,
@@ -37,14 +37,16 @@ class Gain:
         weighting, baseline: the trials compared.
         gain: score of ``weighting`` minus that of ``baseline``, in the metric's unit, above 0 if
             weighting is better: the mean difference over the seeds that both have.
-        interval: [low, high], 95%, of the gain over the baseline that is truly the best: the lowest
-            of the lower ends over all baselines, by bounds that hold for all weighted finalists at
-            once, and for all baselines where a choice among them matters, so selecting the best
-            pair does not bias it. None if there are only single runs.
+        interval: [low, high], 95%. low is the smallest lower bound over all baselines, high the
+            upper bound over ``baseline``. All bounds hold for all weighted finalists at once, and
+            upper bounds for all baselines, so that selecting the best pair does not bias them.
+            None if there are only single runs.
         work_ratio: work of ``weighting`` by that of ``baseline``.
         worth_it: yes if the gain is above 0, no if it is less than what counts as about equal
             (a percentage point, or 1% of the baseline's value), each with this confidence; else
-            undecided.
+            undecided. Not yes while there are baselines that are ``not_compared``.
+        not_compared: the baselines that were to be compared, but have too few reruns, as those
+            that failed when rerun: one of them may be the best.
     """
 
     weighting: str
@@ -53,9 +55,12 @@ class Gain:
     interval: list[float] | None
     work_ratio: float
     worth_it: WorthIt
+    not_compared: tuple[str, ...] = ()
 
 
-def measured_gain(trials: pd.DataFrame, reruns: pd.DataFrame, metric: Metric) -> Gain | None:
+def measured_gain(
+    trials: pd.DataFrame, reruns: pd.DataFrame, metric: Metric, wanted: Collection[str] = ()
+) -> Gain | None:
     """The gain by all trials with enough reruns.
 
     None if there are no weighted trials or no baselines among these.
@@ -64,6 +69,7 @@ def measured_gain(trials: pd.DataFrame, reruns: pd.DataFrame, metric: Metric) ->
         trials: columns trial, divergence and work_s.
         reruns: columns trial, seed and of the metric's name; NaN where a rerun failed.
         metric: that the search chooses by.
+        wanted: baselines that are to be compared.
     """
     seeds = reruns.groupby("trial")["seed"].nunique()
     known = trials[trials["trial"].isin(seeds.index[seeds >= MIN_SEEDS])]
@@ -79,13 +85,16 @@ def measured_gain(trials: pd.DataFrame, reruns: pd.DataFrame, metric: Metric) ->
     candidates = np.flatnonzero(ahead) if ahead.any() else np.arange(len(weighted))
     i, j = candidates[mean[weighted[candidates]].argmax()], mean[plain].argmax()
     best, base = weighted[i], plain[j]
+    arms = arms_of(known)
+    missing = set(wanted) - {arms[names[position]] for position in plain}
     return Gain(
         weighting=names[best],
         baseline=names[base],
         gain=float(np.nanmean(values[best] - values[base])),
         interval=[float(lower[i].min()), float(upper[i, j])],
         work_ratio=float(work[names[best]] / work[names[base]]),
-        worth_it=answer,
+        worth_it="undecided" if missing and answer == "yes" else answer,
+        not_compared=tuple(name for name in BASELINES if name in missing),
     )
 
 
@@ -134,18 +143,10 @@ def contest(
     return [names[position] for position in sorted(racing)]
 
 
-def arms_of(trials: pd.DataFrame) -> dict[str, str]:
-    """Trial -> its arm."""
-    return {
-        str(trial): str(name)
-        for trial, name in zip(trials["trial"], trials["divergence"], strict=True)
-    }
-
-
 def _sides(trials: list[str], arms: Mapping[str, str]) -> tuple[Positions, Positions]:
     """Of the weighted trials, and of the baselines."""
-    is_plain = np.array([arms[trial] in BASELINES for trial in trials], dtype=bool)
-    return np.flatnonzero(~is_plain), np.flatnonzero(is_plain)
+    weighted = are_weighted(trials, arms)
+    return np.flatnonzero(weighted), np.flatnonzero(~weighted)
 
 
 def _answered(
@@ -153,10 +154,11 @@ def _answered(
 ) -> tuple[Matrix, Matrix, WorthIt]:
     """Bounds of gains [w, b], and the answer in the end."""
     lower, upper = _bounds(values, weighted, plain, _ANSWER_ERROR)
-    answer = _answer(lower, upper, np.nanmean(levelled(values), 1)[plain], metric)
+    mean = np.nanmean(levelled(values), 1)[plain]
+    answer = _answer(lower, upper, mean, metric)
     if answer == "yes" and _raced(values, weighted, plain, metric)[0] == "no":
-        # It ended since the spread looked small, for which no yes has been allowed.
-        return lower, upper, "no"
+        # The race ended with no, as the spread looked small. No error is left for a later yes.
+        return lower, upper, "no" if _is_small(upper, mean, metric) else "undecided"
     return lower, upper, answer
 
 
@@ -187,10 +189,10 @@ def _bounds(
 ) -> tuple[Matrix, Matrix]:
     """[w, b] and [w, b]: by how much w is better than b, at least and at most.
 
-    Each baseline is compared with the weighted trials by the spread of these alone, so that one
-    that varies much, as training on few rows does, widens no other's bounds. A gain has to hold
-    over every baseline, which needs no allowance for their number; the upper bounds do, as they are
-    read for the baseline that happened to be the best.
+    Bounds over a baseline use only the variances of the differences from it. So a baseline that
+    varies much, as training on few rows does, does not widen the bounds over the others. A gain has
+    to hold over every baseline, so lower bounds need no correction for their number. Upper bounds
+    do: they are read for the baseline that happened to be the best.
     """
     sides, few = values[weighted], error / len(plain)
     lower = [lower_bounds_over(sides, values[j], error) for j in plain]
@@ -202,26 +204,44 @@ def _answer(lower: Matrix, upper: Matrix, plain: Matrix, metric: Metric) -> Wort
     """By the bounds of gains [w, b] and the means of the baselines [b]."""
     if (lower > 0).all(1).any():
         return "yes"
+    return "no" if _is_small(upper, plain, metric) else "undecided"
+
+
+def _is_small(upper: Matrix, plain: Matrix, metric: Metric) -> bool:
+    """Whether every gain over the best baseline is less than what counts as about equal."""
     best = plain.argmax()
     about_equal = parse_policy(default_policy(metric), metric).margin(plain[best])
-    return "no" if (upper[:, best] < about_equal).all() else "undecided"
+    return bool((upper[:, best] < about_equal).all())
 
 
 def verdict(gain: Gain, arms: Mapping[str, str], picked: str, policy: Policy) -> str:
-    """The gain in a sentence without its full stop, for the trial ``picked`` by ``policy``."""
+    """The gain in a sentence without its full stop, for the trial ``picked`` by ``policy``.
+
+    It names the weighting that is compared if another one is picked, or the answer is undecided.
+    """
     metric, baseline = policy.metric, arms[gain.baseline]
+    takes_plain = arms[picked] in BASELINES
+    is_gain_of = arms[picked] == arms[gain.weighting]
+    named = not (takes_plain or is_gain_of)
+    weighting = f"weighting by {arms[gain.weighting]}" if named else "weighting"
     amount = metric.difference(gain.gain) + ("" if metric.is_share else f" of {metric.name}")
     if gain.interval is not None:
         amount += f" {metric.difference_interval(gain.interval)}"
     cost = f"over {baseline} at {gain.work_ratio:.1f} times its work"
-    takes_plain = arms[picked] in BASELINES
+    taken = f"policy {policy.text} takes {arms[picked]}"
     if gain.worth_it == "yes":
-        taken = f"; policy {policy.text} takes {arms[picked]}, which is faster"
-        return f"weighting gains {amount} {cost}" + (taken if takes_plain else "")
+        is_faster = picked == gain.baseline and gain.work_ratio > 1
+        taken += ", which is faster" if is_faster else ""
+        return f"{weighting} gains {amount} {cost}" + ("" if is_gain_of else f"; {taken}")
     if gain.worth_it == "no":
-        name = arms[picked]
-        what = f"train with {name}" if takes_plain else f"{name} is picked because it is faster"
-        return f"weighting does not help here: {what} (weighting gains {amount} {cost})"
+        what = f"train with {arms[picked]}" if takes_plain else taken
+        if picked == gain.weighting and gain.work_ratio < 1:
+            what = f"{arms[picked]} is picked because it is faster"
+        return f"weighting does not help here: {what} ({weighting} gains {amount} {cost})"
+    told = f"{arms[gain.weighting]} gains {amount} {cost}"
+    if gain.not_compared:
+        names = ", ".join(gain.not_compared)
+        return f"whether weighting helps is not known, for lack of reruns of {names}: {told}"
     if gain.interval is None:
-        return f"single runs do not tell whether weighting helps: {amount} {cost}"
-    return f"too close to tell whether weighting helps: {amount} {cost}"
+        return f"single runs do not tell whether weighting helps: {told}"
+    return f"too close to tell whether weighting helps: {told}"

@@ -23,24 +23,27 @@ _DIRECTIONS = 2000
 Matrix: TypeAlias = NDArray[np.float64]
 
 
-def lower_bounds(values: Matrix, error: float) -> Matrix:
+def lower_bounds(values: Matrix, error: float, alike: NDArray[np.bool_] | None = None) -> Matrix:
     """[k, k]: by how much, at least, trial i is better than trial j.
 
         mean(d) - t_df(1 - error / (k - 1)) * sqrt(max(var(d), pooled variance) / n)
 
     with d the differences over the n seeds that both have. Spreads of all pairs are pooled, as
     3 to 5 seeds leave a pair's own too uncertain (the analysis of a randomised block design; df =
-    values - k - s + 1); a pair that varies more than the others is judged by its own.
+    values - k - s + 1); a pair that varies more than the others is judged by its own. For two
+    trials that are both ``alike`` only the spreads of such pairs are pooled, so that others that
+    vary more do not hide their difference.
 
     For each trial, the k - 1 comparisons with the others are all right with probability
     1 - error (Bonferroni), if scores vary alike; of one that varies four times as much as the
-    others the error is up to three times as large at 3 seeds, and as promised from 10 on. Pairs
-    with fewer than ``MIN_SEEDS`` shared seeds are -inf.
+    others the error is up to five times as large at 3 seeds, three times at 5, and 1.5 times at 10.
+    Pairs with fewer than ``MIN_SEEDS`` shared seeds are -inf.
 
     Args:
         values: [k, s].
         error: the probability, in (0, 0.5), that a trial is thought worse than one that is not
             better.
+        alike: [k], which trials vary alike; None: all do.
     """
     k = len(values)
     differences = values[:, None, :] - values[None, :, :]
@@ -52,26 +55,33 @@ def lower_bounds(values: Matrix, error: float) -> Matrix:
     if not pairs.any():
         return np.where(np.eye(k, dtype=bool), 0.0, -np.inf)
     freedom = np.maximum(n - 1, 1)
-    pooled = squares[pairs].sum() / freedom[pairs].sum()
-    df = (~np.isnan(values)).sum() - k - (~np.isnan(values)).any(0).sum() + 1
-    width = stdtrit(df, 1 - error / (k - 1)) * np.sqrt(
-        np.maximum(squares / freedom, pooled) / np.maximum(n, 1)
-    )
+    width = np.empty((k, k))
+    everyone = np.ones(k, dtype=bool)
+    for kind in [everyone] if alike is None else [everyone, alike]:
+        block = np.outer(kind, kind)
+        if not (pooling := block & pairs).any():
+            continue
+        pooled = squares[pooling].sum() / freedom[pooling].sum()
+        known_of_kind = ~np.isnan(values[kind])
+        df = known_of_kind.sum() - kind.sum() - known_of_kind.any(0).sum() + 1
+        spread = np.sqrt(np.maximum(squares / freedom, pooled) / np.maximum(n, 1))
+        width[block] = (stdtrit(df, 1 - error / (k - 1)) * spread)[block]
     return np.where(np.eye(k, dtype=bool), 0.0, np.where(pairs, mean - width, -np.inf))
 
 
 def lower_bounds_over(values: Matrix, other: Matrix, error: float) -> Matrix:
     """[k]: by how much, at least, each of k trials is better than one other.
 
-        mean(d) - c * sqrt(max(var(d), mean of the k variances) / n)
+        mean(d) - c * sqrt(max(var(d), pooled variance) / n)
 
     with d the differences over the n seeds that both have. All k hold at once with probability
     1 - error: c is the quantile of the largest of k Student's t. All differences share the other
     trial's noise, so they are correlated; the correlation is estimated from the residuals. So c is
-    less than Bonferroni's. The mean variance has n - 1 degrees of freedom where the other's noise
-    is nearly all there is, and up to k (n - 1) where there is little of it; with few seeds they are
-    underestimated. If one trial varies four times as much as the others, the error is up to 1.5
-    times as large at 3 seeds. Trials with fewer than ``MIN_SEEDS`` shared seeds have -inf.
+    less than Bonferroni's. The variance pooled over the k has n - 1 degrees of freedom where the
+    other's noise is nearly all there is, and up to k (n - 1) where there is little of it; with few
+    seeds these degrees are underestimated. Trials that were dropped early count by their fewer
+    seeds. If one trial varies four times as much as the others, the error is up to 1.5 times as
+    large at 3 seeds. Trials with fewer than ``MIN_SEEDS`` seeds have -inf.
 
     Source: Dunnett, "A multiple comparison procedure for comparing several treatments with a
     control", JASA 1955, with the correlations as measured; Box, "Some theorems on quadratic forms
@@ -92,26 +102,32 @@ def lower_bounds_over(values: Matrix, other: Matrix, error: float) -> Matrix:
     differences, both = differences[enough], both[enough]
     n, mean = both.sum(1), np.nanmean(differences, 1)
     residuals = np.where(both, differences - mean[:, None], 0)  # [k, s]
-    variance = (residuals**2).sum(1) / (n - 1)
-    c = _largest_t(residuals, _degrees_of_freedom(residuals, int(n.min())), error)
-    bounds[enough] = mean - c * np.sqrt(np.maximum(variance, variance.mean()) / n)
+    squares = (residuals**2).sum(1)
+    variance, pooled = squares / (n - 1), squares.sum() / (n - 1).sum()
+    c = _largest_t(residuals, _degrees_of_freedom(residuals, n), error)
+    bounds[enough] = mean - c * np.sqrt(np.maximum(variance, pooled) / n)
     return bounds
 
 
-def _degrees_of_freedom(residuals: Matrix, n: int) -> float:
-    """Of the mean of the k variances of ``residuals`` [k, s], of n seeds each."""
+def _degrees_of_freedom(residuals: Matrix, n: NDArray[np.intp]) -> float:
+    """Of the variance pooled over ``residuals`` [k, s], of the first n [k] seeds each.
+
+    (sum_i p_ii)^2 / sum_ij p_ij^2 / m_ij, with p the sums of products over shared seeds and m their
+    number less 1.
+    """
     products = residuals @ residuals.T
     if not products.any():
-        return float(n - 1)
-    return float((n - 1) * products.trace() ** 2 / (products**2).sum())
+        return float(n.min() - 1)
+    shared = np.minimum.outer(n, n) - 1
+    return float(products.trace() ** 2 / (products**2 / shared).sum())
 
 
 def _largest_t(residuals: Matrix, df: float, error: float) -> float:
     """The 1 - error quantile of the largest of k Student's t, correlated as ``residuals`` [k, s].
 
-    The k values are a normal vector, of as many dimensions as the residuals span, along the
-    residuals' directions, over the root of chi-square by df. For each direction that the vector may
-    have the probability is exact, by F; directions are drawn.
+    The k values are a standard normal vector in the span of the residuals, projected on the
+    direction of each residual and divided by sqrt(chi-square / df). Directions of the vector are
+    drawn; given one, the probability is exact, by F.
     """
     least, most = stdtrit(df, 1 - error), stdtrit(df, 1 - error / len(residuals))
     norms = np.linalg.norm(residuals, axis=1, keepdims=True)
@@ -134,9 +150,10 @@ def _largest_t(residuals: Matrix, df: float, error: float) -> float:
 
 
 def levelled(values: Matrix) -> Matrix:
-    """``values`` as if every trial had met the luck of all seeds.
+    """``values`` corrected for seeds that a trial does not have.
 
-    A dropped trial is moved by what its seeds did, on average, to the trials that have all of them.
+    From a dropped trial is subtracted how far, over its seeds, the trials that have all seeds lie
+    above their mean over all seeds.
     """
     usual = values[~np.isnan(values).any(1)].mean(0)  # [s]
     luck = np.array([usual[~np.isnan(row)].mean() for row in values]) - usual.mean()

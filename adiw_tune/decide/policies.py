@@ -162,14 +162,23 @@ def reason(pick: pd.Series, front: pd.DataFrame, policy: Policy) -> str:
             )
         return f"it is the knee of the front: {_against_end(pick, best, fastest, metric)}"
     if metric.score(pick[metric.name]) >= metric.score(best[metric.name]):
-        return f"it is {metric.best_of_all}, and none within {_margin(policy)} of it is faster"
+        return f"it is {metric.best_of_all}, and none within {margin_text(policy)} of it is faster"
     return (
-        f"it is the fastest within {_margin(policy)} of {metric.best_of_all}, "
+        f"it is the fastest within {margin_text(policy)} of {metric.best_of_all}, "
         f"{metric.text(best[metric.name])}"
     )
 
 
-def _margin(policy: Policy) -> str:
+def about_equal(policy: Policy, best: float) -> Policy:
+    """The policy whose margin decides which means count as equal to the best.
+
+    It is ``policy``, or the default one if ``policy`` has no larger margin.
+    """
+    usual = parse_policy(default_policy(policy.metric), policy.metric)
+    return policy if policy.margin(best) > usual.margin(best) else usual
+
+
+def margin_text(policy: Policy) -> str:
     """1 point, 1%, or 0.5 in the metric's unit."""
     if policy.relative:
         return f"{100 * policy.within:g}%"

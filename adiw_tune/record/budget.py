@@ -2,11 +2,17 @@
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 from adiw_tune.errors import UserError
 from adiw_tune.ranges import check_positive
 
-SEARCH_SHARE = 0.7  # of the budget; the rest is kept for the finale: seeds, timing, the winner
+Stage = Literal["search", "baselines", "finale"]
+
+# Of the budget, up to which each stage may spend it. The finale has seeds, timing and the winner;
+# before it trials of baselines may take a third of what is kept for it, as the answer needs them.
+SEARCH_SHARE = 0.7
+_SHARES: dict[Stage, float] = {"search": SEARCH_SHARE, "baselines": 0.8, "finale": 1.0}
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 _NUMBER = "([0-9.]+)"  # \d would take digits of any script
 _MOST_SECONDS = 1e9  # 30 years; more than threads can wait for would be an error in them
@@ -56,9 +62,9 @@ class Budget:
             )
         return cls(seconds)
 
-    def left_s(self, spent_s: float, finale: bool) -> float:
-        """Seconds left to the finale, or to the search before it; 0 or below: none."""
-        return self.seconds * (1.0 if finale else SEARCH_SHARE) - spent_s
+    def left_s(self, spent_s: float, stage: Stage) -> float:
+        """Seconds left to a stage; 0 or below: none."""
+        return self.seconds * _SHARES[stage] - spent_s
 
 
 def _above_zero(number: str, text: str) -> float:

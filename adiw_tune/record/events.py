@@ -50,10 +50,14 @@ class Session(_Any):
 
 
 class Extended(_Any):
-    """It is to run so many trials in all from now on."""
+    """The search was extended: the new totals of its trials, and of its finale's seeds.
+
+    Without ``trials`` the finale alone goes on; without ``seeds`` their number is as before.
+    """
 
     event: Literal["extended"]
-    trials: _Count
+    trials: NotRequired[_Count]
+    seeds: NotRequired[_Count]
 
 
 class Trial(_Any):
@@ -261,6 +265,8 @@ def check_whole(event: Event) -> None:
     """
     kind = event["event"]
     _refuse_lacking(kind, ({"time"} | _OF_A_SEARCH.get(kind, set())) - event.keys())
+    if kind == "extended" and "seeds" not in event:
+        _refuse_lacking(kind, {"trials"} - event.keys())
     if kind == "trial":
         _refuse_lacking("config of a trial", Config.__required_keys__ - event["config"].keys())
 

@@ -70,3 +70,16 @@ def claimed(path: Path, whose: str) -> Iterator[None]:
             except OSError:  # of a file system without locks
                 pass
         yield
+
+
+def is_claimed(path: Path) -> bool:
+    """Whether a process has claimed ``path``; False where that cannot be found out."""
+    with suppress(ImportError, OSError):  # as in :func:`claimed`; or it was never claimed
+        import fcntl
+
+        with path.open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+    return False

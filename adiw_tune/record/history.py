@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from adiw_tune.arms import BASELINES
 from adiw_tune.decide import mark_front, pareto_front
 from adiw_tune.errors import UserError
 from adiw_tune.metrics import ACCURACY, Metric
@@ -45,9 +46,9 @@ class History:
         self.metric = metric
         self.runs: dict[str, Run] = {}
         self.proposed: list[Run | Skipped] = []  # search trials and infeasible points
-        self.skipped_in_a_row = 0  # since a trial began, or the search was extended
+        self.skipped_in_a_row = 0  # since a trial began, or more were asked for
         self.readings: list[Event] = []  # of the test split
-        self.in_finale = False  # whether it has begun, since the search was last extended
+        self.in_finale = False  # whether it has begun, since more trials were last asked for
         self.finished_when_extended = 0
         self._sessions: list[_Session] = []
         self.offset = 0  # up to which the log has been read
@@ -75,10 +76,11 @@ class History:
         elif self._sessions and kind not in _BETWEEN_SESSIONS:
             self._sessions[-1].last_heard = event["time"]
         if kind == "extended":
-            self.in_finale = False
             self._go_on_with_the_finale()
-            self.finished_when_extended = len(self.finished_in_order())
-            self.skipped_in_a_row = 0
+            if "trials" in event:  # else the search before the finale stays as it ended
+                self.in_finale = False
+                self.finished_when_extended = len(self.finished_in_order())
+                self.skipped_in_a_row = 0
         elif kind == "trial":
             self._begin(event)
         elif kind == "skipped":
@@ -299,10 +301,22 @@ class History:
         front = pareto_front(self.trials(), self.metric)
         return self._with_settings(front).drop(columns=["reason", "on_front"])
 
-    def suggested(self) -> list[str]:
-        """The columns of ``front`` and ``marked`` for what was suggested and is no setting."""
-        shown = [self._shown(run.params, run.config) for run in self.of_kind("search")]
-        return [*dict.fromkeys(name for one in shown for name in one)]
+    def varied(self) -> list[str]:
+        """The columns of ``front`` and ``marked`` for the settings that the search varies.
+
+        First settings that differ among weighted trials, or among trials of one baseline; then
+        suggested values that are no settings.
+        """
+        alike: dict[str | None, list[dict[str, Any]]] = {}
+        for run in self.of_kind("search"):
+            baseline = run.arm if run.arm in BASELINES else None
+            alike.setdefault(baseline, []).append(settings_of(run.config))
+        differing = (name for some in alike.values() for name in _differing(some))
+        shown = (self._shown(run.params, run.config) for run in self.of_kind("search"))
+        suggested = (name for one in shown for name in one)
+        # The arm is a column, and so are the epochs that a trial ran.
+        names = [*(name for name in differing if name != "method"), *suggested]
+        return [name for name in dict.fromkeys(names) if name not in self._columns]
 
     def marked(self) -> pd.DataFrame:
         """All trials as they ended, with a column for each setting, and ``on_front``."""
@@ -333,6 +347,12 @@ def _row(run: Run, metric: Metric, retimed_s: float | None) -> tuple[Any, ...]:
     place = (run.trial, run.number, run.arm, run.status)
     numbers = (*last, retimed_s, len(run.epochs), run.rung)
     return *place, *numbers, run.reason, run.params, run.config
+
+
+def _differing(settings: list[dict[str, Any]]) -> list[str]:
+    """The names whose values are not the same in all, in their order."""
+    names = dict.fromkeys(name for one in settings for name in one)
+    return [name for name in names if len({repr(one.get(name)) for one in settings}) > 1]
 
 
 def _kind_of_step(config: dict[str, Any]) -> tuple[Any, ...]:

@@ -13,26 +13,27 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from adiw_tune.decide import parse_policy
+from adiw_tune.decide import MIN_SEEDS, parse_policy
 from adiw_tune.errors import UserError
 from adiw_tune.metrics import ACCURACY, Metric, find_metric
 from adiw_tune.ranges import check_whole
-from adiw_tune.record.budget import Budget
+from adiw_tune.record.budget import Budget, Stage
 from adiw_tune.record.checkpoints import CheckpointStore
 from adiw_tune.record.faults import first_fault
-from adiw_tune.record.files import claimed, read, remove, write_atomically
+from adiw_tune.record.files import claimed, is_claimed, read, remove, write_atomically
 from adiw_tune.record.history import History
 from adiw_tune.record.log import EventLog
 from adiw_tune.record.moved import found_again
 
 DEFAULT_STORAGE = Path("adiw-searches")
 MOST_TRIALS = 1_000_000
+MOST_SEEDS = 1000
 _MOST_BYTES = 200  # of a name: file systems take 255, with what temporary files and MLflow add
 _Count = Annotated[int, Field(ge=1)]
 
 
 class SearchSettings(BaseModel):
-    """What fixes a search; ``search.json``. Only ``trials``, ``budget`` and paths change.
+    """What fixes a search; ``search.json``. ``trials``, ``seeds``, ``budget`` and paths may change.
 
     Args:
         name, search_id: what users call it, and what MLflow knows it by.
@@ -197,33 +198,53 @@ class SearchRecord:
         """Write down other paths: ``folder``, from which the space names files, or ``place``."""
         self._change(**paths)
 
-    def extended(self, trials: int, budget: str | None) -> SearchSettings:
-        """With ``trials`` more, and with ``budget`` in all in place of the present one.
+    def extended(self, trials: int | None, seeds: int | None, budget: str | None) -> SearchSettings:
+        """With ``trials`` more, and ``seeds`` and ``budget`` as the new totals.
 
         Raises:
-            UserError: there is nothing to ask for, or nothing of the budget is left to search.
+            UserError: there is nothing to ask for, or nothing of the budget is left for it.
         """
-        check_whole("--trials", trials, 1, MOST_TRIALS)
-        settings = self.settings.model_copy(
-            update={
-                "trials": self.settings.trials + trials,
-                "budget": budget or self.settings.budget,
-            }
-        )
-        spent_s = self.history().spent_s()
-        if settings.spending and settings.spending.left_s(spent_s, finale=False) <= 0:
+        now = self.settings
+        if trials is None and seeds is None and budget is None:
             raise UserError(
-                f"budget '{settings.budget}' leaves no more trials, as {spent_s:.0f} s are spent: "
-                "give a larger --budget, in all"
+                f"nothing to extend in '{now.name}': give --trials, --seeds or --budget"
+            )
+        if trials is not None:
+            check_whole("--trials", trials, 1, MOST_TRIALS)
+        if seeds is not None:
+            check_whole("--seeds", seeds, MIN_SEEDS, MOST_SEEDS)
+            if seeds <= now.seeds:
+                raise UserError(
+                    f"--seeds is the new total, and '{now.name}' has {now.seeds}: give more than "
+                    f"{now.seeds}; got {seeds}"
+                )
+        changes = {
+            "trials": now.trials + (trials or 0),
+            "seeds": now.seeds if seeds is None else seeds,
+            "budget": now.budget if budget is None else budget,
+        }
+        settings = now.model_copy(update=changes)
+        if self._is_spent(settings.spending, "search" if trials else "finale"):
+            raise UserError(
+                f"budget '{settings.budget}' leaves no more {'trials' if trials else 'runs'}: "
+                f"{self.history().spent_s():.0f} s are spent; give a larger --budget, the new total"
             )
         return settings
 
-    def extend(self, trials: int, budget: str | None) -> None:
+    def _is_spent(self, budget: Budget | None, stage: Stage) -> bool:
+        return budget is not None and budget.left_s(self.history().spent_s(), stage) <= 0
+
+    def extend(self, trials: int | None, seeds: int | None, budget: str | None) -> None:
         """Ask for more, as :meth:`extended` has it."""
-        settings = self.extended(trials, budget)
+        settings = self.extended(trials, seeds, budget)
         remove(self.folder / "decision.json")  # first: killed here, it decides again
-        self._change(trials=settings.trials, budget=settings.budget)
-        self.log.append("extended", trials=settings.trials)
+        asked = {}
+        if trials is not None or budget is not None:
+            asked["trials"] = settings.trials
+        if seeds is not None:
+            asked["seeds"] = seeds
+        self.log.append("extended", **asked)  # before the totals: killed here, it can be repeated
+        self._change(trials=settings.trials, seeds=settings.seeds, budget=settings.budget)
 
     def _change(self, **changes: Any) -> None:
         self.settings = self.settings.model_copy(update=changes)
@@ -233,8 +254,17 @@ class SearchRecord:
     def claimed(self) -> Iterator[None]:
         """While the body runs, no other process may run this search, or read its test split."""
         whose = f"search '{self.settings.name}' is running already, or its test split is being read"
-        with claimed(self.folder / "running.lock", whose):
+        with claimed(self._lock, whose):
             yield
+
+    @property
+    def running(self) -> bool:
+        """Whether a process runs this search, or reads its test split, as far as is seen here."""
+        return is_claimed(self._lock)
+
+    @property
+    def _lock(self) -> Path:
+        return self.folder / "running.lock"
 
     def train_command(self, policy: str | None = None) -> str:
         """The command line that trains the pick again, by the search's policy or another one."""
@@ -245,6 +275,16 @@ class SearchRecord:
     def resume_command(self) -> str:
         """The command line that goes on with the search."""
         return f"adiw-tune resume {self._arguments()}"
+
+    def more_seeds_command(self) -> str | None:
+        """The command line that runs the finale over twice as many seeds; None: it has the most."""
+        if self.settings.seeds >= MOST_SEEDS:
+            return None
+        seeds = min(2 * self.settings.seeds, MOST_SEEDS)
+        command = f"adiw-tune extend {self._arguments()} --seeds {seeds}"
+        if self._is_spent(self.settings.spending, "finale"):
+            command += " --budget LIMIT"  # in all, without which no more runs would begin
+        return command
 
     def finalize_command(self) -> str:
         """The command line that reads the test split."""
@@ -259,11 +299,13 @@ class SearchRecord:
         return f"adiw-tune ui {self._arguments()}"
 
     def _arguments(self) -> str:
-        storage = self.folder.parent
-        words = [self.settings.name]
-        if storage != DEFAULT_STORAGE.absolute():
-            words += ["--storage", str(storage)]
-        return shlex.join(words)
+        return _arguments(self.folder.parent, self.settings.name)
+
+
+def _arguments(storage: Path, name: str) -> str:
+    """What a command line calls a search by."""
+    elsewhere = storage.absolute() != DEFAULT_STORAGE.absolute()
+    return shlex.join([name, *(["--storage", str(storage)] if elsewhere else [])])
 
 
 def check_name(name: str) -> None:
@@ -283,10 +325,12 @@ def check_name_is_free(storage: Path, name: str) -> None:
     check_name(name)
     _check_storage(storage)
     if os.path.exists(storage / name):
-        raise UserError(
-            f"search '{name}' exists in '{storage}': go on with it by 'adiw-tune resume {name}', "
-            "or choose another --name"
-        )
+        arguments = _arguments(storage, name)
+        what = f"exists in '{storage}': go on with it by 'adiw-tune resume {arguments}'"
+        if (storage / name / "decision.json").is_file():
+            more = f"adiw-tune extend {arguments} --trials N"
+            what = f"in '{storage}' is over: add trials by '{more}'"
+        raise UserError(f"search '{name}' {what}, or choose another --name")
 
 
 def _check_storage(storage: Path) -> None:

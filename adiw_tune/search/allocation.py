@@ -15,6 +15,7 @@ from adiw_tune.search.space import SpaceFile
 from adiw_tune.search.starting_points import Draw, agrees, draw, settled, starting_points
 
 _SKIPPED_FOR_A_CHOICE = 3  # infeasible points in a row, after which no baseline is tried
+_TRIED_AT_THE_END = 2  # times since the last weighted trial, after which a baseline is left
 
 
 @dataclass(frozen=True)
@@ -35,13 +36,14 @@ class TrialAllocation:
 
     The first trials are the space's starting points, each divergence by its defaults. After them
     every other one goes to the divergence tried least, until each has had its floor: half of its
-    even share of the trials. So none loses for want of being tried. The same goes for methods that
-    the space chooses among. Which a trial was of is read from its configuration.
+    even share of the trials. So none loses because it was tried too little. The same goes for
+    methods that the space chooses among. The arm of a trial is read from its configuration.
 
     Baselines are tried as if they were among the space's choices: they start in turns with the
     divergences, and have the same floor. The last trials, one for each baseline, have data and
     recipe of the best weighted trial so far, so that a longer training is not mistaken for a gain
-    of weighting.
+    of weighting. If each baseline has had these, as in an extension, the space goes on. A search
+    that ends before its number of trials has the last trials as well: see ``closing``.
 
     Args:
         space: of the search.
@@ -58,20 +60,23 @@ class TrialAllocation:
         self._metric = metric
         self._with_baselines = with_baselines
 
-    def next(self, history: History) -> Allocation:
-        """What the next trial is for."""
-        allocated = self._next(history)
+    def next(self, history: History, ending: bool = False) -> Allocation:
+        """What the next trial is for; with ``ending``, what ``closing`` says, if anything."""
+        allocated = (ending and self.closing(history)) or self._next(history)
         if allocated.of and history.skipped_in_a_row >= _SKIPPED_FOR_A_CHOICE:
             return Allocation(None, {})  # the space is infeasible at the values chosen
         return allocated
 
     def _next(self, history: History) -> Allocation:
-        tried, begun = history.proposed, history.of_kind("search")
+        tried = history.proposed
         if len(tried) < len(self._starts):
             return self._starts[len(tried)]
-        last, left = self._last_baselines, self._trials - len(begun)
+        last, left = self._last_baselines, self._trials - len(history.of_kind("search"))
         if 0 < left <= len(last):
-            return self._with_the_best_recipe(last[-left], begun)
+            begun = _not_stopped(history)
+            recipes = {name: self._with_the_best_recipe(name, begun) for name in last}
+            if any(recipes.values()):
+                return recipes[last[-left]] or self._plainly(last[-left])
         return Allocation(None, {}) if len(tried) % 2 else self._wanting(tried)
 
     @property
@@ -79,18 +84,41 @@ class TrialAllocation:
         """The baselines, where there are trials for that beside the starting points."""
         return self._plain if self._trials >= len(self._starts) + len(self._plain) else []
 
-    def _with_the_best_recipe(self, name: str, begun: list[Run]) -> Allocation:
+    def _plainly(self, name: str) -> Allocation:
+        """A baseline's trial. Optuna chooses the parameters that make a difference to it."""
+        assert self.baselines is not None
+        return Allocation(name, self.baselines.fixed(name))
+
+    def closing(self, history: History) -> Allocation | None:
+        """If the search ends now: a trial of a baseline, with the best weighted trial's recipe.
+
+        None: each baseline has had it, or was tried without getting it; or no weighted trial has
+        finished.
+        """
+        if history.skipped_in_a_row >= _SKIPPED_FOR_A_CHOICE:
+            return None
+        begun = _not_stopped(history)
+        weighted = [place for place, one in enumerate(begun) if one.arm not in BASELINES]
+        since = Counter(one.arm for one in begun[max(weighted, default=0) :])
+        # The space may be unable to give a baseline that recipe. A first trial may have begun
+        # before the search was about to end; a second shows it.
+        left = [name for name in self._plain if since[name] < _TRIED_AT_THE_END]
+        recipes = (self._with_the_best_recipe(name, begun) for name in left)
+        return next((one for one in recipes if one is not None), None)
+
+    def _with_the_best_recipe(self, name: str, begun: list[Run]) -> Allocation | None:
+        """None if no weighted trial has finished, or the baseline has had the best one's recipe."""
         assert self.baselines is not None
         weighted = [one for one in begun if one.status == "finished" and one.arm not in BASELINES]
         if not weighted:
-            return Allocation(name, self.baselines.fixed(name))
+            return None
         best = min(
             weighted,
             key=lambda run: (-self._metric.score(run.value(self._metric)), run.last("work_s")),
         )
         told = self.baselines.told(best.params, name)
-        if any(run.arm == name and run.params == told for run in begun):
-            return Allocation(name, self.baselines.fixed(name))
+        if any(run.arm == name and told.items() <= run.params.items() for run in begun):
+            return None
         return Allocation(name, self.baselines.recipe_of(best.params, name))
 
     def _wanting(self, tried: list[Run | Skipped]) -> Allocation:
@@ -107,8 +135,8 @@ class TrialAllocation:
         if not wanting:
             return Allocation(None, {})
         name = min(wanting, key=wanting.__getitem__)
-        if self.baselines is not None and name in plain:
-            return Allocation(name, self.baselines.fixed(name))
+        if name in plain:
+            return self._plainly(name)
         return Allocation(None, arms[name])
 
     def baseline_of(self, one: Run | Skipped) -> str | None:
@@ -140,5 +168,10 @@ class TrialAllocation:
         if self.baselines is None:
             return own
         plain = [Allocation(name, self.baselines.start(name)) for name in self._plain]
-        pairs = zip_longest(own or [Allocation(None, {}) for _ in plain], plain)
+        pairs = zip_longest(own or [Allocation(None, {})], plain)
         return [one for pair in pairs for one in pair if one is not None]
+
+
+def _not_stopped(history: History) -> list[Run]:
+    """The search trials but those that the budget stopped: they tell nothing of their recipe."""
+    return [run for run in history.of_kind("search") if run.status != "stopped"]

@@ -1,4 +1,4 @@
-"""Baselines of a search: plain training at points of its space, without what is about weights."""
+"""Baselines of a search: plain training at points of its space, without parameters of weights."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping
@@ -39,7 +39,7 @@ class Baselines:
 
     Args:
         space: to which they are added.
-        draws: from it. A baseline that the space comes to by itself is left to it.
+        draws: from it. A baseline that the space itself proposes is not added.
     """
 
     def __init__(self, space: SpaceFile, draws: list[Draw]) -> None:
@@ -57,20 +57,23 @@ class Baselines:
             self._with_effect["pooled"].add(self._own_weight)
 
     def start(self, name: str) -> dict[str, Any]:
-        """What is to be suggested for the first trial of ``name``: its defaults."""
+        """Values for the first trial of ``name``: its defaults."""
         own = {} if self._own_weight is None else {self._own_weight: _REFERENCE_WEIGHTS[0]}
         return self.fixed(name) | {"reference_weight": default_reference_weight(name)} | own
 
     def fixed(self, name: str) -> dict[str, Any]:
-        """What is to be suggested where it makes no difference to ``name``."""
+        """Values of the parameters that make no difference to ``name``."""
         return {n: v for n, v in self._start.items() if n not in self._with_effect[name]}
 
     def recipe_of(self, params: Mapping[str, Any], name: str) -> dict[str, Any]:
-        """What is to be suggested for data and recipe of a trial with ``params``."""
-        return self.fixed(name) | self.told(params, name)
+        """Values that give ``name`` the data and recipe of a trial with ``params``.
+
+        The others are that trial's as well: the space has called them feasible together.
+        """
+        return self.fixed(name) | dict(params)
 
     def told(self, suggested: Mapping[str, Any], name: str) -> dict[str, Any]:
-        """Of what was suggested, or of its ranges, what makes a difference to ``name``."""
+        """Of what was suggested, values or ranges, that which makes a difference to ``name``."""
         return {n: v for n, v in suggested.items() if n in self._with_effect[name]}
 
     def config(self, name: str, point: Mapping[str, Any], trial: "optuna.Trial") -> dict[str, Any]:

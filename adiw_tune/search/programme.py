@@ -1,9 +1,9 @@
 """What a search does next: a function of its history, so that a kill changes nothing.
 
-Search trials, until their number or the budget is reached; then the finale: the pick of each
-divergence and baseline again over paired seeds, while the evidence leaves several in the race, or
-does not tell whether weighting is worth it; each timed alone; and the winner trained again, to be
-kept.
+Search trials come first, until their number or the budget is reached; the last are baselines with
+the best recipe. Then the finale: the pick of each divergence and baseline again over paired seeds,
+while the evidence leaves several in the race, or does not tell whether weighting is worth it; each
+timed alone; and the winner trained again, to be kept.
 """
 
 from collections.abc import Iterator
@@ -22,6 +22,7 @@ from adiw_tune.decide import (
     worst_corner,
 )
 from adiw_tune.errors import UserError
+from adiw_tune.record.budget import Stage
 from adiw_tune.record.history import History
 from adiw_tune.record.record import SearchSettings
 from adiw_tune.record.runs import Run
@@ -90,11 +91,11 @@ class Programme:
         """Whether nothing is left to do."""
         return not history.unfinished and self.next(history) is None
 
-    def spent(self, history: History, kind: str) -> bool:
-        """Whether the budget is, for runs of this kind."""
+    def spent(self, history: History, stage: Stage) -> bool:
+        """Whether what a stage may spend of the budget is."""
         if self._budget is None:
             return False
-        return self._budget.left_s(history.spent_s(time()), finale=kind != "search") <= 0
+        return self._budget.left_s(history.spent_s(time()), stage) <= 0
 
     def _searching(self, history: History) -> bool:
         tried = len(history.of_kind("search"))
@@ -102,9 +103,15 @@ class Programme:
             raise UserError(_nothing_feasible(history, self._proposer.space))
         if not tried:  # however little may be spent, it ends in a decision
             return True
-        if history.given_up or history.in_finale or self.spent(history, "search"):
+        if history.given_up or history.in_finale or tried >= self._settings.trials:
             return False
-        return tried < self._settings.trials and not self._stands_still(history)
+        if not self._ending(history):
+            return True
+        return not self.spent(history, "baselines") and self._proposer.closing(history)
+
+    def _ending(self, history: History) -> bool:
+        """Whether the search is to end before its number of trials."""
+        return self.spent(history, "search") or self._stands_still(history)
 
     def _stands_still(self, history: History) -> bool:
         patience = self._settings.patience
@@ -121,7 +128,7 @@ class Programme:
 
     def _search_trial(self, history: History) -> Begin | Skip:
         number = len(history.of_kind("search"))
-        made = self._proposer.propose(history)
+        made = self._proposer.propose(history, self._ending(history))
         if isinstance(made, Infeasible):
             skipped = len(history.skipped) + 1
             return Skip(skipped, made.params, made.distributions, made.reason)
@@ -132,7 +139,7 @@ class Programme:
     def _finale(self, history: History) -> Iterator[Begin]:
         """The runs of the finale without an end, of the stage that it is in."""
         picks = finalists(history.trials(), self._policy)
-        if self.spent(history, "seed"):
+        if self.spent(history, "finale"):
             return
         racing = False
         for run in self._races(history, picks):

@@ -156,7 +156,8 @@ def _line(run: Run, metric: Metric) -> str:
     if run.status != "finished":
         return f"{name}{run.status}: {run.reason or ''}"
     if run.kind == "retime":
-        return f"{name}{run.last('wall_s'):.2f} s in the first {len(run.epochs)} epochs"
+        epochs = "epoch" if len(run.epochs) == 1 else f"{len(run.epochs)} epochs"
+        return f"{name}{run.last('wall_s'):.2f} s in the first {epochs}"
     value = metric.text(run.value(metric))
     return f"{name}{metric.name} {value} in {run.last('work_s'):.2f} s of work"
 

@@ -85,13 +85,19 @@ class Proposer:
         self._allocation = TrialAllocation(space, trials, metric, baselines)
         self._mirror = _Mirror(metric)
 
-    def propose(self, history: History) -> Proposal | Infeasible:
-        """The next point of the space, given those so far."""
-        tried, allocated, baseline_of = (
-            history.proposed,
-            self._allocation.next(history),
-            self._allocation.baseline_of,
-        )
+    def closing(self, history: History) -> bool:
+        """Whether trials of baselines are wanting, if the search ends now."""
+        return self._allocation.closing(history) is not None
+
+    def propose(self, history: History, ending: bool = False) -> Proposal | Infeasible:
+        """The next point of the space, given those so far.
+
+        Args:
+            history: of the search.
+            ending: whether it is about to end, so that trials which are ``closing`` come first.
+        """
+        tried, baseline_of = history.proposed, self._allocation.baseline_of
+        allocated = self._allocation.next(history, ending)
         alike = looked_at([one for one in tried if baseline_of(one) == allocated.of], self._metric)
         study = study_of(alike, self._metric) if allocated.of else self._mirror.showing(alike)
         study.sampler = self._sampler(len(tried), allocated.chosen)

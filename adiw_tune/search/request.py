@@ -20,6 +20,7 @@ from adiw_tune.record.addresses import check_no_secrets
 from adiw_tune.record.budget import Budget
 from adiw_tune.record.checkpoints import CheckpointStore, absolute
 from adiw_tune.record.record import (
+    MOST_SEEDS,
     MOST_TRIALS,
     SearchSettings,
     check_name,
@@ -32,7 +33,6 @@ from adiw_tune.tracking.check import absolute_uri, check_tracking_form
 from adiw_tune.tracking.preflight import check_recordable
 from adiw_tune.training import TrialConfig, check_own_files, check_seeded, load_splits
 
-_MOST_SEEDS = 1000
 _MOST_SEED = 2**53  # that JSON keeps exactly; a trial's own, which is at most 2^62, has room above
 _MOST_AT_ONCE = 100_000  # more than any cluster has
 _LEAST_SHARE = 1e-4  # of a GPU: Ray counts in these
@@ -265,7 +265,7 @@ def check_options(
         ("--seed", seed, 0, _MOST_SEED),
         ("--trials", trials, 1, MOST_TRIALS),
         ("--concurrency", concurrency, 1, _MOST_AT_ONCE),
-        ("--seeds", seeds, 0, _MOST_SEEDS),
+        ("--seeds", seeds, 0, MOST_SEEDS),
         ("--patience", patience, 1, MOST_TRIALS),
         ("--cross-fit", cross_fit, 2, MOST_TRIALS),
     ):

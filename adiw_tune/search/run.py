@@ -78,7 +78,12 @@ def resume_search(
 
 
 def extend_search(
-    record: SearchRecord, trials: int, budget: str | None, address: str | None, console: Console
+    record: SearchRecord,
+    trials: int | None,
+    seeds: int | None,
+    budget: str | None,
+    address: str | None,
+    console: Console,
 ) -> None:
     """Ask for more, as :meth:`SearchRecord.extend`, and go on as :func:`resume_search` does.
 
@@ -87,7 +92,7 @@ def extend_search(
         UnsentError: it is over, but MLflow does not have all of it.
         SearchInterrupted: stopped by Ctrl-C.
     """
-    record.extended(trials, budget)
+    record.extended(trials, seeds, budget)
     address = _checked_address(record, address)
     with record.claimed():
         check_record(record)
@@ -95,7 +100,7 @@ def extend_search(
         check_space(
             SpaceFile(record.space_path, settings.seed, settings.files_from, settings.folds)
         )
-        record.extend(trials, budget)
+        record.extend(trials, seeds, budget)
         _run(record, address, console)
 
 

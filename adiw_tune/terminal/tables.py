@@ -19,27 +19,32 @@ if TYPE_CHECKING:
 
 Column: TypeAlias = tuple[str, Callable[[pd.Series], str]]  # heading, and the cell of a row
 
-# What a row of the front is recognised by; the rest of the settings is in the other formats.
+# How weights are computed: what a row of the front is recognised by, and stands first.
 _OF_WEIGHTS = ("steps", "step_size", "bandwidth", "warm_start", "representation")
-_TEXT = ("divergence", "warm_start", "representation")
+# Settings without effect on a baseline.
+_OF_WEIGHTS_ALONE = (*_OF_WEIGHTS, "ridge", "decay", "warmup_epochs", "cap", "slack", "compiled")
+_OF_REFERENCE_ROWS = ("reference_weight", "reference_batch_size")  # which pooled also trains on
+_WIDTH = 160  # of a table of the front, at most, where its results are narrower
+_BETWEEN = 2  # blanks between columns
 
 
 def front_table(
     front: pd.DataFrame,
-    suggested: Sequence[str] = (),
+    varied: Sequence[str] = (),
     metric: Metric = ACCURACY,
     pick: str | None = None,
     means: Mapping[str, float] | None = None,
 ) -> Table:
-    """The front with the settings that matter, for eyes, and below it what its words mean.
+    """The front with the settings that its search varies, for eyes; below it what its words mean.
 
     A column that no row has a value for is left out, if it is that of seconds timed alone, of means
-    over seeds or of what was suggested.
+    over seeds or of a setting. Settings that would make it wider than 160 characters are only
+    named below it.
 
     Args:
         front: as :meth:`adiw_tune.record.history.History.front`, and the pick's row if it is not
             on the front: see :func:`adiw_tune.tracking.outcome.with_pick`.
-        suggested: columns of what was suggested by names that are no settings.
+        varied: columns of settings, as :meth:`adiw_tune.record.history.History.varied`.
         metric: whose values are in the column of its name.
         pick: the trial whose row is marked; None if nothing is decided.
         means: trial -> mean of the metric over seeds, of those that were rerun.
@@ -47,14 +52,19 @@ def front_table(
     timed = bool(front["retimed_s"].notna().any())
     rerun = means if means and front["trial"].isin(list(means)).any() else None
     table = Table(box=None, header_style="bold", pad_edge=False)
-    columns = [*_results(metric, pick, rerun, timed), *_settings(front, suggested)]
+    columns, left_out = _that_fit(
+        front, [*_results(metric, pick, rerun, timed)], [*_settings(front, varied)]
+    )
     for heading, _ in columns:
-        justify: JustifyMethod = "left" if heading in _TEXT else "right"
+        justify: JustifyMethod = "left" if _is_text(heading, front, varied) else "right"
         table.add_column(escape(heading), justify=justify, no_wrap=True)
     for _, row in front.iterrows():
         style = "bold" if row["trial"] == pick else None
         table.add_row(*(escape(cell(row)) for _, cell in columns), style=style)
-    table.caption = "\n".join(_captions(front, metric, pick, rerun is not None, timed))
+    captions = [*_captions(front, metric, pick, rerun is not None, timed)]
+    if left_out:
+        captions.append(f"also varied: {', '.join(left_out)}; front --format csv has every setting")
+    table.caption = escape("\n".join(captions))
     table.caption_justify, table.caption_style = "left", "dim"
     return table
 
@@ -71,12 +81,42 @@ def _results(
     yield "wall s", lambda row: _seconds(row["wall_s"])
     if timed:
         yield "timed alone s", lambda row: _seconds(row["retimed_s"])
+    yield "epochs", lambda row: _short(row["epochs"])
 
 
-def _settings(front: pd.DataFrame, suggested: Sequence[str]) -> Iterator[Column]:
-    shown = [name for name in suggested if name in front and front[name].notna().any()]
-    for name in ("epochs", *_OF_WEIGHTS, *shown):
-        yield name, partial(_setting, name)
+def _settings(front: pd.DataFrame, varied: Sequence[str]) -> Iterator[Column]:
+    first = (*_OF_WEIGHTS, *_OF_REFERENCE_ROWS)
+    in_order = dict.fromkeys([*(name for name in first if name in varied), *varied])
+    for name in in_order:
+        cell = partial(_setting, name)
+        if name in front and any(cell(row) != "-" for _, row in front.iterrows()):
+            yield name, cell
+
+
+def _that_fit(
+    front: pd.DataFrame, results: list[Column], settings: list[Column]
+) -> tuple[list[Column], list[str]]:
+    """The results, with the settings that fit beside them; and the names of the other settings."""
+    columns, left_out, used = results, [], sum(_width(front, column) for column in results)
+    for column in settings:
+        width = _width(front, column)
+        if used + width > _WIDTH:
+            left_out.append(column[0])
+        else:
+            columns, used = [*columns, column], used + width
+    return columns, left_out
+
+
+def _is_text(heading: str, front: pd.DataFrame, varied: Sequence[str]) -> bool:
+    if heading not in varied:
+        return heading == "divergence"
+    return any(isinstance(value, str) for value in front[heading])
+
+
+def _width(front: pd.DataFrame, column: Column) -> int:
+    """Of a column and what parts it from the next."""
+    heading, cell = column
+    return max(map(len, [heading, *(cell(row) for _, row in front.iterrows())])) + _BETWEEN
 
 
 def _captions(
@@ -94,9 +134,16 @@ def _captions(
 
 
 def _setting(name: str, row: pd.Series) -> str:
-    if row["divergence"] in BASELINES and name in _OF_WEIGHTS:
-        return "-"
-    return _short(row[name])
+    return "-" if _is_without_effect(name, row) else _short(row[name])
+
+
+def _is_without_effect(name: str, row: pd.Series) -> bool:
+    """Whether a setting means nothing to this trial, as of weights to a baseline."""
+    if name == "decay" and row.get("warm_start", "decay") != "decay":
+        return True
+    if name in _OF_REFERENCE_ROWS:
+        return row["divergence"] in ("erm", "clean-only")
+    return row["divergence"] in BASELINES and name in _OF_WEIGHTS_ALONE
 
 
 def _short(value: object) -> str:

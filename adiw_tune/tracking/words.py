@@ -116,6 +116,13 @@ def number(value: Any, digits: int = 2) -> str:
     return f"{value:.{digits}f}" if is_known(value) else NONE
 
 
+def significant(value: Any) -> str:
+    """Return a number with three significant digits, and a dash for none."""
+    if not is_known(value):
+        return NONE
+    return f"{value:.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.3g}"
+
+
 def count(value: Any) -> str:
     """Return a whole number, and a dash for none."""
     return f"{int(value)}" if is_known(value) else NONE

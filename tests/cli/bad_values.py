@@ -30,6 +30,7 @@ _OF_NAME: dict[str, tuple[str, ...]] = {
     "policy": ("best", "knee=1", "best-under=inf", "best-under=1e-320", "fastest-within=nan"),
     "metric": ("f2", "Accuracy"),
     "name": (252 * "x", 120 * "é", "a/b", "..", "a\nb"),
+    "seeds": ("2",),  # say nothing of their spread
     "shift": ("pair:nan", "pair:1", "class-prior:inf", "none+none:1", "pair:0.1+"),
     "output": ("/dev/full", "/dev/null", "no/where/x", "data"),
     "rows": ("/dev/full", "/dev/null", "no/where/x", "data", "file"),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import re
 import sys
 from pathlib import Path
 
 import pytest
 
 from adiw_tune.cli import main
+from adiw_tune.cli.app import command_line
 
 from .conftest import Finished
 from .helpers import adiw_tune
@@ -201,6 +203,8 @@ def test_a_password_in_the_tracking_uri_is_refused_and_not_repeated(
         (["--method", "kmm"], "unknown method 'kmm'"),
         (["--method", "diw-published", "--divergence", "kl"], "use divergence mmd"),
         (["--divergence", "auto", "--method", "erm"], "for method adiw, giw or random: not erm"),
+        (["--divergence", "kl", "--method", "erm"], "method erm minimises no divergence: leave"),
+        (["--divergence", "mmd", "--method", "l2rw"], "method l2rw minimises no divergence"),
         (["--divergence", "auto", "--bandwidth", "1"], "each divergence's own bandwidth"),
         (["--divergence", "file.py"], "no divergence file 'file.py'"),
         (["--divergence", "good.py"], "divergence file 'good.py' sets no DIVERGENCE"),
@@ -275,3 +279,11 @@ def test_in_a_process_of_its_own_too_it_is_one_line(here: Path) -> None:
     assert ran.returncode == 2
     assert ran.stdout == ""
     assert ran.stderr == ("error: no space file 'none.py': give a Python file with space(trial)\n")
+
+
+def test_help_names_no_option_that_its_command_lacks() -> None:
+    for name, command in command_line().commands.items():
+        own = {option for one in command.params for option in (*one.opts, *one.secondary_opts)}
+        for one in command.params:
+            named = re.findall(r"--[a-z][a-z-]*", getattr(one, "help", None) or "")
+            assert set(named) <= own, f"{name} {one.name}"

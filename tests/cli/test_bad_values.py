@@ -30,7 +30,9 @@ MEANT = {
     ("finalize", "output"): {ESCAPES},  # a file may be called so
     ("plan", "seed"): {"0"},
     ("plan", "seeds"): {"0"},  # no finale over seeds
+    ("replay", "seeds"): {"2"},  # orders of the trials
     ("rows", "output"): {ESCAPES},
+    ("scale", "seeds"): {"2"},
     ("search", "checkpoints"): {ESCAPES},
     ("search", "gpus_per_trial"): {"0"},  # on the CPU
     ("search", "seed"): {"0"},

@@ -29,6 +29,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = {**TrialConfig.defaults(), "divergence": NAME, "epochs": 3}
     story.begins(Begin("t0", 0, "search", None, config))
     story.ends("t0")
+    record.finish(None)
     return folder
 
 

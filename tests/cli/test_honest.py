@@ -31,16 +31,16 @@ def space(trial):
     rate, steps = (1e-6, 100) if slow else (3e-3, 2)
     return {"epochs": 4, "batch_size": 64, "learning_rate": rate, "steps": steps}
 """
-TRIALS = 6
+TRIALS, SEEDS = 6, 3
 
 
 @pytest.fixture(scope="module")
 def honest(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     folder = tmp_path_factory.mktemp("honest")
     (folder / "space.py").write_text(SPACE)
-    options = ("--name", "s", "--trials", str(TRIALS), "--concurrency", "1", "--seeds", "3")
-    options = (*options, "--no-baselines")
-    ran = adiw_tune(folder, "search", "space.py", *options, "--cross-fit", "3")
+    options = ("--name", "s", "--trials", str(TRIALS), "--concurrency", "1")
+    options = (*options, "--seeds", str(SEEDS), "--no-baselines", "--cross-fit", "3")
+    ran = adiw_tune(folder, "search", "space.py", *options)
     assert ran.returncode == 0, ran.stderr
     return Finished(folder, ran)
 
@@ -159,6 +159,33 @@ def test_an_extended_search_adds_trials_and_decides_anew(honest: Finished) -> No
     assert SearchRecord.open(honest.folder / "adiw-searches", "s").finished
     none = called(honest.folder, "extend", "s", "--trials", "0")
     assert none.stderr == "error: --trials must be at least 1; got 0\n"
+
+
+def test_more_seeds_run_in_the_finale_alone(honest: Finished) -> None:
+    before = read_events(honest.folder)
+    more = SEEDS + 1
+    ran = adiw_tune(honest.folder, "extend", "s", "--seeds", str(more))
+    assert ran.returncode == 0, ran.stderr
+    events = read_events(honest.folder)
+    assert events[: len(before)] == before
+    decision = json.loads(called(honest.folder, "best", "s", "--format", "json").stdout)
+    assert decision["seeds"] == more
+    assert f"over {more} seeds on the select split" in ran.stdout
+    (begun,) = of_kind(events[len(before) :], "trial")
+    assert (begun["trial"], begun["kind"]) == (f"{decision['trial']}-seed{SEEDS}", "seed")
+    assert_each_trial_ran_once(events)
+    assert_tells_the_same(honest.folder)
+    parent = Tracked(honest.folder).parent
+    assert (parent.data.params["seeds"], parent.data.tags["resumed.seeds"]) == (f"{SEEDS}", "4")
+    assert parent.info.status == "FINISHED"
+    refused = called(honest.folder, "extend", "s", "--seeds", str(more))
+    assert refused.returncode == 2
+    why = f"is the new total, and 's' has {more}: give more than {more}; got {more}"
+    assert refused.stderr == f"error: --seeds {why}\n"
+    nothing = called(honest.folder, "extend", "s")
+    assert nothing.returncode == 2
+    assert nothing.stderr == "error: nothing to extend in 's': give --trials, --seeds or --budget\n"
+    assert read_events(honest.folder) == events
 
 
 def test_a_budget_ends_in_a_decision_though_no_trial_ran_its_course(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -239,10 +241,26 @@ def test_resume_of_a_finished_search_only_shows_it_again(finished: Finished) -> 
     assert (finished.folder / "adiw-searches/s/events.jsonl").read_bytes() == before
 
 
-def test_a_second_search_of_that_name_is_told_to_resume(finished: Finished) -> None:
+def test_a_second_search_of_that_name_is_told_to_extend_the_first(finished: Finished) -> None:
     again = adiw_tune(finished.folder, "search", "space.py", "--name", "s")
     assert again.returncode == 2
     assert again.stderr.splitlines() == [
-        "error: search 's' exists in 'adiw-searches': go on with it by 'adiw-tune resume s', "
-        "or choose another --name"
+        "error: search 's' in 'adiw-searches' is over: add trials by 'adiw-tune extend s --trials "
+        "N', or choose another --name"
+    ]
+
+
+def test_a_second_search_of_that_name_is_told_to_resume_one_that_is_not_over(
+    finished: Finished, tmp_path: Path
+) -> None:
+    storage = tmp_path / "searches"
+    shutil.copytree(finished.folder / "adiw-searches", storage)
+    (storage / "s" / "decision.json").unlink()
+    again = adiw_tune(
+        finished.folder, "search", "space.py", "--name", "s", "--storage", str(storage)
+    )
+    assert again.returncode == 2
+    assert again.stderr.splitlines() == [
+        f"error: search 's' exists in '{storage}': go on with it by 'adiw-tune resume s --storage "
+        f"{storage}', or choose another --name"
     ]

@@ -79,13 +79,21 @@ def test_a_search_on_this_machine_is_out_of_reach_for_others_and_ends_by_a_servi
         assert search.stderr().splitlines()[-1] == "stopped; go on by: adiw-tune resume s"
 
 
-def test_it_ends_as_by_ctrl_c_too_where_ray_is_told_to_end_at_the_same_time(tmp_path: Path) -> None:
+@pytest.mark.parametrize("told", ["all", "the raylet and then the search"])
+def test_it_ends_as_by_ctrl_c_too_where_ray_is_told_to_end_at_the_same_time(
+    told: str, tmp_path: Path
+) -> None:
     (tmp_path / "space.py").write_text(LONG)
     options = ("--name", "s", "--trials", "1", "--seeds", "0")
     with Running(tmp_path, "search", "space.py", *options) as search:
         search.wait_until(lambda: bool(of_kind(read_events(tmp_path), "epoch")))
-        os.killpg(search.process.pid, signal.SIGTERM)  # as timeout, Slurm and systemd do
-        assert search.ended() == 130
+        if told == "all":
+            os.killpg(search.process.pid, signal.SIGTERM)  # as timeout, Slurm and systemd do
+        else:  # then Ray's other process still tells the search that a node is gone
+            (raylet,) = (n for n in search.members() if psutil.Process(n).name() == "raylet")
+            os.kill(raylet, signal.SIGTERM)
+            search.process.send_signal(signal.SIGTERM)
+        assert search.ended() == 130, search.stderr()
         assert search.stderr().splitlines()[-1] == "stopped; go on by: adiw-tune resume s"
         assert "Traceback" not in search.stderr()
         search.wait_until_no_trial_runs()

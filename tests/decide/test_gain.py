@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adiw_tune.decide import Decision, contest, decide, parse_policy
-from adiw_tune.decide.gain import _answered, _raced
+from adiw_tune.decide.gain import Gain, _answered, _raced, verdict
 from adiw_tune.decide.paired import MIN_SEEDS
 from adiw_tune.metrics import METRICS
 from tests.decide.tables import reruns, trials
@@ -53,6 +53,23 @@ def test_weighting_that_is_better_is_worth_it_over_the_best_baseline() -> None:
     )
 
 
+def test_the_verdict_names_the_weighting_that_gains_where_another_is_picked() -> None:
+    values = ran(0.85, 0.83, 0.70, 0.80)
+    decision = decided(values, parse_policy("best-under=2.5"))
+    assert (decision.divergence, decision.gain_of, decision.worth_it) == ("kl", "mmd", "yes")
+    assert decision.verdict is not None
+    assert decision.verdict.startswith("weighting by mmd gains ")
+    assert decision.verdict.endswith("times its work; policy best-under=2.5 takes kl")
+
+
+def test_the_verdict_names_no_arm_twice_where_another_trial_of_it_was_picked() -> None:
+    """After an extension, mmd's finalist is another trial than the one that ran over seeds."""
+    gain = Gain("t0", "t3", 0.05, [0.04, 0.06], 2.0, "yes")
+    arms = {"t0": "mmd", "t1": "mmd", "t3": "pooled"}
+    said = verdict(gain, arms, "t1", POLICY)
+    assert said == "weighting gains 5.0 points [4.0, 6.0] over pooled at 2.0 times its work"
+
+
 def test_weighting_that_gains_less_than_a_point_for_sure_does_not_help() -> None:
     decision = decided(ran(0.8002, 0.80, 0.785, 0.8))
     assert (decision.worth_it, decision.divergence) == ("no", "pooled")
@@ -91,6 +108,46 @@ def test_what_varies_more_than_it_gains_is_not_decided() -> None:
     assert decision.gain_interval[0] < 0 < 0.01 < decision.gain_interval[1]
     assert decision.verdict is not None
     assert decision.verdict.startswith("too close to tell whether weighting helps: ")
+
+
+@pytest.mark.parametrize("again", [[0.95, np.nan, 0.95, 0.95], [0.95, 0.95], []])
+def test_a_baseline_that_lacks_reruns_may_be_the_best(again: list[float]) -> None:
+    values = ran(0.85, 0.83, 0.70, 0.80)
+    assert decided(values).not_compared == []
+    decision = decided(values | {"t3": again})
+    assert (decision.worth_it, decision.not_compared) == ("undecided", ["pooled"])
+    assert decision.gain_over == "erm"
+    assert decision.gain_interval is not None
+    assert decision.gain_interval[0] > 0
+    assert decision.verdict is not None
+    assert decision.verdict.startswith(
+        "whether weighting helps is not known, for lack of reruns of pooled: mmd gains "
+    )
+
+
+def test_a_baseline_that_the_policy_cannot_take_needs_no_reruns() -> None:
+    table = TABLE.assign(work_s=[2.4, 2.0, 9.0, 1.5])
+    values = {t: v for t, v in ran(0.85, 0.83, 0.70, 0.80).items() if t != "t2"}
+    decision = decide(table, parse_policy("best-under=2.5"), reruns(table, values))
+    assert (decision.worth_it, decision.not_compared) == ("yes", [])
+
+
+def test_a_no_that_ended_the_race_is_not_told_beside_a_gain_for_sure() -> None:
+    late = [value + 0.1 * (seed >= 4) for seed, value in enumerate(near(0.80, 40))]
+    values = {**ran(0.80, 0.80, 0.80, 0.80, seeds=40), "t0": late}
+    scores = np.array([values[name] for name in NAMES])
+    assert _raced(scores, np.arange(2), np.arange(2, 4), POLICY.metric)[0] == "no"
+    decision = decided(values)
+    assert decision.gain_interval is not None
+    assert decision.gain_interval[0] > 0.01
+    assert decision.worth_it == "undecided"
+
+
+def test_a_weighting_that_is_picked_for_its_metric_is_not_told_as_the_faster_one() -> None:
+    gain = Gain("t0", "t3", 0.004, [-0.001, 0.008], 2.0, "no")
+    assert verdict(gain, ARMS, "t0", POLICY).startswith(
+        "weighting does not help here: policy fastest-within=0.01 takes mmd (weighting gains "
+    )
 
 
 def test_a_metric_that_is_to_be_small_gains_by_what_it_falls() -> None:

@@ -36,6 +36,18 @@ def test_pooled_spread_is_the_residual_of_a_randomised_block_design() -> None:
     assert lower_bounds(values, 0.05)[2, 0] == pytest.approx(expected)
 
 
+def test_a_baseline_that_varies_much_hides_no_difference_between_those_that_are_alike() -> None:
+    own = np.array([[2], [2], [2], [40]]) * 1e-3
+    values = drawn([0.83, 0.80, 0.80, 0.70], 5, np.random.default_rng(8), own=own)
+    alike = np.array([True, True, True, False])
+    bounds = lower_bounds(values, 0.0125, alike)
+    assert not (lower_bounds(values, 0.0125)[0, 1:3] > 0).any()
+    assert (bounds[0, 1:3] > 0).all()
+    # As if the other were not there, but for the allowance for its comparison.
+    assert bounds[0, 1] == pytest.approx(lower_bounds(values[:3], 0.0125 * 2 / 3)[0, 1])
+    assert bounds[0, 3] == lower_bounds(values, 0.0125)[0, 3]
+
+
 def test_too_few_shared_seeds_say_nothing() -> None:
     values = np.array([[0.9, 0.9, 0.9], [0.1, 0.1, np.nan]])
     assert list(lower_bounds(values, 0.05).ravel()) == [0, -np.inf, -np.inf, 0]
@@ -100,6 +112,25 @@ def test_nobody_is_often_thought_better_than_one_as_good(other: float, seeds: in
     wrong = 0
     for _ in range(1000):
         values = drawn([0.8] * 5, seeds, rng, own)
+        wrong += int((lower_bounds_over(values[:4], values[4], 0.05) > 0).any())
+    assert wrong <= 70  # 50 expected at most, and the error of counting
+
+
+def test_trials_that_were_dropped_early_hardly_widen_the_bound_of_one_that_ran_on() -> None:
+    values = drawn([0.84, 0.80, 0.80, 0.80, 0.83], 10, np.random.default_rng(9), own=0.004)
+    alone = lower_bounds_over(values[:1], values[4], 0.0125)[0]
+    values[1:4, MIN_SEEDS:] = np.nan
+    dropped = lower_bounds_over(values[:4], values[4], 0.0125)[0]
+    assert alone - 0.002 < dropped < alone
+
+
+def test_over_one_other_nobody_is_often_thought_better_beside_trials_that_were_dropped() -> None:
+    rng = np.random.default_rng(10)
+    wrong = 0
+    for _ in range(1000):
+        values = drawn([0.8] * 5, 10, rng, own=0.004)
+        means = values[:4, :MIN_SEEDS].mean(1)
+        values[:4][means < means.max() - 0.004, MIN_SEEDS:] = np.nan
         wrong += int((lower_bounds_over(values[:4], values[4], 0.05) > 0).any())
     assert wrong <= 70  # 50 expected at most, and the error of counting
 

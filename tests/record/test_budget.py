@@ -53,6 +53,7 @@ def test_what_is_no_budget_is_told(text: str, price: float | None, told: str) ->
 
 def test_a_share_is_kept_for_the_finale() -> None:
     budget = Budget(100.0)
-    assert budget.left_s(0, finale=False) == pytest.approx(100 * SEARCH_SHARE)
-    assert budget.left_s(80, finale=False) < 0 < budget.left_s(80, finale=True)
-    assert budget.left_s(101, finale=True) < 0
+    assert budget.left_s(0, "search") == pytest.approx(100 * SEARCH_SHARE)
+    assert budget.left_s(75, "search") < 0 < budget.left_s(75, "baselines")
+    assert budget.left_s(85, "baselines") < 0 < budget.left_s(85, "finale")
+    assert budget.left_s(101, "finale") < 0

@@ -177,3 +177,25 @@ def test_seconds_alone_are_told_in_those_of_the_first_device(tmp_path: Path) -> 
     story.ends("t0-retime", work_s=4.0)  # 8 s of wall time
     (retimed,) = story.history().trials()["retimed_s"]
     assert retimed == pytest.approx(8.0 * 1.5 / 4)
+
+
+def test_settings_that_vary_are_those_by_which_trials_alike_differ(tmp_path: Path) -> None:
+    story = Story(tmp_path)
+    shared = {"cap": 20.0, "batch_size": 64}  # as the space fixes them
+    for number, config in enumerate(
+        [
+            {"divergence": "mmd", "reference_weight": 0.1, "model": {"width": 8}},
+            {"divergence": "kl", "reference_weight": 0.3, "model": {"width": 16}},
+            {"method": "erm", "reference_weight": 0.0, "cap": 50.0},  # all as a baseline has it
+            {"method": "clean-only", "reference_weight": 0.0, "cap": 50.0, "seed": 0},
+            {"method": "clean-only", "reference_weight": 0.0, "cap": 50.0, "clip_norm": 1.0},
+        ]
+    ):
+        story.begins(Begin(f"t{number}", number, "search", None, {**shared, **config}))
+    story.begins(Begin("t5", 5, "search", None, shared, params={"lr_exponent": -2.0, "trial": 1}))
+    story.begins(Begin("t0-seed1", 0, "seed", "t0", {**shared, "seed": 1}))
+    varied = story.history().varied()
+    assert varied == [
+        "reference_weight", "model.width", "clip_norm", "lr_exponent", "suggested trial",
+    ]  # fmt: skip
+    assert set(varied) <= set(story.history().marked())

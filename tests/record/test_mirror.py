@@ -44,7 +44,7 @@ def test_a_search_that_was_extended_is_not_over_there_either(
     with mirrored(record):
         record.finish({"divergence": "mmd"})
     assert fetched(tmp_path, "before").finished
-    record.extend(4, None)
+    record.extend(4, None, None)
     with mirrored(record):
         pass
     after = fetched(tmp_path, "after")

@@ -32,7 +32,7 @@ def test_a_record_is_opened_as_it_was_created(tmp_path: Path) -> None:
 def test_an_extended_search_asks_for_more_and_is_not_over(tmp_path: Path) -> None:
     record = create(tmp_path / "searches")
     record.finish(None)
-    record.extend(20, "2h")
+    record.extend(20, None, "2h")
     opened = SearchRecord.open(tmp_path / "searches", "s")
     assert (opened.settings.trials, opened.settings.budget) == (24, "2h")
     changes = {"trials": 24, "budget": "2h", "place": record.folder}
@@ -74,7 +74,7 @@ def test_a_search_that_runs_is_not_begun_again_nor_extended(tmp_path: Path) -> N
         with already:
             resume_search(again, None, Console(quiet=True))
         with already:
-            extend_search(again, 20, None, None, Console(quiet=True))
+            extend_search(again, 20, None, None, None, Console(quiet=True))
     assert SearchRecord.open(tmp_path / "searches", "s").settings.trials == settings().trials
     assert list(again.log) == []
 
@@ -136,8 +136,67 @@ def test_what_the_budget_leaves_no_time_for_is_not_asked_for(tmp_path: Path) -> 
     record.log.path.write_text(line("session", 100.0) + line("trial", 200.0))
     record.finish(None)
     before = {path: path.read_text() for path in record.folder.iterdir()}
-    with pytest.raises(UserError, match="budget '2m' leaves no more trials, as 100 s are spent"):
-        record.extend(2, "2m")  # of which the finale keeps its share
+    with pytest.raises(UserError, match="budget '2m' leaves no more trials: 100 s are spent"):
+        record.extend(2, None, "2m")  # of which the finale keeps its share
     assert {path: path.read_text() for path in record.folder.iterdir()} == before
-    record.extend(2, "1h")
+    record.extend(2, None, "1h")
     assert not record.finished
+
+
+@pytest.mark.parametrize(
+    ("trials", "seeds", "budget", "event"),
+    [
+        (None, 6, None, {"seeds": 6}),  # the finale alone goes on
+        (2, 6, None, {"trials": 6, "seeds": 6}),
+        (None, 6, "2h", {"trials": 4, "seeds": 6}),
+        (None, None, "2h", {"trials": 4}),
+    ],
+)
+def test_what_an_extended_search_asks_for_is_in_its_log(
+    tmp_path: Path, trials: int | None, seeds: int | None, budget: str | None, event: dict[str, int]
+) -> None:
+    record = create(tmp_path / "searches")
+    record.finish(None)
+    record.extend(trials, seeds, budget)
+    opened = SearchRecord.open(tmp_path / "searches", "s")
+    now = opened.settings
+    assert (now.trials, now.seeds, now.budget) == (4 + (trials or 0), seeds or 3, budget)
+    assert not opened.finished
+    (logged,) = opened.log
+    assert {name: logged[name] for name in logged.keys() - {"event", "time"}} == event
+
+
+def test_seeds_that_are_no_more_are_not_asked_for(tmp_path: Path) -> None:
+    record = create(tmp_path / "searches")
+    record.finish(None)
+    for seeds, told in (
+        (2, "--seeds must be at least 3; got 2"),
+        (3, "--seeds is the new total, and 's' has 3: give more than 3; got 3"),
+        (1001, "--seeds must be at most 1000; got 1001"),
+        (None, "nothing to extend in 's': give --trials, --seeds or --budget"),
+    ):
+        with pytest.raises(UserError) as refused:
+            record.extend(None, seeds, None)
+        assert str(refused.value) == told
+    assert record.finished
+    assert list(record.log) == []
+
+
+def test_an_empty_budget_is_none_that_can_be_read(tmp_path: Path) -> None:
+    record = create(tmp_path / "searches")
+    record.finish(None)
+    with pytest.raises(UserError, match="unknown budget ''"):
+        record.extend(None, None, "")
+    assert list(record.log) == []
+
+
+def test_seeds_may_spend_what_the_budget_keeps_for_them(tmp_path: Path) -> None:
+    record = create(tmp_path / "searches")
+    record.log.path.write_text(line("session", 100.0) + line("trial", 200.0))
+    for trials, seeds in ((2, None), (2, 6)):
+        with pytest.raises(UserError, match="budget '2m' leaves no more trials"):
+            record.extend(trials, seeds, "2m")
+    with pytest.raises(UserError, match="budget '100s' leaves no more runs: 100 s are spent"):
+        record.extend(None, 6, "100s")
+    record.extend(None, 6, "2m")
+    assert record.settings.seeds == 6

@@ -10,7 +10,9 @@ from adiw_tune.metrics import ACCURACY, Metric
 from adiw_tune.record.history import History
 from adiw_tune.record.log import EventLog
 from adiw_tune.record.record import SearchSettings
-from adiw_tune.search.programme import Begin
+from adiw_tune.search.programme import Begin, Programme
+from adiw_tune.search.proposals import Proposer
+from adiw_tune.search.space import SpaceFile
 from adiw_tune.training import TrialConfig
 
 SPACE = """
@@ -32,6 +34,16 @@ def settings(**changes: Any) -> SearchSettings:
         "tracking_uri": "sqlite:///mlflow.db", "data_dir": None, "address": None, "version": "0",
     }  # fmt: skip
     return SearchSettings(**{**values, **changes})
+
+
+def make(folder: Path, **changes: Any) -> Programme:
+    """Of a search over ``SPACE``, with other settings."""
+    (folder / "space.py").write_text(SPACE)
+    chosen = settings(**changes)
+    space = SpaceFile(folder / "space.py", seed=0, folds=chosen.folds)
+    metric, baselines = chosen.main_metric, chosen.baselines
+    proposer = Proposer(space, chosen.seed, chosen.trials, metric, baselines)
+    return Programme(chosen, proposer)
 
 
 _DETAILS: dict[str, dict[str, Any]] = {

@@ -183,7 +183,7 @@ def assert_searched(text: str, folder: Path, cuts: int | None = None) -> History
             assert within(ranged, run.params[name]) == (run.params[name],)
     decision = pick(record)
     importance(history)
-    Console(quiet=True).print(front_table(history.front(), history.suggested()))
+    Console(quiet=True).print(front_table(history.front(), history.varied()))
     for event in record.log:
         for name, value in parameters(event).items():
             _validate_param(name, value)

@@ -92,7 +92,7 @@ def test_pooled_is_searched_by_its_weight_where_the_spaces_own_makes_no_differen
     tmp_path: Path, choices: list[float]
 ) -> None:
     text = SPACE.replace("[0.0, 0.1, 7.0]", str(choices))
-    begun = searched(tmp_path, made(tmp_path, text, trials=30), 30)
+    begun = searched(tmp_path, made(tmp_path, text, trials=60), 60)
     weights = {one.config["reference_weight"] for one in begun if arm(one.config) == "pooled"}
     assert len(weights) > 1
     assert {one.config["reference_weight"] for one in begun if arm(one.config) == "mmd"} <= {
@@ -194,11 +194,11 @@ def test_baselines_start_in_turns_with_the_divergences(tmp_path: Path) -> None:
         assert TrialConfig.from_mapping(one.config).as_dict() == one.config
 
 
-def test_a_space_of_one_arm_starts_in_turns_with_them_too(tmp_path: Path) -> None:
+def test_in_a_space_of_one_arm_they_start_after_it(tmp_path: Path) -> None:
     text = SPACE.replace('["mmd", "kl"]', '["energy"]').replace('"bandwidth"', "'cap'")
     text = text.replace("0.1, 1.5", "2.0, 9.0")
     first = searched(tmp_path, made(tmp_path, text), 6)
-    expected = ["energy", "erm", "energy", "pooled", "energy", "clean-only"]
+    expected = ["energy", "erm", "pooled", "clean-only", "erm", "energy"]
     assert [arm(one.config) for one in first] == expected
 
 
@@ -210,6 +210,17 @@ def test_the_last_trials_have_the_recipe_of_the_best_weighted_one(tmp_path: Path
     for one in trials[-3:]:
         for field in ("epochs", "learning_rate"):
             assert one.config[field] == best.config[field]
+
+
+def test_more_trials_are_for_weights_where_the_baselines_have_had_the_best_recipe(
+    tmp_path: Path,
+) -> None:
+    text = SPACE.replace('trial.suggest_int("how long", 3, 90)', "9")  # the best is the first
+    text = text.replace('trial.suggest_float("rate", 1e-4, 1e-1, log=True)', "0.01")
+    searched(tmp_path, made(tmp_path, text), 24)
+    for trials in (25, 26):  # each is the last trial, of one extension after the other
+        (last,) = searched(tmp_path, made(tmp_path, text, trials=trials), 1)
+        assert arm(last.config) not in BASELINES
 
 
 def test_each_arm_has_its_floor_and_the_rest_is_for_weights(tmp_path: Path) -> None:

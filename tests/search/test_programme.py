@@ -2,26 +2,14 @@ from __future__ import annotations
 
 from pathlib import Path
 from time import time
-from typing import Any
 
 import pytest
 
 from adiw_tune.metrics import METRICS
 from adiw_tune.search.programme import Begin, Programme
-from adiw_tune.search.proposals import Proposer
-from adiw_tune.search.space import SpaceFile
 from adiw_tune.training import TrialConfig
 
-from .made_up import SPACE, Story, settings
-
-
-def make(folder: Path, **changes: Any) -> Programme:
-    (folder / "space.py").write_text(SPACE)
-    chosen = settings(**changes)
-    space = SpaceFile(folder / "space.py", seed=0, folds=chosen.folds)
-    metric, baselines = chosen.main_metric, chosen.baselines
-    proposer = Proposer(space, chosen.seed, chosen.trials, metric, baselines)
-    return Programme(chosen, proposer)
+from .made_up import Story, make
 
 
 def all_left(story: Story, programme: Programme) -> list[str]:
@@ -193,7 +181,7 @@ def test_a_spent_budget_ends_the_search_and_then_the_finale(tmp_path: Path) -> N
         next_one = programme.next(history)
         assert (next_one and next_one.trial) == begins
         assert programme.spent(history, "search") == (seconds > 70)
-        assert programme.spent(history, "seed") == (seconds > 100)
+        assert programme.spent(history, "finale") == (seconds > 100)
     assert programme.over(story.history())
 
 
@@ -226,6 +214,67 @@ def test_an_extended_search_goes_on_searching(tmp_path: Path) -> None:
     story.log.append("extended", trials=4)
     longer = make(tmp_path, trials=4, seeds=0)
     assert all_left(story, longer) == ["t2", "t3"]
+
+
+def in_the_end(story: Story, programme: Programme) -> list[str]:
+    """Every run to its end, where mmd and kl are too close to tell; those that were begun."""
+    begun = whole(story, programme, {"mmd": 0.8, "kl": 0.8})
+    assert programme.over(story.history())
+    return begun
+
+
+def test_more_seeds_go_on_with_the_finale_alone(tmp_path: Path) -> None:
+    story = Story(tmp_path)
+    in_the_end(story, make(tmp_path, trials=2, seeds=3))
+    story.log.append("extended", seeds=5)
+    more = in_the_end(story, make(tmp_path, trials=2, seeds=5))
+    assert more == ["t0-seed3", "t1-seed3", "t0-seed4", "t1-seed4"]
+
+
+def test_more_seeds_train_another_winner_again(tmp_path: Path) -> None:
+    story = Story(tmp_path)
+    assert in_the_end(story, make(tmp_path, trials=2, seeds=3))[-1] == "t0-winner"
+    story.log.append("extended", seeds=9)
+    order, programme = [], make(tmp_path, trials=2, seeds=9)
+    while begun := all_left(story, programme):
+        order += begun
+        for trial in begun:
+            ahead = trial.startswith("t1")
+            story.ends(trial, accuracy=0.99 if ahead else 0.2 + 0.01 * int(trial[-1]))
+    assert order[:2] == ["t0-seed3", "t1-seed3"]
+    assert [trial for trial in order if "-seed" not in trial] == ["t1-winner"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "kinds"),
+    [
+        ({"seeds": 5}, {"seed"}),
+        ({"seeds": 5, "trials": 40}, {"search"}),  # as with a new budget
+        ({"trials": 42}, {"search"}),
+    ],
+)
+def test_a_search_that_patience_ended_goes_on_only_if_more_than_seeds_are_asked_for(
+    tmp_path: Path, asked: dict[str, int], kinds: set[str]
+) -> None:
+    story, limits = Story(tmp_path), {"trials": 40, "seeds": 3, "patience": 3}
+    for number in range(5):
+        story.trial(number, accuracy=0.8)
+    in_the_end(story, make(tmp_path, **limits))
+    before = story.history()
+    assert len(before.of_kind("search")) == 5
+    story.log.append("extended", **asked)
+    assert story.history().in_finale == (kinds == {"seed"})
+    longer = make(tmp_path, **{**limits, **asked})
+    begins = longer.next(story.history())
+    assert isinstance(begins, Begin)
+    assert {begins.kind} == kinds
+
+
+def test_more_seeds_than_the_answer_needs_do_not_run(tmp_path: Path) -> None:
+    story = Story(tmp_path)
+    whole(story, make(tmp_path, trials=2, seeds=30), {"mmd": 0.9, "kl": 0.3})
+    story.log.append("extended", seeds=60)
+    assert make(tmp_path, trials=2, seeds=60).over(story.history())
 
 
 def test_an_extended_search_goes_on_with_what_the_budget_stopped(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from adiw_tune.metrics import ACCURACY, Metric
 from adiw_tune.tracking.outcome import Outcome
+from adiw_tune.tracking.runs import SearchRuns
 from adiw_tune.tracking.ui import ServedUi
 
 _ARMS = ["erm", "diw", "mmd", "kl", "squared", "wasserstein", "energy"]
@@ -22,6 +23,7 @@ FAILED, STOPPED, PRUNED = "t3", "t4", "t5"  # the fates of these; the others fin
 RUNG = 2  # where PRUNED was cut
 COMMAND = "adiw-tune train --from digits"
 SPENT = ("work_s", "wall_s", "loss")
+PARAMETERS = {"samples": 8, "space": "small.py"}
 
 History = dict[str, dict[str, list[tuple[int, int, float]]]]
 
@@ -299,3 +301,11 @@ def _decision(trials: pd.DataFrame, finalists: pd.DataFrame, metric: Metric) -> 
         **_gain(metric),
         "best_per_divergence": entries,
     }
+
+
+def opened(uri: str, parameters: dict[str, object] | None = None) -> SearchRuns:
+    return SearchRuns.open(uri, "digits", parameters or PARAMETERS, "search-1")
+
+
+def tag(uri: str, key: str) -> dict[str, str | None]:
+    return {trial: run.data.tags.get(key) for trial, run in children(uri).items()}

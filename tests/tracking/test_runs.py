@@ -1,21 +1,17 @@
-import json
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 
 from adiw_tune.tracking.check import check_tracking_uri
 from adiw_tune.tracking.runs import SearchRuns
 from adiw_tune.tracking.ui import ServedUi
-from adiw_tune.tracking.view import front_view_key, view_key
 
 from .helpers import (
-    EPOCHS,
     FAILED,
+    PARAMETERS,
     PRUNED,
     RUNG,
     SEEDS,
@@ -26,19 +22,10 @@ from .helpers import (
     children,
     client,
     expected_history,
-    make_search,
+    opened,
     stored_history,
+    tag,
 )
-
-PARAMETERS = {"samples": 8, "space": "small.py"}
-
-
-def opened(uri: str, parameters: dict[str, object] | None = None) -> SearchRuns:
-    return SearchRuns.open(uri, "digits", parameters or PARAMETERS, "search-1")
-
-
-def tag(uri: str, key: str) -> dict[str, str | None]:
-    return {trial: run.data.tags.get(key) for trial, run in children(uri).items()}
 
 
 def count_of(search: FakeSearch) -> int:
@@ -272,113 +259,6 @@ def test_more_epochs_than_one_call_takes(uri: str) -> None:
         )
     opened(uri).record(events)
     assert stored_history(uri) == expected_history(events)
-
-
-def test_finish_writes_the_decision_and_leaves_nothing_running(
-    uri: str, search: FakeSearch, tmp_path: Path
-) -> None:
-    runs = opened(uri)
-    ended = {"event": "end", "trial": "t7"}
-    runs.record([event for event in search.events if not ended.items() <= event.items()])
-    runs.finish(search.outcome)
-    assert "RUNNING" not in {run.info.status for run in all_runs(uri)}
-    assert children(uri)["t7"].info.status == "KILLED"  # its end never came
-    assert {trial for trial, value in tag(uri, "front").items() if value == "yes"} == {"t6", "t7"}
-    assert tag(uri, "best")["t7"] == "yes"
-    parent = client(uri).get_run(runs.parent_run_id)
-    assert parent.info.status == "FINISHED"
-    decision = search.outcome.decision
-    assert decision is not None
-    assert parent.data.metrics["picked_accuracy"] == pytest.approx(decision["value"])
-    for name in ("work_s", "retimed_s"):
-        assert parent.data.metrics[f"picked_{name}"] == pytest.approx(decision[name])
-    assert parent.data.metrics["p_chosen/energy"] == 0.1
-    gain = {"gain": -0.02, "gain_low": -0.025, "gain_high": 0.005}
-    assert {name: parent.data.metrics[name] for name in gain} == gain
-    fates = {"finished": 5, "pruned": 1, "stopped": 1, "failed": 1}
-    assert {name: parent.data.metrics[f"trials_{name}"] for name in fates} == fates
-    wanted = {"divergence": "erm", "tie": "no", "rule": "fastest-within=0.01", "worth_it": "no"}
-    assert {key: parent.data.tags[key] for key in wanted} == wanted
-    folder = Path(client(uri).download_artifacts(runs.parent_run_id, "", str(tmp_path)))
-    drawn = {"front", "confidence", "importance", "anytime"}
-    names = {f"{name}.{kind}" for name in drawn for kind in ("html", "png")}
-    names |= {"divergences.png", "report.html", "front.csv", "trials.csv", "decision.json"}
-    assert {path.name for path in folder.iterdir() if path.is_file()} >= names
-    assert len(pd.read_csv(folder / "front.csv")) == 2
-    assert len(pd.read_csv(folder / "trials.csv")) == 8
-    assert json.loads((folder / "decision.json").read_text())["trial"] == "t7"
-
-
-def test_a_search_without_baselines_has_no_gain(uri: str, search: FakeSearch) -> None:
-    none = dict.fromkeys(("gain", "gain_interval", "worth_it", "verdict"))
-    runs = opened(uri)
-    runs.finish(replace(search.outcome, decision={**(search.outcome.decision or {}), **none}))
-    data = client(uri).get_run(runs.parent_run_id).data
-    assert "worth_it" not in data.tags
-    assert not [name for name in data.metrics if name.startswith("gain")]
-
-
-def test_the_gain_of_single_runs_has_no_ends(uri: str, search: FakeSearch) -> None:
-    single = {"gain": 0.06, "gain_interval": None, "worth_it": "undecided"}
-    runs = opened(uri)
-    runs.finish(replace(search.outcome, decision={**(search.outcome.decision or {}), **single}))
-    data = client(uri).get_run(runs.parent_run_id).data
-    assert data.tags["worth_it"] == "undecided"
-    gains = {name: value for name, value in data.metrics.items() if name.startswith("gain")}
-    assert gains == {"gain": 0.06}
-
-
-def test_hypervolume_has_a_point_for_each_finished_trial(uri: str, search: FakeSearch) -> None:
-    runs = opened(uri)
-    runs.log_hypervolume([0.1])
-    runs.log_hypervolume([0.1, 0.2])
-    runs.finish(search.outcome)
-    runs.finish(search.outcome)
-    history = client(uri).get_metric_history(runs.parent_run_id, "hypervolume")
-    values = list(search.outcome.hypervolume)
-    assert [(point.step, point.value) for point in history] == list(enumerate(values, start=1))
-
-
-def test_an_extended_search_is_finished_again_without_duplicates(uri: str) -> None:
-    small, large = make_search(6), make_search(8)
-    runs = opened(uri)
-    runs.record(small.events)
-    runs.finish(small.outcome)
-    runs.finish(small.outcome)
-    extended = opened(uri)
-    extended.record(large.events)
-    extended.finish(large.outcome)
-    best = tag(uri, "best")
-    assert [trial for trial, value in best.items() if value == "yes"] == ["t7"]
-    history = client(uri).get_metric_history(runs.parent_run_id, "picked_accuracy")
-    assert [point.step for point in history] == [6, 8]
-    experiment = client(uri).get_experiment(runs.experiment_id)
-    views = {key for key in experiment.tags if "sharedViewState" in key}
-    keys = (view_key(runs.parent_run_id), front_view_key(runs.parent_run_id))
-    assert views == {f"mlflow.sharedViewState.{key}" for key in keys}
-
-
-def test_a_search_in_which_every_trial_failed(uri: str, search: FakeSearch) -> None:
-    runs = opened(uri)
-    runs.record([event for event in search.events if event["event"] != "epoch"])
-    runs.finish(search.without_decision("failed"))
-    parent = client(uri).get_run(runs.parent_run_id)
-    assert parent.info.status == "FAILED"
-    assert "No trial finished" in parent.data.tags["mlflow.note.content"]
-
-
-def test_a_search_without_any_trial(uri: str, search: FakeSearch) -> None:
-    runs = opened(uri)
-    nothing = search.without_decision("failed")
-    runs.finish(replace(nothing, trials=nothing.trials.head(0)))
-    assert client(uri).get_run(runs.parent_run_id).info.status == "FAILED"
-
-
-def test_interrupt_leaves_nothing_running(uri: str, search: FakeSearch) -> None:
-    runs = opened(uri)
-    runs.record(search.events[: EPOCHS + 3])
-    runs.interrupt()
-    assert {run.info.status for run in all_runs(uri)} == {"KILLED"}
 
 
 def test_find_returns_a_recorded_search_and_creates_none(uri: str) -> None:

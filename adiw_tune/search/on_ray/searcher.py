@@ -7,6 +7,8 @@ from typing import Any
 from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
+from adiw_tune.arms import BASELINES, arm
+from adiw_tune.record.budget import Stage
 from adiw_tune.record.history import History
 from adiw_tune.record.log import EventLog
 from adiw_tune.record.record import SearchRecord
@@ -106,7 +108,7 @@ class ProgrammeSearcher(Searcher):
 
 
 class BudgetStopper(Stopper):
-    """Stops a run after the epoch in which the budget was spent."""
+    """Stops a run after the epoch in which what its stage may spend of the budget was spent."""
 
     def __init__(self, programme: Programme, path: Path) -> None:
         self._programme = programme
@@ -114,9 +116,11 @@ class BudgetStopper(Stopper):
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Whether to stop this run; epoch 0 is its set-up, with which nothing could be decided."""
-        return result["epoch"] > 0 and self._programme.spent(
-            self._history.refresh(), run_kind(result["config"])
-        )
+        given = result["config"]
+        stage: Stage = "baselines" if arm(given["config"]) in BASELINES else "search"
+        if run_kind(given) != "search":
+            stage = "finale"
+        return result["epoch"] > 0 and self._programme.spent(self._history.refresh(), stage)
 
     def stop_all(self) -> bool:
         """Never all at once: the programme comes to its end by itself."""
