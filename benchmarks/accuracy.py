@@ -191,10 +191,9 @@ def table() -> None:
         for row in rows:
             found = [percent_over_seeds(cells[column, row]) for column in columns]
             print(f"| {row} | {' | '.join(found)} |")
-        print()
-    runs = finished_runs()
-    print(f"{len(runs)} runs, commits {', '.join(sorted({one['commit'] for one in runs}))}.")
-    print(f"{'; '.join(sorted({one['machine'] for one in runs}))}.")
+        runs = [one for one in finished_runs() if one["column"] in columns]
+        print(f"\n{len(runs)} runs, commits {', '.join(sorted({one['commit'] for one in runs}))}.")
+        print(f"{'; '.join(sorted({one['machine'] for one in runs}))}.\n")
 
 
 def plot() -> None:

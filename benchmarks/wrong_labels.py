@@ -1,6 +1,6 @@
 """How well the rows that ``adiw-tune rows`` ranks first are those with wrong labels.
 
-    python benchmarks/wrong_labels.py run --data-dir DIR    # an hour; less with --columns, --only
+    python benchmarks/wrong_labels.py run --data-dir DIR    # 3 hours; less with --columns, --only
     python benchmarks/wrong_labels.py table
     python benchmarks/wrong_labels.py scores    # of other scores that rows might be ranked by
 
@@ -152,15 +152,15 @@ SHOWN = {**dict.fromkeys(WEIGHTED, "p, 0.5"), **dict.fromkeys(PLAIN, "self_confi
 
 
 def table() -> None:
-    print_table(list(SHOWN.items()))
+    print_table({row: (row, name) for row, name in SHOWN.items()})
 
 
 def scores() -> None:
     names = dict.fromkeys((one["row"], name) for one in results_in(RESULTS) for name in one["auc"])
-    print_table(sorted(names))
+    print_table({f"{row}: {name}": (row, name) for row, name in sorted(names)})
 
 
-def print_table(rows: list[tuple[str, str]]) -> None:
+def print_table(rows: dict[str, tuple[str, str]]) -> None:
     runs = results_in(RESULTS)
     cells: dict[tuple[str, str, str], list[float]] = defaultdict(list)
     for one in runs:
@@ -168,9 +168,9 @@ def print_table(rows: list[tuple[str, str]]) -> None:
             cells[one["column"], one["row"], name].append(value)
     print("| rows by | " + " | ".join(COLUMNS) + " |")
     print("|---|" + "---|" * len(COLUMNS))
-    for row, name in rows:
+    for label, (row, name) in rows.items():
         found = [percent_over_seeds(cells[column, row, name]) for column in COLUMNS]
-        print(f"| {row}: {name} | {' | '.join(found)} |")
+        print(f"| {label} | {' | '.join(found)} |")
     print(f"\n{len(runs)} runs, commits {', '.join(sorted({one['commit'] for one in runs}))}.")
     print(f"{'; '.join(sorted({one['machine'] for one in runs}))}.")
 
