@@ -26,7 +26,7 @@ def command_line() -> Any:
 
 
 def warn_if_not_over(record: SearchRecord) -> None:
-    """Say that what is told of a search may change yet."""
+    """Warn that results may still change, if the search is not over."""
     if not record.finished:
         name = record.settings.name
         rest = "" if record.running else f"; go on by: {record.resume_command()}"

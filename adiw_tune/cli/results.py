@@ -163,7 +163,9 @@ def ui(
     runs = SearchRuns.find(settings.tracking_uri, settings.search_id)
     if runs is None:
         Sent().write(record.folder / "sent.json")  # nothing is, whatever it said
-        raise UserError(f"search '{name}' is not in MLflow yet: {record.resume_command()} sends it")
+        raise UserError(
+            f"search '{name}' is not in MLflow yet: '{record.resume_command()}' sends it"
+        )
     with serve_ui(
         settings.tracking_uri, runs.experiment_id, runs.view_key, port, open_browser=browser
     ) as served:
@@ -234,21 +236,21 @@ def _tell(decision: Decision, metric: Metric, seconds: bool = True) -> None:
 
 
 def _tell_of_untested(record: SearchRecord, decision: Decision) -> None:
-    """Say it where weighting was not compared with plain training, or not with each baseline."""
+    """Say so if weighting was not compared with plain training, or not with every baseline."""
     untested = "whether weighting helps was not tested"
     untried = [name for name in BASELINES if name not in decision.baselines]
     if not (record.settings.baselines or decision.baselines):
         out.print(f"{untested}: the search has no baselines")
     elif decision.verdict is None:
         missing = "weighted trial" if decision.divergence in BASELINES else "baseline"
-        may = f"that policy {decision.rule} may take"
-        out.print(f"{untested}: no {missing} has finished {may}", markup=False)
+        may = f"that policy {decision.rule} may take has finished"
+        out.print(f"{untested}: no {missing} {may}", markup=False)
     elif record.settings.baselines and untried:
-        out.print(f"not compared with {', '.join(untried)}: no such trial has finished")
+        out.print(f"not compared with {', '.join(untried)}: no finished trial")
 
 
 def _tell_of_more_seeds(record: SearchRecord, decision: Decision) -> None:
-    """Where those that ran do not tell whether weighting helps, print the command for more."""
+    """Print the command for more seeds, if the seeds so far do not tell whether weighting helps."""
     undecided = decision.worth_it == "undecided" and decision.gain_interval
     may_tell = undecided and not decision.not_compared  # which more seeds do not change
     if record.finished and may_tell and (command := record.more_seeds_command()):

@@ -88,8 +88,9 @@ def train(
     reference_weight: Annotated[
         float | None,
         typer.Option(
-            help="Factor of the reference rows' loss, which is added to the training loss; 0 does "
-            "not train on them. Default: 0.1; 0 for erm. clean-only and diw-published take 0 only."
+            help="Factor of the reference rows' loss, which is added to the training loss; 0 "
+            "leaves it out. Default: 0.1; 0 for erm. clean-only and diw-published train on these "
+            "rows in their own way, and take only 0."
         ),
     ] = None,
     recipe: Annotated[str | None, typer.Option(help=_RECIPE_HELP)] = None,
@@ -329,8 +330,10 @@ def _refuse_rows(method: str, picked_by: "SearchRecord | None") -> NoReturn:
     way = "choose another --method"
     if picked_by is not None:
         way = f"'{picked_by.rows_command()}' ranks the training rows by a weighted trial; or {way}"
-    on = "the reference rows alone" if method == "clean-only" else "both sets of rows alike"
-    raise UserError(f"--rows is not available for method {method}, which trains on {on}: {way}")
+    what = "trains on the reference rows alone"
+    if method != "clean-only":
+        what = "merges the reference rows with the training rows"
+    raise UserError(f"--rows is not available for method {method}, which {what}: {way}")
 
 
 def _save_rows(run: "TrainingRun", file: OutputFile) -> None:

@@ -79,9 +79,9 @@ def lower_bounds_over(values: Matrix, other: Matrix, error: float) -> Matrix:
     trial's noise, so they are correlated; the correlation is estimated from the residuals. So c is
     less than Bonferroni's. The variance pooled over the k has n - 1 degrees of freedom where the
     other's noise is nearly all there is, and up to k (n - 1) where there is little of it; with few
-    seeds these degrees are underestimated. Trials that were dropped early count by their fewer
-    seeds. If one trial varies four times as much as the others, the error is up to 1.5 times as
-    large at 3 seeds. Trials with fewer than ``MIN_SEEDS`` seeds have -inf.
+    seeds these degrees are underestimated. A trial that was dropped early has fewer seeds and
+    counts for less. If one trial varies four times as much as the others, the error is up to 1.5
+    times as large at 3 seeds. Trials with fewer than ``MIN_SEEDS`` seeds have -inf.
 
     Source: Dunnett, "A multiple comparison procedure for comparing several treatments with a
     control", JASA 1955, with the correlations as measured; Box, "Some theorems on quadratic forms
@@ -152,8 +152,8 @@ def _largest_t(residuals: Matrix, df: float, error: float) -> float:
 def levelled(values: Matrix) -> Matrix:
     """``values`` corrected for seeds that a trial does not have.
 
-    From a dropped trial is subtracted how far, over its seeds, the trials that have all seeds lie
-    above their mean over all seeds.
+    Subtracts the luck of a dropped trial's seeds: the mean of the complete trials over these seeds
+    minus their mean over all seeds.
     """
     usual = values[~np.isnan(values).any(1)].mean(0)  # [s]
     luck = np.array([usual[~np.isnan(row)].mean() for row in values]) - usual.mean()

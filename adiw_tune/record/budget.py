@@ -9,8 +9,9 @@ from adiw_tune.ranges import check_positive
 
 Stage = Literal["search", "baselines", "finale"]
 
-# Of the budget, up to which each stage may spend it. The finale has seeds, timing and the winner;
-# before it trials of baselines may take a third of what is kept for it, as the answer needs them.
+# The share of the budget that may be spent by the end of each stage. The finale covers seeds,
+# timing and the winner. Trials of baselines may use a third of what is kept for it, since the
+# answer needs them.
 SEARCH_SHARE = 0.7
 _SHARES: dict[Stage, float] = {"search": SEARCH_SHARE, "baselines": 0.8, "finale": 1.0}
 _SECONDS = {"s": 1, "m": 60, "h": 3600}

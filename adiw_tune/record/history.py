@@ -46,9 +46,9 @@ class History:
         self.metric = metric
         self.runs: dict[str, Run] = {}
         self.proposed: list[Run | Skipped] = []  # search trials and infeasible points
-        self.skipped_in_a_row = 0  # since a trial began, or more were asked for
+        self.skipped_in_a_row = 0  # since a trial began, or the search was extended
         self.readings: list[Event] = []  # of the test split
-        self.in_finale = False  # whether it has begun, since more trials were last asked for
+        self.in_finale = False  # since the search was last extended by trials or budget
         self.finished_when_extended = 0
         self._sessions: list[_Session] = []
         self.offset = 0  # up to which the log has been read

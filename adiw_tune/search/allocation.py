@@ -15,7 +15,7 @@ from adiw_tune.search.space import SpaceFile
 from adiw_tune.search.starting_points import Draw, agrees, draw, settled, starting_points
 
 _SKIPPED_FOR_A_CHOICE = 3  # infeasible points in a row, after which no baseline is tried
-_TRIED_AT_THE_END = 2  # times since the last weighted trial, after which a baseline is left
+_TRIED_AT_THE_END = 2  # times since the last weighted trial; a baseline is not tried more often
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class TrialAllocation:
     Baselines are tried as if they were among the space's choices: they start in turns with the
     divergences, and have the same floor. The last trials, one for each baseline, have data and
     recipe of the best weighted trial so far, so that a longer training is not mistaken for a gain
-    of weighting. If each baseline has had these, as in an extension, the space goes on. A search
-    that ends before its number of trials has the last trials as well: see ``closing``.
+    of weighting. If each baseline has had that recipe already, as in an extension, these trials go
+    to the space. A search that ends early has them as well: see ``closing``.
 
     Args:
         space: of the search.
@@ -92,16 +92,16 @@ class TrialAllocation:
     def closing(self, history: History) -> Allocation | None:
         """If the search ends now: a trial of a baseline, with the best weighted trial's recipe.
 
-        None: each baseline has had it, or was tried without getting it; or no weighted trial has
-        finished.
+        None if each baseline has had that recipe or was tried twice without getting it, if no
+        weighted trial has finished, or if too many points in a row were infeasible.
         """
         if history.skipped_in_a_row >= _SKIPPED_FOR_A_CHOICE:
             return None
         begun = _not_stopped(history)
         weighted = [place for place, one in enumerate(begun) if one.arm not in BASELINES]
         since = Counter(one.arm for one in begun[max(weighted, default=0) :])
-        # The space may be unable to give a baseline that recipe. A first trial may have begun
-        # before the search was about to end; a second shows it.
+        # The space may be unable to give a baseline that recipe. One trial does not show this: it
+        # may have begun before the search was about to end. Two do.
         left = [name for name in self._plain if since[name] < _TRIED_AT_THE_END]
         recipes = (self._with_the_best_recipe(name, begun) for name in left)
         return next((one for one in recipes if one is not None), None)

@@ -68,12 +68,13 @@ class Baselines:
     def recipe_of(self, params: Mapping[str, Any], name: str) -> dict[str, Any]:
         """Values that give ``name`` the data and recipe of a trial with ``params``.
 
-        The others are that trial's as well: the space has called them feasible together.
+        Parameters without effect on ``name`` keep that trial's values too, since the space found
+        the whole point feasible.
         """
         return self.fixed(name) | dict(params)
 
     def told(self, suggested: Mapping[str, Any], name: str) -> dict[str, Any]:
-        """Of what was suggested, values or ranges, that which makes a difference to ``name``."""
+        """The suggested values, or ranges, that make a difference to ``name``."""
         return {n: v for n, v in suggested.items() if n in self._with_effect[name]}
 
     def config(self, name: str, point: Mapping[str, Any], trial: "optuna.Trial") -> dict[str, Any]:

@@ -92,7 +92,7 @@ class Programme:
         return not history.unfinished and self.next(history) is None
 
     def spent(self, history: History, stage: Stage) -> bool:
-        """Whether what a stage may spend of the budget is."""
+        """Whether a stage has spent its share of the budget."""
         if self._budget is None:
             return False
         return self._budget.left_s(history.spent_s(time()), stage) <= 0

@@ -15,7 +15,7 @@ CSV_BEGINS = ",".join(COLUMNS[:3])
 JSON_BEGINS = f'[\n{{"{COLUMNS[0]}":'
 _ROWS_AT_ONCE = 20_000
 _DIGITS = 6  # after the point
-_MOST_DIGITS = 17  # after the point, of what is ranked by, so that the first ranks differ
+_MOST_DIGITS = 17  # after the point, of fit, by which rows are ranked: the first are close to 0
 _LARGEST = 2**53  # of the whole numbers that a float tells apart
 Array = NDArray[Any]
 

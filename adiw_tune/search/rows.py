@@ -18,7 +18,7 @@ from adiw_tune.training.config.weights import FITTING_THEM_ANYWAY
 from adiw_tune.training.row_scores import ScoredRows
 
 FILE = "rows.pt"  # beside a run's last checkpoint
-_AT_ONCE = 20_000  # rows that are compared: no array as long as the data set is made
+_AT_ONCE = 20_000  # rows compared at a time, so that no array is as long as the data set
 SCORED = ("seed", "winner", "rows")  # kinds of runs that leave one
 Array = NDArray[Any]
 
@@ -94,14 +94,14 @@ def _why_none(record: SearchRecord) -> str:
     trial, runs = pick(record).weighted_trial, record.history().runs
     if trial is None:
         return (
-            f"{search} has no weighted trial, so its rows cannot be ranked: "
-            f"'{_train_command(record)}' ranks them"
+            f"{search} has no weighted trial to rank the rows by; "
+            f"'{_train_command(record)}' trains one and ranks them"
         )
     if not ranks_rows(runs[trial].config):
         return (
-            f"trial {trial} of {search} is diw-published, which trains on the reference rows as on "
-            "the training rows, so its rows cannot be ranked: "
-            f"'{_train_command(record)}' ranks them"
+            f"trial {trial} of {search} is diw-published, which merges the reference rows with the "
+            "training rows and does not rank them; "
+            f"'{_train_command(record)}' trains by another method and ranks them"
         )
     return (
         f"{search} has no finished run of trial {trial} with row scores: the budget was spent "
@@ -118,7 +118,10 @@ def _train_command(record: SearchRecord) -> str:
 
 
 def ranks_rows(config: Mapping[str, Any]) -> bool:
-    """Whether a run of ``config`` ranks the training rows: diw-published trains on other rows."""
+    """Whether a run of ``config`` ranks the training rows.
+
+    clean-only and diw-published do not: their rows are not the training rows alone.
+    """
     return config.get("method") not in FITTING_THEM_ANYWAY
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Column: TypeAlias = tuple[str, Callable[[pd.Series], str]]  # heading, and the cell of a row
 
-# How weights are computed: what a row of the front is recognised by, and stands first.
+# Settings of the weights. They come first, since they tell the rows of the front apart.
 _OF_WEIGHTS = ("steps", "step_size", "bandwidth", "warm_start", "representation")
 # Settings without effect on a baseline.
 _OF_WEIGHTS_ALONE = (*_OF_WEIGHTS, "ridge", "decay", "warmup_epochs", "cap", "slack", "compiled")

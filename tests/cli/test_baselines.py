@@ -131,14 +131,14 @@ def test_what_was_not_compared_is_told(tmp_path: Path) -> None:
     (tmp_path / "space.py").write_text(SPACE)
     options = ("--trials", "3", "--seeds", "0", "--concurrency", "1")
     ran = adiw_tune(tmp_path, "search", "space.py", "--name", "s", *options)
-    told = "\nnot compared with clean-only: no such trial has finished\n"
+    told = "\nnot compared with clean-only: no finished trial\n"
     assert told in ran.stdout
     assert told in called(tmp_path, "best", "s").stdout
     trials = json.loads(called(tmp_path, "front", "s", "--format", "json").stdout)
     policy = f"best-under={min(trial['work_s'] for trial in trials) + 1e-6}"  # takes one side alone
     assert re.search(
-        r"\nwhether weighting helps was not tested: no (weighted trial|baseline) has finished that "
-        f"policy {policy} may take\n",
+        r"\nwhether weighting helps was not tested: no (weighted trial|baseline) that "
+        f"policy {policy} may take has finished\n",
         called(tmp_path, "best", "s", "--policy", policy).stdout,
     )
 

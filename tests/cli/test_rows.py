@@ -169,17 +169,19 @@ def test_a_run_from_the_pick_tells_of_its_rows_too(searched: Finished, tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("method", "on"),
+    ("method", "what"),
     [
-        ("clean-only", "the reference rows alone"),
-        ("diw-published", "both sets of rows alike"),
+        ("clean-only", "trains on the reference rows alone"),
+        ("diw-published", "merges the reference rows with the training rows"),
     ],
 )
-def test_methods_that_train_on_other_rows_are_refused(tmp_path: Path, method: str, on: str) -> None:
+def test_methods_that_train_on_other_rows_are_refused(
+    tmp_path: Path, method: str, what: str
+) -> None:
     ran = called(tmp_path, "train", "--method", method, "--rows", "rows.csv", *QUICK)
     assert (ran.returncode, ran.stdout) == (2, "")
     assert ran.stderr == (
-        f"error: --rows is not available for method {method}, which trains on {on}: "
+        f"error: --rows is not available for method {method}, which {what}: "
         "choose another --method\n"
     )
     assert not [*tmp_path.iterdir()]

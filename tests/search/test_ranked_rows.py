@@ -171,7 +171,7 @@ def test_a_search_that_has_nothing_to_tell_says_so(tmp_path: Path) -> None:
     record, story = record_of(tmp_path / "plain")
     ran(record, story, "t0", "search", None, method="erm")
     record.finish({})
-    with pytest.raises(UserError, match="has no weighted trial, so its rows cannot be ranked"):
+    with pytest.raises(UserError, match="has no weighted trial to rank the rows by"):
         ranked_rows(record)
 
 

@@ -108,7 +108,7 @@ class ProgrammeSearcher(Searcher):
 
 
 class BudgetStopper(Stopper):
-    """Stops a run after the epoch in which what its stage may spend of the budget was spent."""
+    """Stops a run after the epoch in which its stage's share of the budget runs out."""
 
     def __init__(self, programme: Programme, path: Path) -> None:
         self._programme = programme

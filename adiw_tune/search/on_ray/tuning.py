@@ -95,8 +95,8 @@ def _make_tuner(record: SearchRecord, programme: Programme) -> tune.Tuner:
     # Runs one after the other load their own rows: to keep them takes a process.
     rows = None if settings.concurrency == 1 else RowsKeeper(settings.data_dir)
     files = Files(settings.files_from, settings.data_dir, rows, store)
-    # Not by tune.with_parameters: that puts it in Ray's object store, and Ray ends a driver without
-    # a word where a node has gone in order, as by SIGTERM, with an object of the driver's.
+    # tune.with_parameters would put the files into Ray's object store. If a node that holds an
+    # object of the driver shuts down, as by SIGTERM, Ray ends the driver without a message.
     bound = partial(run_of_search, files=files)
     rungs = ParetoScheduler(path, settings.main_metric) if settings.early_stopping else None
     here, together = machines(), settings.workers_per_trial > 1
