@@ -180,7 +180,7 @@ def test_a_method_that_trains_on_other_rows_has_nothing_to_tell(tmp_path: Path) 
     ran(record, story, "t0", "search", None, method="diw-published")
     ran(record, story, "t0-winner", "winner", None, method="diw-published")
     record.finish({})
-    told = r"trial t0 of search 's' is diw-published, which trains on .* --method adiw --rows FILE"
+    told = r"trial t0 of search 's' is diw-published, which merges .* --method adiw --rows FILE"
     with pytest.raises(UserError, match=told):
         ranked_rows(record)
 
