@@ -18,7 +18,7 @@ from adiw_tune.cli.app import (
     warn_if_not_over,
 )
 from adiw_tune.cli.console import out, tell_progress, warn, write
-from adiw_tune.decide import Decision
+from adiw_tune.decide import Decision, parse_policy
 from adiw_tune.errors import UserError
 from adiw_tune.metrics import ACCURACY, Metric
 from adiw_tune.ranges import check_whole
@@ -68,7 +68,7 @@ def best(
     else:
         _tell(decision, metric)
         _tell_of_untested(record, decision)
-        _tell_of_more_seeds(record, decision)
+        _tell_what_may_decide(record, decision)
         out.print(f"train it again: {record.train_command(policy)}", markup=False)
 
 
@@ -194,7 +194,7 @@ def show_result(record: SearchRecord) -> None:
     out.print()
     _tell(decision, metric, seconds=False)
     _tell_of_untested(record, decision)
-    _tell_of_more_seeds(record, decision)
+    _tell_what_may_decide(record, decision)
     out.print(f"train it again: {record.train_command()}", markup=False)
     out.print(f"look at it: {record.ui_command()}", markup=False)
     if _tells_of_rows(record):
@@ -243,15 +243,30 @@ def _tell_of_untested(record: SearchRecord, decision: Decision) -> None:
         out.print(f"{untested}: the search has no baselines")
     elif decision.verdict is None:
         missing = "weighted trial" if decision.divergence in BASELINES else "baseline"
-        may = f"that policy {decision.rule} may take has finished"
-        out.print(f"{untested}: no {missing} {may}", markup=False)
+        arms = {row["divergence"] in BASELINES for row in decision.best_per_divergence}
+        may = f" that policy {decision.rule} may take" if len(arms) == 2 else ""
+        ended = "ran its full course" if decision.provisional else "has finished"
+        out.print(f"{untested}: no {missing}{may} {ended}", markup=False)
     elif record.settings.baselines and untried:
         out.print(f"not compared with {', '.join(untried)}: no finished trial")
 
 
-def _tell_of_more_seeds(record: SearchRecord, decision: Decision) -> None:
-    """Print the command for more seeds, if the seeds so far do not tell whether weighting helps."""
-    undecided = decision.worth_it == "undecided" and decision.gain_interval
-    may_tell = undecided and not decision.not_compared  # which more seeds do not change
-    if record.finished and may_tell and (command := record.more_seeds_command()):
+def _tell_what_may_decide(record: SearchRecord, decision: Decision) -> None:
+    """Print the command for more budget or seeds, if it is not known whether weighting helps."""
+    settings = record.settings
+    reruns_are_for_it = decision.rule == parse_policy(settings.policy, settings.main_metric).text
+    asked = settings.baselines or decision.baselines
+    known = decision.worth_it in ("yes", "no")
+    if known or not (asked and reruns_are_for_it and record.finished):
+        return
+    seeds = {row["divergence"]: row["seeds"] for row in decision.best_per_divergence}
+    if record.spent and min(seeds.get(arm, 0) for arm in _compared(decision)) < settings.seeds:
+        out.print(f"a larger budget may tell: {record.more_budget_command()}", markup=False)
+        return
+    may_narrow = decision.gain_interval and not decision.not_compared
+    if may_narrow and (command := record.more_seeds_command()):
         out.print(f"more seeds may tell: {command}", markup=False)
+
+
+def _compared(decision: Decision) -> list[str | None]:
+    return [decision.gain_of, decision.gain_over, *decision.not_compared]

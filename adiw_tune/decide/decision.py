@@ -1,5 +1,6 @@
 """The answer: which divergence, by which trial, and how sure that is."""
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -53,7 +54,8 @@ class Decision:
         gain_work_ratio: work of the first by that of the second.
         worth_it: whether weighting is worth it: yes, no or undecided; None if weighted trials or
             baselines are missing.
-        not_compared: baselines that have too few reruns for it, such as those that failed.
+        not_compared: divergences and baselines that have no trial, or too few reruns of their
+            finalist, see :class:`adiw_tune.decide.Gain`.
         verdict: the gain in a sentence; None if either is missing.
         best_per_divergence: of each divergence its finalist, or without seeds its best trial,
             best first.
@@ -103,7 +105,12 @@ class Decision:
         return asdict(self)
 
 
-def decide(trials: pd.DataFrame, policy: Policy, reruns: pd.DataFrame | None = None) -> Decision:
+def decide(
+    trials: pd.DataFrame,
+    policy: Policy,
+    reruns: pd.DataFrame | None = None,
+    wanted: Collection[str] = (),
+) -> Decision:
     """Pick from the finished ``trials`` by ``policy``, with the evidence of ``reruns`` if it can.
 
     The reruns are used if each of the policy's finalists has at least ``MIN_SEEDS`` of them. The
@@ -116,6 +123,7 @@ def decide(trials: pd.DataFrame, policy: Policy, reruns: pd.DataFrame | None = N
         policy: the rule.
         reruns: columns trial, seed and of the metric (NaN if the rerun failed); None if there are
             none.
+        wanted: baselines that weighting is to be compared with.
 
     Raises:
         UserError: there is no trial to pick from, or none that ``policy`` may take.
@@ -137,11 +145,13 @@ def decide(trials: pd.DataFrame, policy: Policy, reruns: pd.DataFrame | None = N
     else:
         winner = ranking[ranking["trial"] == evidence.winner].iloc[0]
         why = _reason(evidence, ranking.set_index("trial").loc[compared], policy)
-    to_compare = set(competing.loc[competing["trial"].isin(compared), "divergence"])
-    wanted = [name for name in BASELINES if name in to_compare]
-    gain = None if reruns is None else measured_gain(competing, reruns, policy.metric, wanted)
-    gain = gain or single_run_gain(ranking, policy.metric)
-    return _decision(winner, why, policy, competing, provisional, evidence, gain)
+    untried = [name for name in wanted if name not in set(competing["divergence"])]
+    gain = None
+    if reruns is not None:
+        rerun = competing[competing["trial"].isin(compared)]
+        gain = measured_gain(rerun, reruns, policy.metric, untried)
+    gain = gain or single_run_gain(ranking, policy.metric, untried)
+    return _decision(winner, why, policy, competing, provisional, evidence, gain, untried)
 
 
 def _competing(trials: pd.DataFrame, metric: Metric) -> tuple[pd.DataFrame, bool]:
@@ -214,6 +224,7 @@ def _decision(
     provisional: bool,
     evidence: Evidence | None,
     gain: Gain | None,
+    untried: list[str],
 ) -> Decision:
     standings = {} if evidence is None else {one.trial: one for one in evidence.standings}
     best = _best_per_divergence(competing, standings, policy)
@@ -239,17 +250,17 @@ def _decision(
         },
         provisional=provisional,
         baselines=[name for name in BASELINES if name in set(names)],
-        **_gain_fields(gain, arms_of(competing), own.trial, policy),
+        **_gain_fields(gain, arms_of(competing), own.trial, policy, untried),
         best_per_divergence=best,
     )
 
 
 def _gain_fields(
-    gain: Gain | None, arms: dict[str, str], picked: str, policy: Policy
+    gain: Gain | None, arms: dict[str, str], picked: str, policy: Policy, untried: list[str]
 ) -> dict[str, Any]:
     fields = ("gain", "gain_interval", "gain_of", "gain_over", "gain_work_ratio", "worth_it")
     if gain is None:
-        return {**dict.fromkeys((*fields, "verdict")), "not_compared": []}
+        return {**dict.fromkeys((*fields, "verdict")), "not_compared": untried}
     compared = (arms[gain.weighting], arms[gain.baseline])
     values = (gain.gain, gain.interval, *compared, gain.work_ratio, gain.worth_it)
     return {

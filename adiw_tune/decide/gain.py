@@ -1,6 +1,6 @@
 """Whether weighting is worth it: what it gains over plain training, and how sure that is."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -44,9 +44,10 @@ class Gain:
         work_ratio: work of ``weighting`` by that of ``baseline``.
         worth_it: yes if the gain is above 0, no if it is less than what counts as about equal
             (a percentage point, or 1% of the baseline's value), each with this confidence; else
-            undecided. Not yes while there are baselines that are ``not_compared``.
-        not_compared: the baselines that were to be compared, but have too few reruns, as those
-            that failed when rerun: one of them may be the best.
+            undecided. Not yes if a baseline is ``not_compared``, which may be the best one; not no
+            if a weighted finalist is, which may gain more.
+        not_compared: divergences and baselines that have no trial, or too few reruns of their
+            finalist. A weighted finalist that failed when rerun is not among them.
     """
 
     weighting: str
@@ -59,23 +60,24 @@ class Gain:
 
 
 def measured_gain(
-    trials: pd.DataFrame, reruns: pd.DataFrame, metric: Metric, wanted: Collection[str] = ()
+    finalists: pd.DataFrame, reruns: pd.DataFrame, metric: Metric, untried: Sequence[str] = ()
 ) -> Gain | None:
-    """The gain by all trials with enough reruns.
+    """The gain by the finalists with enough reruns.
 
-    None if there are no weighted trials or no baselines among these.
+    None if there are no weighted ones or no baselines among these.
 
     Args:
-        trials: columns trial, divergence and work_s.
+        finalists: columns trial, divergence and work_s. Reruns of other trials do not count: these
+            may be finalists of before an extension, which get no more seeds.
         reruns: columns trial, seed and of the metric's name; NaN where a rerun failed.
         metric: that the search chooses by.
-        wanted: baselines that are to be compared.
+        untried: baselines that were to be compared and have no trial.
     """
     seeds = reruns.groupby("trial")["seed"].nunique()
-    known = trials[trials["trial"].isin(seeds.index[seeds >= MIN_SEEDS])]
-    work = known.set_index("trial")["work_s"].to_dict()
+    known = finalists[finalists["trial"].isin(seeds.index[seeds >= MIN_SEEDS])]
+    work, arms = known.set_index("trial")["work_s"].to_dict(), arms_of(known)
     values, names = scores_of(reruns, list(known["trial"]), metric)
-    weighted, plain = _sides(names, arms_of(known))
+    weighted, plain = _sides(names, arms)
     if not len(weighted) or not len(plain):
         return None
     values = complete(values)
@@ -85,20 +87,35 @@ def measured_gain(
     candidates = np.flatnonzero(ahead) if ahead.any() else np.arange(len(weighted))
     i, j = candidates[mean[weighted[candidates]].argmax()], mean[plain].argmax()
     best, base = weighted[i], plain[j]
-    arms = arms_of(known)
-    missing = set(wanted) - {arms[names[position]] for position in plain}
+    missing = [*_lacking_reruns(finalists, names, reruns, metric), *untried]
+    may_change = {"yes": any(name in BASELINES for name in missing)}
+    may_change["no"] = any(name not in BASELINES for name in missing)
     return Gain(
         weighting=names[best],
         baseline=names[base],
         gain=float(np.nanmean(values[best] - values[base])),
         interval=[float(lower[i].min()), float(upper[i, j])],
         work_ratio=float(work[names[best]] / work[names[base]]),
-        worth_it="undecided" if missing and answer == "yes" else answer,
-        not_compared=tuple(name for name in BASELINES if name in missing),
+        worth_it="undecided" if may_change.get(answer) else answer,
+        not_compared=tuple(missing),
     )
 
 
-def single_run_gain(trials: pd.DataFrame, metric: Metric) -> Gain | None:
+def _lacking_reruns(
+    finalists: pd.DataFrame, compared: list[str], reruns: pd.DataFrame, metric: Metric
+) -> list[str]:
+    """The arms of finalists that are not ``compared``, but of weighted ones that failed."""
+    failed = set(reruns.loc[reruns[metric.name].isna(), "trial"])
+    return [
+        arm
+        for trial, arm in arms_of(finalists).items()
+        if trial not in compared and (arm in BASELINES or trial not in failed)
+    ]
+
+
+def single_run_gain(
+    trials: pd.DataFrame, metric: Metric, untried: Sequence[str] = ()
+) -> Gain | None:
     """The gain by single runs alone, which decides nothing.
 
     None if there are no weighted trials or no baselines among these.
@@ -106,6 +123,7 @@ def single_run_gain(trials: pd.DataFrame, metric: Metric) -> Gain | None:
     Args:
         trials: columns trial, divergence, of the metric's name, and work_s.
         metric: that the search chooses by.
+        untried: as for :func:`measured_gain`.
     """
     by_score = trials.assign(score=metric.score(trials[metric.name])).sort_values("score")
     is_plain = by_score["divergence"].isin(BASELINES)
@@ -113,7 +131,8 @@ def single_run_gain(trials: pd.DataFrame, metric: Metric) -> Gain | None:
         return None
     best, base = (by_score[side].iloc[-1] for side in (~is_plain, is_plain))
     gain, ratio = float(best["score"] - base["score"]), float(best["work_s"] / base["work_s"])
-    return Gain(str(best["trial"]), str(base["trial"]), gain, None, ratio, "undecided")
+    compared = (str(best["trial"]), str(base["trial"]))
+    return Gain(*compared, gain, None, ratio, "undecided", tuple(untried))
 
 
 def contest(
@@ -239,9 +258,9 @@ def verdict(gain: Gain, arms: Mapping[str, str], picked: str, policy: Policy) ->
             what = f"{arms[picked]} is picked because it is faster"
         return f"weighting does not help here: {what} ({weighting} gains {amount} {cost})"
     told = f"{arms[gain.weighting]} gains {amount} {cost}"
-    if gain.not_compared:
-        names = ", ".join(gain.not_compared)
-        return f"whether weighting helps is not known, for lack of reruns of {names}: {told}"
     if gain.interval is None:
         return f"single runs do not tell whether weighting helps: {told}"
+    if gain.not_compared:
+        names = ", ".join(gain.not_compared)
+        return f"whether weighting helps is not known, for lack of runs of {names}: {told}"
     return f"too close to tell whether weighting helps: {told}"

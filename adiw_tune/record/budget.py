@@ -68,6 +68,11 @@ class Budget:
         return self.seconds * _SHARES[stage] - spent_s
 
 
+def doubled(text: str) -> str:
+    """Twice the budget that ``text`` names: ``20m`` for ``10m``."""
+    return re.sub(_NUMBER, lambda match: f"{2 * float(match[1]):.12g}", text, count=1)
+
+
 def _above_zero(number: str, text: str) -> float:
     try:
         value = float(number)

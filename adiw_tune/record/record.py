@@ -17,7 +17,7 @@ from adiw_tune.decide import MIN_SEEDS, parse_policy
 from adiw_tune.errors import UserError
 from adiw_tune.metrics import ACCURACY, Metric, find_metric
 from adiw_tune.ranges import check_whole
-from adiw_tune.record.budget import Budget, Stage
+from adiw_tune.record.budget import Budget, Stage, doubled
 from adiw_tune.record.checkpoints import CheckpointStore
 from adiw_tune.record.faults import first_fault
 from adiw_tune.record.files import claimed, is_claimed, read, remove, write_atomically
@@ -209,17 +209,22 @@ class SearchRecord:
             raise UserError(
                 f"nothing to extend in '{now.name}': give --trials, --seeds or --budget"
             )
-        if trials is not None:
-            check_whole("--trials", trials, 1, MOST_TRIALS)
+        in_all = now.trials if trials is None else self._trials_with(trials)
         if seeds is not None:
             check_whole("--seeds", seeds, MIN_SEEDS, MOST_SEEDS)
             if seeds <= now.seeds:
+                rest = "" if self.finished else f"; '{self.resume_command()}' goes on with these"
                 raise UserError(
                     f"--seeds is the new total, and '{now.name}' has {now.seeds}: give more than "
-                    f"{now.seeds}; got {seeds}"
+                    f"{now.seeds}; got {seeds}{rest}"
                 )
+        if budget is not None and budget.startswith("$") and now.price is None:
+            raise UserError(
+                f"budget '{budget}' needs --price, which '{now.name}' was begun without: give a "
+                "time such as 10m, or device hours such as 2gpu-h"
+            )
         changes = {
-            "trials": now.trials + (trials or 0),
+            "trials": in_all,
             "seeds": now.seeds if seeds is None else seeds,
             "budget": now.budget if budget is None else budget,
         }
@@ -230,6 +235,15 @@ class SearchRecord:
                 f"{self.history().spent_s():.0f} s are spent; give a larger --budget, the new total"
             )
         return settings
+
+    def _trials_with(self, more: int) -> int:
+        """The total with ``more`` trials, without those that a search left out when it ended."""
+        check_whole("--trials", more, 1, MOST_TRIALS)
+        begun = len(self.history().of_kind("search"))
+        in_all = more + (begun if self.finished else self.settings.trials)
+        if in_all > MOST_TRIALS:
+            raise UserError(f"--trials {more} would make {in_all:,} in all, above {MOST_TRIALS:,}")
+        return in_all
 
     def _is_spent(self, budget: Budget | None, stage: Stage) -> bool:
         return budget is not None and budget.left_s(self.history().spent_s(), stage) <= 0
@@ -276,15 +290,30 @@ class SearchRecord:
         """The command line that goes on with the search."""
         return f"adiw-tune resume {self._arguments()}"
 
+    @property
+    def spent(self) -> bool:
+        """Whether the budget leaves no more runs."""
+        return self._is_spent(self.settings.spending, "finale")
+
     def more_seeds_command(self) -> str | None:
         """The command line that runs the finale over twice as many seeds; None: it has the most."""
         if self.settings.seeds >= MOST_SEEDS:
             return None
         seeds = min(2 * self.settings.seeds, MOST_SEEDS)
         command = f"adiw-tune extend {self._arguments()} --seeds {seeds}"
-        if self._is_spent(self.settings.spending, "finale"):
-            command += " --budget LIMIT"  # in all, without which no more runs would begin
-        return command
+        return f"{command} --budget {self._larger_budget()}" if self.spent else command
+
+    def more_budget_command(self) -> str:
+        """The command line that goes on with what a spent budget left out."""
+        return f"adiw-tune extend {self._arguments()} --budget {self._larger_budget()}"
+
+    def _larger_budget(self) -> str:
+        """The budget, doubled until it leaves something to each stage."""
+        settings = self.settings
+        text = str(settings.budget)
+        while self._is_spent(Budget.parse(text, settings.price, settings.devices), "search"):
+            text = doubled(text)
+        return shlex.quote(text)
 
     def finalize_command(self) -> str:
         """The command line that reads the test split."""

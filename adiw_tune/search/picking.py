@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from adiw_tune.arms import BASELINES
 from adiw_tune.decide import Decision, decide, parse_policy
 from adiw_tune.record.record import SearchRecord
 
@@ -15,7 +16,8 @@ def pick(record: SearchRecord, policy: str | None = None) -> Decision:
     rule = parse_policy(policy or record.settings.policy, record.settings.main_metric)
     history = record.history()
     reruns = history.reruns() if record.settings.seeds else None
-    return decide(history.trials(), rule, reruns)
+    wanted = BASELINES if record.settings.baselines else ()
+    return decide(history.trials(), rule, reruns, wanted)
 
 
 def picked_config(record: SearchRecord, policy: str | None = None) -> dict[str, Any]:

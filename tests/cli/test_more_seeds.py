@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,13 +20,17 @@ HINT = f"more seeds may tell: adiw-tune extend s --seeds {2 * SEEDS}"
 
 
 def searched(folder: Path, ahead: float, seeds: int = SEEDS) -> SearchRecord:
-    """A search that is over, in whose reruns mmd and erm differ by ``ahead`` and some luck."""
+    """A search that is over, in whose reruns mmd and erm differ by ``ahead`` and some luck.
+
+    The other baselines are far behind.
+    """
     (folder / "space.py").write_text("def space(trial):\n    return {}\n")
-    made = settings(folder=folder, trials=2, seeds=seeds, baselines=True)
+    made = settings(folder=folder, trials=4, seeds=seeds, baselines=True)
     record = SearchRecord.create(folder / "adiw-searches", made, folder / "space.py")
     story = Story(record.folder)
+    behind = [({"method": name}, 0.5) for name in ("pooled", "clean-only")]
     for number, (arm, value) in enumerate(
-        (({"divergence": "mmd"}, 0.8 + ahead), ({"method": "erm"}, 0.8))
+        [({"divergence": "mmd"}, 0.8 + ahead), ({"method": "erm"}, 0.8), *behind]
     ):
         config = {**TrialConfig.defaults(), **arm, "epochs": 3}
         story.begins(Begin(f"t{number}", number, "search", None, config))
@@ -40,9 +45,21 @@ def searched(folder: Path, ahead: float, seeds: int = SEEDS) -> SearchRecord:
     return record
 
 
-def hints(folder: Path) -> list[str]:
-    told = called(folder, "best", "s").stdout.splitlines()
-    return [line for line in told if line.startswith("more seeds")]
+def long_ago(record: SearchRecord, seconds: float) -> None:
+    """Let the search have begun so long before its first run."""
+    first, second, *rest = record.log.path.read_text().splitlines(keepends=True)
+    began = json.loads(first) | {"time": json.loads(second)["time"] - seconds}
+    record.log.path.write_text("".join([json.dumps(began) + "\n", second, *rest]))
+
+
+def change(record: SearchRecord, **settings: Any) -> None:
+    path = record.folder / "search.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | settings))
+
+
+def hints(folder: Path, *options: str) -> list[str]:
+    told = called(folder, "best", "s", *options).stdout.splitlines()
+    return [line for line in told if " may tell: " in line]
 
 
 def test_where_it_is_too_close_to_tell_the_next_step_is_told_once(tmp_path: Path) -> None:
@@ -71,13 +88,31 @@ def test_single_runs_of_which_none_was_rerun_are_another_matter(tmp_path: Path) 
 
 def test_a_spent_budget_has_to_be_raised_too(tmp_path: Path) -> None:
     record = searched(tmp_path, ahead=0.02)
-    first, second, *rest = record.log.path.read_text().splitlines(keepends=True)
-    began = json.loads(first) | {"time": json.loads(second)["time"] - 100}
-    record.log.path.write_text("".join([json.dumps(began) + "\n", second, *rest]))
-    path = record.folder / "search.json"
-    for budget, told in (("1h", HINT), ("90s", f"{HINT} --budget LIMIT")):
-        path.write_text(json.dumps(json.loads(path.read_text()) | {"budget": budget}))
+    long_ago(record, 100)
+    for budget, told in (("1h", HINT), ("90s", f"{HINT} --budget 180s")):
+        change(record, budget=budget)
         assert hints(tmp_path) == [told]
+
+
+def test_a_spent_budget_that_left_seeds_out_is_all_that_is_to_be_raised(tmp_path: Path) -> None:
+    record = searched(tmp_path, ahead=0.02)
+    long_ago(record, 100)
+    change(record, budget="$1", price=60.0, seeds=10)
+    told = ["a larger budget may tell: adiw-tune extend s --budget '$4'"]  # the finale keeps 30%
+    assert hints(tmp_path) == told
+    lines = record.log.path.read_text().splitlines(keepends=True)
+    kept = [line for line in lines if "t1-seed2" not in line]  # erm lacks its third
+    record.log.path.write_text("".join(kept))
+    assert hints(tmp_path) == told
+    change(record, budget=None)
+    assert hints(tmp_path) == []
+
+
+def test_another_policy_has_other_finalists_whom_more_seeds_do_not_run(tmp_path: Path) -> None:
+    searched(tmp_path, ahead=0.02)
+    assert hints(tmp_path) == [HINT]
+    assert hints(tmp_path, "--policy", "best-under=1000") == [HINT]  # the search's own
+    assert hints(tmp_path, "--policy", "knee") == []
 
 
 def test_a_search_that_is_not_over_has_its_seeds_to_come(tmp_path: Path) -> None:

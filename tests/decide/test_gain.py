@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adiw_tune.arms import BASELINES
 from adiw_tune.decide import Decision, contest, decide, parse_policy
 from adiw_tune.decide.gain import Gain, _answered, _raced, verdict
 from adiw_tune.decide.paired import MIN_SEEDS
@@ -54,20 +55,49 @@ def test_weighting_that_is_better_is_worth_it_over_the_best_baseline() -> None:
 
 
 def test_the_verdict_names_the_weighting_that_gains_where_another_is_picked() -> None:
-    values = ran(0.85, 0.83, 0.70, 0.80)
-    decision = decided(values, parse_policy("best-under=2.5"))
+    decision = decided(ran(0.835, 0.83, 0.70, 0.80))
     assert (decision.divergence, decision.gain_of, decision.worth_it) == ("kl", "mmd", "yes")
     assert decision.verdict is not None
     assert decision.verdict.startswith("weighting by mmd gains ")
-    assert decision.verdict.endswith("times its work; policy best-under=2.5 takes kl")
+    assert decision.verdict.endswith("times its work; policy fastest-within=0.01 takes kl")
 
 
-def test_the_verdict_names_no_arm_twice_where_another_trial_of_it_was_picked() -> None:
-    """After an extension, mmd's finalist is another trial than the one that ran over seeds."""
-    gain = Gain("t0", "t3", 0.05, [0.04, 0.06], 2.0, "yes")
-    arms = {"t0": "mmd", "t1": "mmd", "t3": "pooled"}
-    said = verdict(gain, arms, "t1", POLICY)
-    assert said == "weighting gains 5.0 points [4.0, 6.0] over pooled at 2.0 times its work"
+def test_weighting_that_the_policy_may_not_take_gains_nothing() -> None:
+    decision = decided(ran(0.85, 0.83, 0.70, 0.80), parse_policy("best-under=2.5"))
+    assert (decision.divergence, decision.gain_of, decision.worth_it) == ("kl", "kl", "yes")
+
+
+def test_only_finalists_are_compared() -> None:
+    """An extension may find a better trial; the one before it keeps its seeds, and gets no more."""
+    table = trials(("mmd", 0.85, 3.0), ("pooled", 0.80, 1.5), ("pooled", 0.84, 1.5))
+    values = {"t0": near(0.85), "t1": near(0.95, 3), "t2": near(0.80)}
+    decision = decide(table, POLICY, reruns(table, values))
+    assert decision.gain == pytest.approx(np.mean(values["t0"]) - np.mean(values["t2"]))
+    assert (decision.worth_it, decision.not_compared) == ("yes", [])
+    before = {name: values[name] for name in ("t0", "t1")}
+    decision = decide(table, POLICY, reruns(table, before))
+    assert (decision.worth_it, decision.gain_interval) == ("undecided", None)
+
+
+def test_a_weighted_finalist_that_lacks_reruns_may_gain() -> None:
+    values = ran(0.70, 0.71, 0.80, 0.75)
+    decision = decided({name: values[name] for name in ("t0", "t2", "t3")})
+    assert (decision.worth_it, decision.not_compared) == ("undecided", ["kl"])
+    failed = decided(values | {"t1": [0.71, np.nan]})
+    assert (failed.worth_it, failed.not_compared) == ("no", [])
+
+
+def test_a_baseline_that_was_never_tried_may_be_the_best() -> None:
+    for weighted, worth_it in ((0.85, "undecided"), (0.70, "no")):
+        rows = reruns(TABLE, ran(weighted, weighted, 0.80, 0.80))
+        decision = decide(TABLE, POLICY, rows, BASELINES)
+        assert (decision.worth_it, decision.not_compared) == (worth_it, ["clean-only"])
+    alone = TABLE[:2]
+    rows = reruns(alone, {"t0": near(0.85), "t1": near(0.83)})
+    decision = decide(alone, POLICY, rows, BASELINES)
+    assert (decision.worth_it, decision.not_compared) == (None, list(BASELINES))
+    decision = decide(TABLE, POLICY, None, BASELINES)
+    assert (decision.worth_it, decision.not_compared) == ("undecided", ["clean-only"])
 
 
 def test_weighting_that_gains_less_than_a_point_for_sure_does_not_help() -> None:
@@ -121,7 +151,7 @@ def test_a_baseline_that_lacks_reruns_may_be_the_best(again: list[float]) -> Non
     assert decision.gain_interval[0] > 0
     assert decision.verdict is not None
     assert decision.verdict.startswith(
-        "whether weighting helps is not known, for lack of reruns of pooled: mmd gains "
+        "whether weighting helps is not known, for lack of runs of pooled: mmd gains "
     )
 
 

@@ -10,12 +10,17 @@ from adiw_tune.errors import UserError
 from adiw_tune.record.files import write_atomically
 from adiw_tune.record.record import SearchRecord
 from adiw_tune.search.run import extend_search, resume_search
-from tests.search.made_up import line, settings
+from tests.search.made_up import details, line, settings
 
 
 def create(storage: Path, name: str = "s") -> SearchRecord:
     (storage.parent / "space.py").write_text("# the space\n")
     return SearchRecord.create(storage, settings(name=name), storage.parent / "space.py")
+
+
+def begun(record: SearchRecord, trials: int) -> None:
+    for number in range(trials):
+        record.log.append("trial", **details("trial", trial=f"t{number}", number=number))
 
 
 def test_a_record_is_opened_as_it_was_created(tmp_path: Path) -> None:
@@ -31,6 +36,7 @@ def test_a_record_is_opened_as_it_was_created(tmp_path: Path) -> None:
 
 def test_an_extended_search_asks_for_more_and_is_not_over(tmp_path: Path) -> None:
     record = create(tmp_path / "searches")
+    begun(record, 4)
     record.finish(None)
     record.extend(20, None, "2h")
     opened = SearchRecord.open(tmp_path / "searches", "s")
@@ -38,7 +44,21 @@ def test_an_extended_search_asks_for_more_and_is_not_over(tmp_path: Path) -> Non
     changes = {"trials": 24, "budget": "2h", "place": record.folder}
     assert opened.settings == settings(**changes)
     assert not opened.finished
-    assert [event["trials"] for event in opened.log] == [24]
+    assert [event["trials"] for event in opened.log if event["event"] == "extended"] == [24]
+
+
+def test_as_many_trials_are_added_as_are_asked_for(tmp_path: Path) -> None:
+    """Also where patience or a budget had ended the search before its number of trials."""
+    record = create(tmp_path / "searches")
+    begun(record, 1)
+    record.extend(2, None, None)  # three were still to come
+    assert record.settings.trials == 6
+    record.finish(None)
+    record.extend(2, None, None)
+    assert record.settings.trials == 3
+    with pytest.raises(UserError, match="--trials 999999 would make 1,000,002 in all, above 1,000"):
+        record.extend(999_999, None, None)
+    assert record.settings.trials == 3
 
 
 def test_its_files_are_where_it_was_begun_or_here_if_that_is_gone(
@@ -156,13 +176,14 @@ def test_what_an_extended_search_asks_for_is_in_its_log(
     tmp_path: Path, trials: int | None, seeds: int | None, budget: str | None, event: dict[str, int]
 ) -> None:
     record = create(tmp_path / "searches")
+    begun(record, 4)
     record.finish(None)
     record.extend(trials, seeds, budget)
     opened = SearchRecord.open(tmp_path / "searches", "s")
     now = opened.settings
     assert (now.trials, now.seeds, now.budget) == (4 + (trials or 0), seeds or 3, budget)
     assert not opened.finished
-    (logged,) = opened.log
+    *_, logged = opened.log
     assert {name: logged[name] for name in logged.keys() - {"event", "time"}} == event
 
 
@@ -180,13 +201,19 @@ def test_seeds_that_are_no_more_are_not_asked_for(tmp_path: Path) -> None:
         assert str(refused.value) == told
     assert record.finished
     assert list(record.log) == []
+    (record.folder / "decision.json").unlink()
+    with pytest.raises(UserError, match=r"got 3; '.*resume s --storage .*' goes on with these"):
+        record.extend(None, 3, None)
 
 
-def test_an_empty_budget_is_none_that_can_be_read(tmp_path: Path) -> None:
+def test_a_budget_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     record = create(tmp_path / "searches")
     record.finish(None)
     with pytest.raises(UserError, match="unknown budget ''"):
         record.extend(None, None, "")
+    without = r"budget '\$5' needs --price, which 's' was begun without: give a time such as 10m"
+    with pytest.raises(UserError, match=without):
+        record.extend(None, None, "$5")
     assert list(record.log) == []
 
 
