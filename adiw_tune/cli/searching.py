@@ -10,7 +10,7 @@ import typer
 
 from adiw_tune.addresses import LOCAL
 from adiw_tune.cli.app import DataDir, MetricName, SearchName, Storage, app
-from adiw_tune.cli.console import err, out, warn
+from adiw_tune.cli.console import err, out
 from adiw_tune.cli.results import show_result
 from adiw_tune.errors import SearchInterrupted, UnsentError, UserError
 from adiw_tune.record.record import DEFAULT_STORAGE, SearchRecord
@@ -198,8 +198,6 @@ def extend(
     from adiw_tune.search.run import extend_search
 
     record = SearchRecord.open(storage, name)
-    if not (record.finished or record.running):
-        warn(f"search '{name}' was not over: what was left of it runs as well")
     with _showing_result(name, storage):
         extend_search(record, trials, seeds, budget, address, err)
 

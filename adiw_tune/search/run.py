@@ -100,6 +100,9 @@ def extend_search(
         check_space(
             SpaceFile(record.space_path, settings.seed, settings.files_from, settings.folds)
         )
+        if not record.finished:
+            left = f"search '{settings.name}' was not over: what was left of it runs as well"
+            console.print(left, markup=False)
         record.extend(trials, seeds, budget)
         _run(record, address, console)
 

@@ -164,8 +164,10 @@ def test_an_extended_search_adds_trials_and_decides_anew(honest: Finished) -> No
 def test_more_seeds_run_in_the_finale_alone(honest: Finished) -> None:
     before = read_events(honest.folder)
     more = SEEDS + 1
+    (honest.folder / "adiw-searches/s/decision.json").unlink()  # stopped just before its end
     ran = adiw_tune(honest.folder, "extend", "s", "--seeds", str(more))
     assert ran.returncode == 0, ran.stderr
+    assert ran.stderr.startswith("search 's' was not over: what was left of it runs as well\n")
     events = read_events(honest.folder)
     assert events[: len(before)] == before
     decision = json.loads(called(honest.folder, "best", "s", "--format", "json").stdout)
