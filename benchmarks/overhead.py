@@ -28,7 +28,8 @@ import torch
 from provenance import commit, machine
 from ray import tune
 
-from adiw_tune.record.record import SearchRecord, SearchSettings
+from adiw_tune.record.record import SearchRecord
+from adiw_tune.record.settings import SearchSettings
 from adiw_tune.search.on_ray import connection, tuning
 from adiw_tune.search.on_ray.rows import RowsKeeper
 from adiw_tune.search.programme import Programme

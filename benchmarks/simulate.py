@@ -40,7 +40,8 @@ from simulated_cluster import Clock, Cluster, Enough
 import adiw_tune.record.log
 import adiw_tune.search.programme
 from adiw_tune.record.log import EventLog
-from adiw_tune.record.record import SearchRecord, SearchSettings
+from adiw_tune.record.record import SearchRecord
+from adiw_tune.record.settings import SearchSettings
 from adiw_tune.search.courses import Course, read_courses
 from adiw_tune.search.on_ray import connection, tuning
 from adiw_tune.search.on_ray.events import EventCallback

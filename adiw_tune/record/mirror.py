@@ -14,8 +14,8 @@ from adiw_tune.record.record import (
     SearchRecord,
     check_name_is_free,
     make_whole,
-    read_settings,
 )
+from adiw_tune.record.settings import read_settings
 
 _FOLDER = "record"
 _FILES = ("search.json", "space.py", "events.jsonl", "decision.json")

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from adiw_tune.addresses import without_credentials
 from adiw_tune.errors import UserError
+from adiw_tune.record.settings import SearchSettings
 from adiw_tune.tracking.check import sqlite_path
 
 if TYPE_CHECKING:
-    from adiw_tune.record.record import SearchRecord, SearchSettings
+    from adiw_tune.record.record import SearchRecord
 
 
 def found_again(settings: SearchSettings, folder: Path) -> SearchSettings:

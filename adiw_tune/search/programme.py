@@ -24,8 +24,8 @@ from adiw_tune.decide import (
 from adiw_tune.errors import UserError
 from adiw_tune.record.budget import Stage
 from adiw_tune.record.history import History
-from adiw_tune.record.record import SearchSettings
 from adiw_tune.record.runs import Run
+from adiw_tune.record.settings import SearchSettings
 from adiw_tune.search.proposals import Infeasible, Proposer
 from adiw_tune.search.rows import ranks_rows
 from adiw_tune.search.space import SpaceFile

@@ -22,10 +22,10 @@ from adiw_tune.record.checkpoints import CheckpointStore, absolute
 from adiw_tune.record.record import (
     MOST_SEEDS,
     MOST_TRIALS,
-    SearchSettings,
     check_name,
     check_name_is_free,
 )
+from adiw_tune.record.settings import SearchSettings
 from adiw_tune.search.space import SpaceFile
 from adiw_tune.search.starting_points import check_space
 from adiw_tune.tasks import check_has_metric, find_task, main_metric

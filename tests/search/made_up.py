@@ -9,7 +9,7 @@ from typing import Any
 from adiw_tune.metrics import ACCURACY, Metric
 from adiw_tune.record.history import History
 from adiw_tune.record.log import EventLog
-from adiw_tune.record.record import SearchSettings
+from adiw_tune.record.settings import SearchSettings
 from adiw_tune.search.programme import Begin, Programme
 from adiw_tune.search.proposals import Proposer
 from adiw_tune.search.space import SpaceFile

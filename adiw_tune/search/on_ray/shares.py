@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from ray.tune import PlacementGroupFactory
 
 from adiw_tune.record.history import History
-from adiw_tune.record.record import SearchSettings
 from adiw_tune.record.runs import Run
+from adiw_tune.record.settings import SearchSettings
 from adiw_tune.training.memory import CONTEXT_BYTES, fit_at_once
 
 _MOST_ON_A_GPU = 8

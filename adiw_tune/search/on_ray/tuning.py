@@ -14,8 +14,9 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 
 from adiw_tune.errors import UserError
-from adiw_tune.record.record import SearchRecord, SearchSettings
+from adiw_tune.record.record import SearchRecord
 from adiw_tune.record.runs import CHECKPOINTS_KEPT
+from adiw_tune.record.settings import SearchSettings
 from adiw_tune.search.on_ray.actors import use_our_actor_manager
 from adiw_tune.search.on_ray.connection import connected, machines
 from adiw_tune.search.on_ray.events import EventCallback
